@@ -8,6 +8,6 @@ namespace nines::base {
 
 }  // namespace nines::base
 
-#define CHECK(expression)                                                  \
-  (static_cast<bool>(expression) ? static_cast<void>(0)                    \
+#define CHECK(expression)                               \
+  (static_cast<bool>(expression) ? static_cast<void>(0) \
                                  : ::nines::base::check_failed(#expression, __FILE__, __LINE__))

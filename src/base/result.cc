@@ -8,17 +8,28 @@ namespace nines::base {
 
 std::string_view name_of(ErrorCode code) {
   switch (code) {
-    case ErrorCode::kInvalid: return "invalid";
-    case ErrorCode::kNotFound: return "not found";
-    case ErrorCode::kExists: return "exists";
-    case ErrorCode::kRefused: return "refused";
-    case ErrorCode::kReset: return "reset";
-    case ErrorCode::kTimeout: return "timeout";
-    case ErrorCode::kUnreachable: return "unreachable";
-    case ErrorCode::kExhausted: return "exhausted";
-    case ErrorCode::kUnavailable: return "unavailable";
-    case ErrorCode::kUnsupported: return "unsupported";
-    case ErrorCode::kSystem: return "system";
+    case ErrorCode::kInvalid:
+      return "invalid";
+    case ErrorCode::kNotFound:
+      return "not found";
+    case ErrorCode::kExists:
+      return "exists";
+    case ErrorCode::kRefused:
+      return "refused";
+    case ErrorCode::kReset:
+      return "reset";
+    case ErrorCode::kTimeout:
+      return "timeout";
+    case ErrorCode::kUnreachable:
+      return "unreachable";
+    case ErrorCode::kExhausted:
+      return "exhausted";
+    case ErrorCode::kUnavailable:
+      return "unavailable";
+    case ErrorCode::kUnsupported:
+      return "unsupported";
+    case ErrorCode::kSystem:
+      return "system";
   }
   return "system";
 }
@@ -27,30 +38,41 @@ ErrorCode code_of_errno(int error_number) {
   switch (error_number) {
     case ECONNREFUSED:
     case EPERM:
-    case EACCES: return ErrorCode::kRefused;
+    case EACCES:
+      return ErrorCode::kRefused;
     case ECONNRESET:
     case ECONNABORTED:
-    case EPIPE: return ErrorCode::kReset;
-    case ETIMEDOUT: return ErrorCode::kTimeout;
+    case EPIPE:
+      return ErrorCode::kReset;
+    case ETIMEDOUT:
+      return ErrorCode::kTimeout;
     case EHOSTUNREACH:
     case ENETUNREACH:
     case EHOSTDOWN:
-    case ENETDOWN: return ErrorCode::kUnreachable;
+    case ENETDOWN:
+      return ErrorCode::kUnreachable;
     case ENOENT:
-    case ESRCH: return ErrorCode::kNotFound;
+    case ESRCH:
+      return ErrorCode::kNotFound;
     case EEXIST:
-    case EADDRINUSE: return ErrorCode::kExists;
+    case EADDRINUSE:
+      return ErrorCode::kExists;
     case EMFILE:
     case ENFILE:
     case ENOMEM:
     case ENOBUFS:
-    case EADDRNOTAVAIL: return ErrorCode::kExhausted;
+    case EADDRNOTAVAIL:
+      return ErrorCode::kExhausted;
     case EAGAIN:
-    case EINTR: return ErrorCode::kUnavailable;
-    case EINVAL: return ErrorCode::kInvalid;
+    case EINTR:
+      return ErrorCode::kUnavailable;
+    case EINVAL:
+      return ErrorCode::kInvalid;
     case ENOTSUP:
-    case ENOSYS: return ErrorCode::kUnsupported;
-    default: return ErrorCode::kSystem;
+    case ENOSYS:
+      return ErrorCode::kUnsupported;
+    default:
+      return ErrorCode::kSystem;
   }
 }
 

@@ -11,17 +11,17 @@ namespace nines::base {
 
 // Small and stable: callers branch on it. The message is for people only.
 enum class ErrorCode : unsigned char {
-  kInvalid,          // the input breaks a rule
-  kNotFound,         // no such thing
-  kExists,           // there already
-  kRefused,          // a peer or the kernel said no (ECONNREFUSED, EPERM, EACCES)
-  kReset,            // a peer broke the connection
-  kTimeout,          // a deadline passed
-  kUnreachable,      // no route, host or network down
-  kExhausted,        // a named limit or a kernel resource ran out
-  kUnavailable,      // not now; later perhaps
-  kUnsupported,      // known, and not offered here
-  kSystem,           // any other errno
+  kInvalid,      // the input breaks a rule
+  kNotFound,     // no such thing
+  kExists,       // there already
+  kRefused,      // a peer or the kernel said no (ECONNREFUSED, EPERM, EACCES)
+  kReset,        // a peer broke the connection
+  kTimeout,      // a deadline passed
+  kUnreachable,  // no route, host or network down
+  kExhausted,    // a named limit or a kernel resource ran out
+  kUnavailable,  // not now; later perhaps
+  kUnsupported,  // known, and not offered here
+  kSystem,       // any other errno
 };
 
 std::string_view name_of(ErrorCode code);
@@ -64,13 +64,13 @@ using base::Result;
 }  // namespace nines
 
 // `auto socket = TRY(listen(address));` returns the error to the caller, or yields the value.
-#define TRY(expression)                                              \
-  ({                                                                 \
-    auto try_result_ = (expression);                                 \
-    if (!try_result_.has_value()) [[unlikely]] {                     \
-      return ::nines::base::Error(std::move(try_result_).error());   \
-    }                                                                \
-    ::nines::base::try_value(std::move(try_result_));                \
+#define TRY(expression)                                            \
+  ({                                                               \
+    auto try_result_ = (expression);                               \
+    if (!try_result_.has_value()) [[unlikely]] {                   \
+      return ::nines::base::Error(std::move(try_result_).error()); \
+    }                                                              \
+    ::nines::base::try_value(std::move(try_result_));              \
   })
 
 namespace nines::base {

@@ -1,9 +1,9 @@
 // Result and TRY: a failure travels up with its code and gathers context.
 #include "base/result.h"
 
-#include <gtest/gtest.h>
-
 #include <cerrno>
+
+#include <gtest/gtest.h>
 
 namespace nines::base {
 namespace {

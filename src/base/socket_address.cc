@@ -1,11 +1,11 @@
 // Text forms of socket addresses, by inet_pton and inet_ntop (RFC 4291, RFC 5952 for IPv6).
 #include "base/socket_address.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+
+#include <arpa/inet.h>
 
 namespace nines::base {
 
@@ -85,10 +85,16 @@ bool SocketAddress::is_wildcard() const {
 std::string SocketAddress::ip_text() const {
   char text[INET6_ADDRSTRLEN] = "";
   switch (family_) {
-    case Family::kNone: return "";
-    case Family::kUnix: return path_;
-    case Family::kIpv4: inet_ntop(AF_INET, ip_.data(), text, sizeof text); break;
-    case Family::kIpv6: inet_ntop(AF_INET6, ip_.data(), text, sizeof text); break;
+    case Family::kNone:
+      return "";
+    case Family::kUnix:
+      return path_;
+    case Family::kIpv4:
+      inet_ntop(AF_INET, ip_.data(), text, sizeof text);
+      break;
+    case Family::kIpv6:
+      inet_ntop(AF_INET6, ip_.data(), text, sizeof text);
+      break;
   }
   return text;
 }

@@ -31,9 +31,7 @@ struct Instant {
 struct WallTime {
   std::int64_t nanoseconds_since_epoch = 0;
   std::int64_t seconds() const { return nanoseconds_since_epoch / 1'000'000'000; }
-  int milliseconds() const {
-    return static_cast<int>(nanoseconds_since_epoch / 1'000'000 % 1000);
-  }
+  int milliseconds() const { return static_cast<int>(nanoseconds_since_epoch / 1'000'000 % 1000); }
 };
 
 constexpr std::int64_t milliseconds_of(Duration d) {

@@ -114,10 +114,9 @@ std::optional<Instant> TimerWheel::next_wakeup() const {
     const auto shift = static_cast<unsigned>(level * kBitsPerLevel);
     const std::uint64_t position = current_tick_ >> shift;
     // Rotate so that bit 0 is the slot after the current one: the distance is its trailing zeros.
-    const auto ahead =
-        std::rotr(occupied_[level], static_cast<int>((position + 1) & (kSlots - 1)));
-    const std::uint64_t tick =
-        (position + 1 + static_cast<unsigned>(std::countr_zero(ahead))) << shift;
+    const auto ahead = std::rotr(occupied_[level], static_cast<int>((position + 1) & (kSlots - 1)));
+    const std::uint64_t tick = (position + 1 + static_cast<unsigned>(std::countr_zero(ahead)))
+                               << shift;
     if (!earliest || tick < *earliest) earliest = tick;
   }
   if (!earliest) return std::nullopt;

@@ -1,6 +1,6 @@
 // A lazy hierarchical timer wheel (Varghese and Lauck, 1987), as a machine: no clock, no IO. Moving
-// a deadline later, the common case of an idle timeout pushed back by each byte, only stores the new
-// instant; the timer is filed anew when its old slot comes round.
+// a deadline later, the common case of an idle timeout pushed back by each byte, only stores the
+// new instant; the timer is filed anew when its old slot comes round.
 #pragma once
 
 #include <array>

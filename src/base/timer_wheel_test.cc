@@ -1,11 +1,11 @@
 // The wheel against a naive model: the same timers, the same moves, the same firings.
 #include "base/timer_wheel.h"
 
-#include <gtest/gtest.h>
-
 #include <map>
 #include <memory>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "base/rng.h"
 

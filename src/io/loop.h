@@ -1,5 +1,6 @@
-// The port that everything with a socket or a timer stands on: one loop a thread, completion-shaped,
-// epoll beneath it in production (linux/epoll_loop.h) and seeded simulation in tests (sim/).
+// The port that everything with a socket or a timer stands on: one loop a thread,
+// completion-shaped, epoll beneath it in production (linux/epoll_loop.h) and seeded simulation in
+// tests (sim/).
 //
 // Rules that hold for every implementation:
 //  - Handlers run on the loop's thread, one at a time. Nothing here is thread-safe but post().
@@ -65,7 +66,8 @@ class StreamHandler {
   virtual void on_data(Stream&, LentBytes bytes) = 0;
   // The peer will send no more (its FIN). Called once, after the last on_data, unless paused.
   virtual void on_end(Stream&) = 0;
-  // All that was queued by send() is with the kernel now. Only after a send() that answered kQueued.
+  // All that was queued by send() is with the kernel now. Only after a send() that answered
+  // kQueued.
   virtual void on_drained(Stream&) {}
   // The stream is broken: refused, reset, unreachable. Comes even while reading is paused, as soon
   // as it is seen. Nothing more follows; close() it.
@@ -140,17 +142,18 @@ class AcceptHandler {
 class Acceptor {
  public:
   virtual ~Acceptor() = default;
-  virtual void pause() = 0;   // connections stay in the kernel's queue
+  virtual void pause() = 0;  // connections stay in the kernel's queue
   virtual void resume() = 0;
   virtual void close() = 0;
   virtual const SocketAddress& local() const = 0;
 };
 
 struct ListenOptions {
-  int backlog = 0;            // 0: the kernel's net.core.somaxconn
-  bool free_bind = true;      // an address that is not (yet) on the host is bound all the same
-  bool defer_accept = false;  // accept only once bytes have come: protocols where the client speaks first
-  unsigned unix_mode = 0;     // permissions of a Unix socket's path; 0: as the umask says
+  int backlog = 0;        // 0: the kernel's net.core.somaxconn
+  bool free_bind = true;  // an address that is not (yet) on the host is bound all the same
+  bool defer_accept =
+      false;  // accept only once bytes have come: protocols where the client speaks first
+  unsigned unix_mode = 0;  // permissions of a Unix socket's path; 0: as the umask says
 };
 
 struct ConnectOptions {
@@ -202,8 +205,7 @@ class Loop {
   virtual Stream& connect(const SocketAddress& to, const ConnectOptions& options,
                           StreamHandler& handler) = 0;
   // A UDP socket bound to `local`; port 0 takes any free one.
-  virtual Result<Datagram*> open_datagram(const SocketAddress& local,
-                                          DatagramHandler& handler) = 0;
+  virtual Result<Datagram*> open_datagram(const SocketAddress& local, DatagramHandler& handler) = 0;
 
   // Runs `task` on the loop's thread in its next pass. The one thread-safe call.
   virtual void post(std::function<void()> task) = 0;

@@ -37,10 +37,10 @@ struct ProcessExit {
 };
 
 struct SpawnOptions {
-  std::vector<std::string> arguments;    // [0] is the program's path
-  std::vector<std::string> environment;  // "NAME=value"; empty: inherited
+  std::vector<std::string> arguments;            // [0] is the program's path
+  std::vector<std::string> environment;          // "NAME=value"; empty: inherited
   std::vector<std::pair<int, int>> descriptors;  // ours -> the child's number; all others closed
-  bool end_with_parent = true;           // SIGKILL when the thread that spawned it dies
+  bool end_with_parent = true;                   // SIGKILL when the thread that spawned it dies
 };
 
 // Child processes, seen through pidfds on the loop that spawned them: no SIGCHLD, no polling.
@@ -56,7 +56,14 @@ class Processes {
 
 // RFC 5424, section 6.2.1: severities, most severe first.
 enum class Severity : unsigned char {
-  kEmergency, kAlert, kCritical, kError, kWarning, kNotice, kInformational, kDebug
+  kEmergency,
+  kAlert,
+  kCritical,
+  kError,
+  kWarning,
+  kNotice,
+  kInformational,
+  kDebug
 };
 
 struct LogField {
