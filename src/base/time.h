@@ -43,6 +43,7 @@ constexpr std::int64_t milliseconds_of(Duration d) {
 namespace nines {
 using base::Duration;
 using base::Instant;
+using base::milliseconds_of;
 using base::WallTime;
 using namespace std::chrono_literals;
 }  // namespace nines
