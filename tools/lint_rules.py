@@ -1,0 +1,289 @@
+#!/usr/bin/python3
+"""The house's rules that a compiler does not know: who may include whom, which files may touch the
+world, and how every file begins. The tables at the top are the architecture; change them on
+purpose and say why beside the entry."""
+
+import argparse
+import fnmatch
+import os
+import re
+import sys
+
+# Subject -> the other subjects that its files may include. What is not here must not exist.
+MAY_INCLUDE = {
+    "base": set(),
+    "text": {"base"},
+    "http": {"base"},  # pure: a codec knows of no socket
+    "io": {"base", "text"},
+    "sim": {"base", "io"},
+    "proxy": {"base", "text", "io", "http"},
+    "lab": {"base", "text", "io", "http"},
+}
+
+# What a subject's tests, fuzzers and benchmarks may include besides.
+TESTS_MAY_INCLUDE = {
+    "proxy": {"sim"},
+    "lab": {"sim"},
+}
+
+# Subjects that are the edge itself: the ports to the world, and the simulated world.
+EDGE_SUBJECTS = {"io", "sim"}
+
+# Files (name without suffix, or a pattern) that act on the world, by subject. Every other file is a
+# machine, a codec or plain data: no io/, no clock, no thread, no system call.
+DRIVERS = {
+    "*": {
+        "*_driver": "the form that a driver's name has everywhere",
+        "*_test": "tests stand at the edge",
+        "*_bench": "so do benchmarks",
+    },
+    "base": {
+        "check": "writes its last words to stderr and aborts",
+    },
+    "proxy": {
+        "session": "moves a connection's bytes in the loop's own buffers: no effect for each chunk",
+        "worker": "owns a thread's loop and its sessions",
+        "acceptor": "owns the listening sockets",
+        "master": "loads, reloads and stops: signals, processes, privileges",
+    },
+    "lab": {},
+}
+
+FORBIDDEN_HEADERS = {
+    "sys/socket.h", "sys/epoll.h", "unistd.h", "thread", "mutex", "shared_mutex",
+    "condition_variable", "ctime", "time.h", "fcntl.h", "poll.h", "fstream", "filesystem",
+}
+FORBIDDEN_CODE = re.compile(
+    r"\b(system_clock|steady_clock|high_resolution_clock|clock_gettime|gettimeofday"
+    r"|random_device|getrandom)\b")
+
+COLUMNS_MAX = 100
+
+# Words that promise work instead of doing it. Split, so that this file passes its own rule.
+UNWELCOME_WORDS = [
+    re.compile(r"\bfor" r" now\b", re.IGNORECASE),
+    re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b"),
+    re.compile(r"\bst" r"ub\b", re.IGNORECASE),
+]
+
+SKIPPED_FOLDERS = {".git", ".cache", "__pycache__", "node_modules", "testdata", "vendor"}
+SOURCES = (".h", ".cc")
+TEXTS = (".h", ".cc", ".py", ".sh", ".md", ".cmake", ".txt", ".json", ".yaml", ".js", ".css",
+         ".html", ".cfg")
+INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
+
+
+class Lint:
+    def __init__(self, root):
+        self.root = root
+        self.problems = []
+        self.files = sorted(self.walk())
+        self.sources = [path for path in self.files if path.endswith(SOURCES)]
+        self.texts = {path: self.read(path) for path in self.files}
+        self.graph = {}
+
+    def walk(self):
+        for folder, folders, names in os.walk(self.root):
+            relative = os.path.relpath(folder, self.root)
+            folders[:] = [name for name in folders if name not in SKIPPED_FOLDERS and not (
+                relative == "." and (name == "build" or name.startswith("build-")))]
+            for name in names:
+                path = os.path.normpath(os.path.join(relative, name))
+                full = os.path.join(folder, name)
+                if os.path.islink(full) or not os.path.isfile(full):
+                    continue
+                # A file named by no suffix counts when it is a script.
+                if name.endswith(TEXTS) or self.is_script(full):
+                    yield path
+
+    @staticmethod
+    def is_script(full):
+        with open(full, "rb") as file:
+            return file.read(2) == b"#!"
+
+    def read(self, path):
+        with open(os.path.join(self.root, path), encoding="utf-8") as file:
+            try:
+                return file.read()
+            except UnicodeDecodeError:
+                self.problem(path, 1, "is not UTF-8")
+                return ""
+
+    def problem(self, path, line, what):
+        self.problems.append((path, line, what))
+
+    def run(self):
+        self.check_folders()
+        for path in self.files:
+            self.check_opening(path)
+            self.check_words(path)
+        for path in self.sources:
+            self.check_columns(path)
+            self.check_includes(path)
+            self.check_machine(path)
+        self.check_cycles()
+        return self.problems
+
+    # -- folders ----------------------------------------------------------------------------------
+
+    def check_folders(self):
+        source = os.path.join(self.root, "src")
+        if not os.path.isdir(source):
+            return
+        for name in sorted(os.listdir(source)):
+            folder = f"src/{name}"
+            if not os.path.isdir(os.path.join(source, name)):
+                if name.endswith(SOURCES):
+                    self.problem(folder, 1, "lies in no subject's folder")
+                continue
+            if name not in MAY_INCLUDE:
+                self.problem(folder, 1, "is an unknown subject: add it to MAY_INCLUDE in "
+                                        "tools/lint_rules.py, with what it may include")
+            if not os.path.isfile(os.path.join(source, name, "README.md")):
+                self.problem(folder, 1, "has no README.md (purpose, invariants, what is absent)")
+
+    # -- the text of files ------------------------------------------------------------------------
+
+    def check_opening(self, path):
+        """Prose in a comment at the very top: three words at least, and no licence header."""
+        lines = self.texts[path].splitlines()
+        if path.endswith(SOURCES):
+            opening = lines[0] if lines else ""
+            if not (opening.startswith("// ") and len(opening.split()) >= 4):
+                self.problem(path, 1, "does not open with its idea: a // comment in the first line")
+        elif path.endswith((".py", ".sh")) or (lines and lines[0].startswith("#!")):
+            if lines and lines[0].startswith("#!"):
+                lines = lines[1:]
+            opening = lines[0] if lines else ""
+            if not (opening.startswith(("# ", '"""')) and len(opening.split()) >= 4):
+                self.problem(path, 1, "does not open with its idea: a comment right after #!")
+
+    def check_words(self, path):
+        for number, line in enumerate(self.texts[path].splitlines(), 1):
+            for word in UNWELCOME_WORDS:
+                if found := word.search(line):
+                    self.problem(path, number, f"says '{found.group(0)}': do it, or let an error "
+                                               "or a README say that it is not there")
+
+    def check_columns(self, path):
+        for number, line in enumerate(self.texts[path].splitlines(), 1):
+            if len(line) > COLUMNS_MAX:
+                self.problem(path, number, f"is {len(line)} columns wide, over {COLUMNS_MAX}")
+
+    # -- includes ---------------------------------------------------------------------------------
+
+    @staticmethod
+    def subject_of(path):
+        parts = path.split("/")
+        return parts[1] if parts[0] == "src" and len(parts) > 2 else None
+
+    @staticmethod
+    def stem(path):
+        return os.path.splitext(os.path.basename(path))[0]
+
+    def is_test(self, path):
+        return self.stem(path).endswith(("_test", "_fuzz", "_bench"))
+
+    @staticmethod
+    def is_internal(target):
+        return "/internal/" in target or target.endswith("_internal.h")
+
+    def includes_of(self, path):
+        text = self.texts[path]
+        for match in INCLUDE.finditer(text):
+            yield text.count("\n", 0, match.start()) + 1, match.group(1), match.group(2)
+
+    def check_includes(self, path):
+        subject = self.subject_of(path)
+        edges = self.graph.setdefault(path, [])
+        for line, quoted, _ in self.includes_of(path):
+            if quoted is None:
+                continue
+            target = f"src/{quoted}"
+            if not os.path.isfile(os.path.join(self.root, target)):
+                # Programs, tests and benchmarks may have headers of their own.
+                beside = os.path.normpath(os.path.join(self.root, path, "..", quoted))
+                at_root = os.path.join(self.root, quoted)
+                if subject is None and (os.path.isfile(beside) or os.path.isfile(at_root)):
+                    continue
+                self.problem(path, line, f'includes "{quoted}": no such file under src/ (paths '
+                                         "start there)")
+                continue
+            edges.append(target)
+            other = self.subject_of(target)
+            if subject is None or other == subject:
+                continue
+            if self.is_internal(target):
+                self.problem(path, line, f'includes "{quoted}", an internal header of {other}/')
+            allowed = set(MAY_INCLUDE.get(subject, set()))
+            if self.is_test(path):
+                allowed |= TESTS_MAY_INCLUDE.get(subject, set())
+            if subject in MAY_INCLUDE and other not in allowed:
+                may = ", ".join(sorted(allowed)) or "nothing but itself"
+                self.problem(path, line, f'includes "{quoted}": {subject}/ may include {may}')
+
+    def is_driver(self, path):
+        subject = self.subject_of(path)
+        stem = self.stem(path)
+        patterns = list(DRIVERS["*"]) + list(DRIVERS.get(subject, {}))
+        return any(fnmatch.fnmatchcase(stem, pattern) for pattern in patterns)
+
+    def check_machine(self, path):
+        subject = self.subject_of(path)
+        if subject is None or subject in EDGE_SUBJECTS or self.is_driver(path):
+            return
+        advice = "only a driver may (DRIVERS in tools/lint_rules.py)"
+        for line, quoted, system in self.includes_of(path):
+            if quoted is not None and quoted.split("/")[0] in EDGE_SUBJECTS:
+                self.problem(path, line, f'is a machine and includes "{quoted}": {advice}')
+            if system in FORBIDDEN_HEADERS:
+                self.problem(path, line, f"is a machine and includes <{system}>: {advice}")
+        # `time.h` of ours is base/time.h; comments may speak of clocks.
+        for number, line in enumerate(strip_comments(self.texts[path]).splitlines(), 1):
+            if found := FORBIDDEN_CODE.search(line):
+                self.problem(path, number, f"is a machine and uses {found.group(0)}: {advice}")
+
+    def check_cycles(self):
+        """Depth first; each cycle is told once, at the file where it was entered."""
+        done, on_path = set(), []
+
+        def visit(path):
+            if path in on_path:
+                cycle = on_path[on_path.index(path):] + [path]
+                self.problem(path, 1, "includes itself: " + " -> ".join(cycle))
+                return
+            if path in done:
+                return
+            on_path.append(path)
+            for target in self.graph.get(path, []):
+                visit(target)
+            on_path.pop()
+            done.add(path)
+
+        for path in sorted(self.graph):
+            visit(path)
+
+
+def strip_comments(text):
+    """Comments and strings blanked, lines kept."""
+    def blank(match):
+        return "\n" * match.group(0).count("\n")
+    return re.sub(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"', blank, text, flags=re.DOTALL)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Checks the rules of the house; see the tables "
+                                                 "at the top of this file.")
+    parser.add_argument("--root", default=os.path.join(os.path.dirname(__file__), ".."),
+                        help="the tree to check (default: this repository)")
+    root = os.path.abspath(parser.parse_args().root)
+    lint = Lint(root)
+    problems = lint.run()
+    for path, line, what in sorted(problems):
+        print(f"{path}:{line}: {what}")
+    print(f"rules: {len(lint.files)} files, {len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
