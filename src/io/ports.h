@@ -37,10 +37,11 @@ struct ProcessExit {
 };
 
 struct SpawnOptions {
-  std::vector<std::string> arguments;            // [0] is the program's path
-  std::vector<std::string> environment;          // "NAME=value"; empty: inherited
-  std::vector<std::pair<int, int>> descriptors;  // ours -> the child's number; all others closed
-  bool end_with_parent = true;                   // SIGKILL when the thread that spawned it dies
+  std::vector<std::string> arguments;    // [0] is the program's path
+  std::vector<std::string> environment;  // "NAME=value"; empty: inherited
+  // Ours -> the child's number. All others are closed, but 0, 1 and 2, which are /dev/null.
+  std::vector<std::pair<int, int>> descriptors;
+  bool end_with_parent = true;  // SIGKILL when the thread that spawned it dies
 };
 
 // Child processes, seen through pidfds on the loop that spawned them: no SIGCHLD, no polling.
