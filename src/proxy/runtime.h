@@ -130,13 +130,14 @@ class ServerState {
   explicit ServerState(int workers) : counters(static_cast<std::size_t>(workers)) {}
 
   // Written by control.
-  std::atomic<bool> up{true};              // what the checks say; true without checks
-  std::atomic<bool> maintenance{false};    // "disable server", "set server ... state maint"
-  std::atomic<bool> draining{false};       // "set server ... state drain"
-  std::atomic<bool> checks_paused{false};  // "disable health"
-  std::atomic<int> weight{1};              // as configured or set at run time, 0 to 256
-  std::atomic<int> initial_weight{1};
-  std::atomic<int> health{0};  // 0 .. rise + fall - 1; at or above rise: up
+  std::atomic<bool> up{true};                    // what the checks say; true without checks
+  std::atomic<bool> maintenance{false};          // "disable server", "set server ... state maint"
+  std::atomic<bool> draining{false};             // "set server ... state drain"
+  std::atomic<bool> checks_paused{false};        // "disable health"
+  std::atomic<int> weight{1};                    // as configured or set at run time, 0 to 256
+  std::atomic<int> initial_weight{1};            // as configured
+  std::atomic<bool> configured_disabled{false};  // "disabled" on the server's line
+  std::atomic<int> health{0};                    // 0 .. rise + fall - 1; at or above rise: up
   std::atomic<CheckStatus> check_status{CheckStatus::kUnknown};
   std::atomic<int> check_code{0};  // HTTP status or MySQL error number; 0: none
   std::atomic<int> check_errno{0};
@@ -178,6 +179,7 @@ class ProxyState {
   std::atomic<std::int64_t> down_total_ns{0};
   std::atomic<bool> up{true};  // backend: any usable server; written by control
   // Grows whenever the set of usable servers or a weight changed: workers rebuild their schedules.
+  // Added to with release order after the change, read with acquire order before it is used.
   std::atomic<std::uint32_t> generation{0};
 
   Gauge sessions;  // scur
@@ -185,6 +187,10 @@ class ProxyState {
   Rate session_rate, connection_rate, request_rate;
   std::atomic<std::int64_t> last_session{0};
   std::vector<ProxyCounters> counters;  // by worker
+
+  // Moved by workers: the next place in the backend's rotation, one for all of them, so that shares
+  // are exact across workers too.
+  alignas(64) std::atomic<std::uint64_t> turn{0};
 };
 
 struct Server {
@@ -212,11 +218,22 @@ struct Generation {
   std::uint64_t number = 0;
 
   // Builds the running form. States of servers with the same proxy, name and address, and of
-  // proxies with the same name, are taken over from `before`, which may be null.
+  // proxies with the same name, are taken over from `before`, which may be null. Nothing that is
+  // shared is changed yet: a generation that is thrown away leaves no trace. `workers` may not
+  // exceed that of `before`, whose states have a row of counters for each.
   static std::shared_ptr<const Generation> create(Config config, int workers, Instant now,
                                                   const Generation* before);
+  // Called once, on control, when this generation is published: brings the states taken over in
+  // line with what the text says now (a weight or "disabled" that changed, checks that are gone).
+  void settle(Instant now) const;
+  // The first with that name; a frontend and a backend may share one.
   const Proxy* find_proxy(std::string_view name) const;
   const Server* find_server(std::string_view proxy, std::string_view server) const;
 };
+
+// Control only: computes a backend's `up` from its servers, keeps its down counters, and tells the
+// workers that the set of servers or a weight changed. A backend without servers counts as up.
+enum class BackendChange : std::uint8_t { kNone, kWentDown, kCameUp };
+BackendChange refresh_backend(const Proxy& proxy, Instant now);
 
 }  // namespace nines::proxy
