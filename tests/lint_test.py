@@ -77,6 +77,14 @@ def a_machine_includes_the_loop(scope):
 
 
 @test
+def a_machine_includes_a_driver(scope):
+    expect(scope, {"src/proxy/planted.cc": "// A machine that leans on its driver.\n"
+                                           '#include "proxy/planted_driver.h"\n',
+                   "src/proxy/planted_driver.h": IDEA},
+           "src/proxy/planted.cc", 'is a machine and includes the driver')
+
+
+@test
 def production_code_includes_the_simulation(scope):
     expect(scope, {"src/proxy/planted_driver.cc": '// A driver in a dream.\n'
                                                   '#include "sim/planted.h"\n',

@@ -29,8 +29,9 @@ TESTS_MAY_INCLUDE = {
 # Subjects that are the edge itself: the ports to the world, and the simulated world.
 EDGE_SUBJECTS = {"io", "sim"}
 
-# Files (name without suffix, or a pattern) that act on the world, by subject. Every other file is a
-# machine, a codec or plain data: no io/, no clock, no thread, no system call.
+# Files that act on the world, by subject: a name or a pattern, with a suffix where only that file of
+# the two is meant. Every other file is a machine, a codec or plain data: no io/, no clock, no
+# thread, no system call, and no driver.
 DRIVERS = {
     "*": {
         "*_driver": "the form that a driver's name has everywhere",
@@ -38,7 +39,7 @@ DRIVERS = {
         "*_bench": "so do benchmarks",
     },
     "base": {
-        "check": "writes its last words to stderr and aborts",
+        "check.cc": "writes its last words to stderr and aborts",
     },
     "proxy": {
         "session": "moves a connection's bytes in the loop's own buffers: no effect for each chunk",
@@ -46,7 +47,16 @@ DRIVERS = {
         "acceptor": "owns the listening sockets",
         "master": "loads, reloads and stops: signals, processes, privileges",
     },
-    "lab": {},
+    "lab": {
+        "lab_host": "makes namespaces",
+        "lab_child": "starts the lab's processes and moves them into their hosts",
+        "lab_keeper": "is process 1 of a lab: makes it, obeys its commands, takes it down",
+        "lab_control": "starts, finds and commands a lab for the command line",
+        "stand_in": "listens and answers as a real service does",
+        "balancer_probe": "waits for a balancer from the client's side",
+        "forwarder": "relays between the machine and the lab",
+        "log_sink": "writes the balancers' log lines to a file with their instants",
+    },
 }
 
 FORBIDDEN_HEADERS = {
@@ -224,9 +234,9 @@ class Lint:
 
     def is_driver(self, path):
         subject = self.subject_of(path)
-        stem = self.stem(path)
+        names = (self.stem(path), os.path.basename(path))
         patterns = list(DRIVERS["*"]) + list(DRIVERS.get(subject, {}))
-        return any(fnmatch.fnmatchcase(stem, pattern) for pattern in patterns)
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
     def check_machine(self, path):
         subject = self.subject_of(path)
@@ -236,6 +246,9 @@ class Lint:
         for line, quoted, system in self.includes_of(path):
             if quoted is not None and quoted.split("/")[0] in EDGE_SUBJECTS:
                 self.problem(path, line, f'is a machine and includes "{quoted}": {advice}')
+            elif quoted is not None and self.is_driver(f"src/{quoted}"):
+                self.problem(path, line, f'is a machine and includes the driver "{quoted}": '
+                                         "drivers include machines, never the other way round")
             if system in FORBIDDEN_HEADERS:
                 self.problem(path, line, f"is a machine and includes <{system}>: {advice}")
         # `time.h` of ours is base/time.h; comments may speak of clocks.
