@@ -57,6 +57,11 @@ struct ProcessInfo {
   std::uint64_t reloads = 0, failed_reloads = 0;
   std::uint64_t dropped_logs = 0;
   std::string node, description, version;
+  // What "show info" and "show version" call us: a drop-in for a tool that insists may say
+  // otherwise.
+  std::string name = "Nines";
+  std::string release_date;  // "2026/01/31"; empty: left out
+  int listeners = 0;
   bool stopping = false;
   std::size_t tasks = 0;
 };

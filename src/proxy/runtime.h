@@ -173,6 +173,8 @@ class ProxyState {
   explicit ProxyState(int workers) : counters(static_cast<std::size_t>(workers)) {}
 
   std::atomic<bool> paused{false};  // "disable frontend"; written by control
+  // "set maxconn frontend"; 0: as configured; written by control
+  std::atomic<int> maxconn{0};
   std::atomic<std::int64_t> changed_at{
       0};  // backend: Instant of the last change between UP and DOWN
   std::atomic<std::uint64_t> downs{0};
