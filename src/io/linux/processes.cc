@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -39,7 +40,7 @@ struct Plan {
   std::vector<int> moved;                        // room for descriptors out of harm's way
   int free_from = kStandardStreams;              // above every number that the child is given
   int report = -1;                               // where to write the errno of a failure
-  pid_t parent = 0;
+  int report_reader = -1;                        // the parent's end of that
   bool end_with_parent = true;
 };
 
@@ -71,8 +72,9 @@ void restore_signals() {
 // Puts each descriptor at its number. The sources are first copied above all targets, since one's
 // target may be another's source. Whatever else is open closes itself at exec.
 void place_descriptors(Plan& plan) {
-  plan.report = ::fcntl(plan.report, F_DUPFD_CLOEXEC, plan.free_from);
-  if (plan.report < 0) ::_exit(127);
+  const int report = ::fcntl(plan.report, F_DUPFD_CLOEXEC, plan.free_from);
+  if (report < 0) give_up(plan.report, errno);
+  plan.report = report;
   for (std::size_t i = 0; i < plan.descriptors.size(); ++i) {
     plan.moved[i] = ::fcntl(plan.descriptors[i].first, F_DUPFD_CLOEXEC, plan.free_from);
     if (plan.moved[i] < 0) give_up(plan.report, errno);
@@ -92,7 +94,11 @@ void place_descriptors(Plan& plan) {
 [[noreturn]] void exec_child(Plan& plan) {
   if (plan.end_with_parent) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (::getppid() != plan.parent) ::_exit(127);  // it died before we asked
+    // It may have died before we asked. getppid() would tell, but not across process namespaces;
+    // a pipe that nobody reads any more does.
+    ::close(plan.report_reader);
+    pollfd report{.fd = plan.report, .events = 0, .revents = 0};
+    if (::poll(&report, 1, 0) == 1) ::_exit(127);
   }
   restore_signals();
   place_descriptors(plan);
@@ -149,7 +155,7 @@ Result<int> LinuxProcesses::spawn(const SpawnOptions& options, Exited exited) {
     plan.free_from = std::max(plan.free_from, theirs + 1);
   }
   plan.report = report_writer.get();
-  plan.parent = ::getpid();
+  plan.report_reader = report_reader.get();
   plan.end_with_parent = options.end_with_parent;
 
   // No handler of ours may run in the child before it has put them back to their defaults.
