@@ -21,17 +21,13 @@ char* write(char* out, const char* text, std::size_t size) {
 void HeadEditor::remove(const Field& field) { put(field.line, {}); }
 
 void HeadEditor::remove_all(FieldName name) {
+  CHECK(name != FieldName::kOther);
   if (head_.has(name)) {
     for (const Field& field : head_) {
       if (field.known == name) remove(field);
     }
   }
-  const auto gone = [name](const Append& append) {
-    return find_field_name({append.name, append.name_size}) == name;
-  };
-  Append* const end = appends_.data() + append_count_;
-  append_count_ =
-      static_cast<std::uint32_t>(std::remove_if(appends_.data(), end, gone) - appends_.data());
+  forget_appends([name](std::string_view appended) { return find_field_name(appended) == name; });
 }
 
 void HeadEditor::remove_all(std::string_view name) {
@@ -39,17 +35,20 @@ void HeadEditor::remove_all(std::string_view name) {
     remove_all(known);
     return;
   }
+  const auto has_name = [name](std::string_view other) { return equal_ignoring_case(other, name); };
   for (const Field& field : head_) {
-    if (field.known == FieldName::kOther && equal_ignoring_case(field.name.in(base_), name)) {
-      remove(field);
-    }
+    if (field.known == FieldName::kOther && has_name(field.name.in(base_))) remove(field);
   }
-  const auto gone = [name](const Append& append) {
-    return equal_ignoring_case({append.name, append.name_size}, name);
-  };
-  Append* const end = appends_.data() + append_count_;
-  append_count_ =
-      static_cast<std::uint32_t>(std::remove_if(appends_.data(), end, gone) - appends_.data());
+  forget_appends(has_name);
+}
+
+template <typename HasName>
+void HeadEditor::forget_appends(const HasName& has_name) {
+  Append* const begin = appends_.data();
+  Append* const kept = std::remove_if(begin, begin + append_count_, [&](const Append& append) {
+    return has_name(std::string_view(append.name, append.name_size));
+  });
+  append_count_ = static_cast<std::uint32_t>(kept - begin);
 }
 
 void HeadEditor::replace_value(const Field& field, std::string_view value) {
@@ -79,8 +78,10 @@ void HeadEditor::replace_in_start_line(Slice part, std::string_view text) {
 }
 
 void HeadEditor::forget_within(Slice part) {
-  const auto within = [part](const Edit& edit) {
-    return edit.offset >= part.offset && edit.offset < part.offset + part.size;
+  // An empty part (a reason that is not there) is a place that one edit may have.
+  const std::uint32_t end_of_part = part.offset + std::max(part.size, 1u);
+  const auto within = [part, end_of_part](const Edit& edit) {
+    return edit.offset >= part.offset && edit.offset < end_of_part;
   };
   Edit* const end = edits_.data() + edit_count_;
   edit_count_ =

@@ -82,6 +82,8 @@ class HeadEditor {
 
   void put(Slice part, std::string_view text);
   void forget_within(Slice part);
+  template <typename HasName>
+  void forget_appends(const HasName& has_name);
   std::uint32_t body_of_head() const { return head_.size - 2; }  // all but the empty line
   char* render_appends(char* out) const;
 

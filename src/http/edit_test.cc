@@ -135,6 +135,19 @@ TEST(HeadEditor, StartLineIsReplacedWholeOrInPart) {
   EXPECT_TRUE(both.applied().starts_with("X / HTTP/1.1\r\nHost: a\r\n"));
 }
 
+TEST(HeadEditor, ReasonThatIsNotThereCanBeSetMoreThanOnce) {
+  const std::string bytes = "HTTP/1.1 200 \r\nServer: a\r\n\r\n";
+  const auto head = std::make_unique<ResponseHead>();
+  ASSERT_EQ(parse_response(bytes, Limits{}, Method::kGet, *head).status, Parse::kComplete);
+  HeadEditor editor(*head, bytes.data());
+  editor.replace_in_start_line(head->reason, "Fine");
+  editor.replace_in_start_line(head->reason, "OK");
+  editor.remove_all(FieldName::kServer);
+  std::string out;
+  editor.render(out);
+  EXPECT_EQ(out, "HTTP/1.1 200 OK\r\n\r\n");
+}
+
 TEST(HeadEditor, EmptyLinesInFrontAreDroppedAndGiveRoom) {
   Workbench bench("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 0);
   bench.editor().replace_value(bench.field(0), "abcde");

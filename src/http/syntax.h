@@ -24,6 +24,14 @@ constexpr std::array<bool, 256> token_table() {
   return table;
 }
 inline constexpr std::array<bool, 256> kToken = token_table();
+
+constexpr std::array<bool, 256> host_table() {
+  std::array<bool, 256> table{};
+  for (int c = 0x21; c < 0x7f; ++c) table[c] = true;
+  for (char c : std::string_view("/?#@\\,\"<>^`{|}")) table[static_cast<unsigned char>(c)] = false;
+  return table;
+}
+inline constexpr std::array<bool, 256> kHost = host_table();
 }  // namespace detail
 
 constexpr bool is_token(char c) { return detail::kToken[static_cast<unsigned char>(c)]; }
@@ -34,7 +42,10 @@ constexpr bool is_text(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return (byte >= 0x20 && byte != 0x7f) || byte == '\t';
 }
-constexpr bool is_target(char c) { return c > 0x20 && c < 0x7f; }
+// What HAProxy lets through: VCHAR without the fragment's mark, which is never sent (RFC 9112 3.2).
+constexpr bool is_target(char c) { return c > 0x20 && c < 0x7f && c != '#'; }
+// Without what begins another part of a URI, and without what is in none.
+constexpr bool is_host(char c) { return detail::kHost[static_cast<unsigned char>(c)]; }
 constexpr char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
 
 constexpr bool equal_ignoring_case(std::string_view a, std::string_view b) {
@@ -87,11 +98,13 @@ inline const char* find_non_text(const char* p, const char* end) {
 inline const char* find_non_target(const char* p, const char* end) {
 #ifdef __SSE2__
   const __m128i space = _mm_set1_epi8(' ');
+  const __m128i hash = _mm_set1_epi8('#');
   const __m128i del = _mm_set1_epi8(0x7f);
   for (; end - p >= 16; p += 16) {
     const __m128i chunk = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
     // Signed: bytes from 0x80 are negative, so that they fail too.
-    const __m128i good = _mm_andnot_si128(_mm_cmpeq_epi8(chunk, del), _mm_cmpgt_epi8(chunk, space));
+    const __m128i never = _mm_or_si128(_mm_cmpeq_epi8(chunk, del), _mm_cmpeq_epi8(chunk, hash));
+    const __m128i good = _mm_andnot_si128(never, _mm_cmpgt_epi8(chunk, space));
     const unsigned mask = static_cast<unsigned>(_mm_movemask_epi8(good)) ^ 0xffffu;
     if (mask != 0) return p + __builtin_ctz(mask);
   }
