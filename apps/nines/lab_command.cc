@@ -1,0 +1,293 @@
+// The lab's command line: words to requests, replies to tables.
+#include "lab_command.h"
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <cstdio>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include <unistd.h>
+
+#include "lab/default_configuration.h"
+#include "lab/lab_control.h"
+#include "lab/lab_plan.h"
+#include "lab/stand_in.h"
+
+namespace nines {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+constexpr int kExitNoLab = 3;
+
+int fail(const Error& error) {
+  std::fprintf(stderr, "nines lab: %s\n", error.message().c_str());
+  return error.code() == ErrorCode::kNotFound ? kExitNoLab : kExitFailed;
+}
+
+std::string text_of(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+Result<Json> ask(const lab::LabControl& control, const Json& request) {
+  const std::string reply = TRY(control.ask(request.dump()));
+  Json answer = Json::parse(reply, nullptr, false);
+  if (!answer.is_object()) return Error(ErrorCode::kInvalid, "the keeper's reply is not JSON");
+  if (answer.contains("error")) return Error(ErrorCode::kInvalid, text_of(answer, "error"));
+  return answer;
+}
+
+Result<Json> ask(const std::string& name, const Json& request) {
+  const auto control = TRY(lab::LabControl::open(name));
+  return ask(control, request);
+}
+
+std::string own_program() {
+  std::array<char, 4096> path;
+  const ssize_t size = ::readlink("/proc/self/exe", path.data(), path.size());
+  return size > 0 ? std::string(path.data(), static_cast<std::size_t>(size)) : "nines";
+}
+
+void print_whereabouts(const Json& status) {
+  for (const auto& each : status["forwards"]) {
+    if (!text_of(each, "target").ends_with(":" + std::to_string(lab::kStatisticsPort))) continue;
+    std::printf("statistics page   http://%s/ (user %s)\n", text_of(each, "local").c_str(),
+                std::string(lab::kStatisticsUser).c_str());
+  }
+  std::printf("runtime socket    %s\n", text_of(status, "runtime_socket").c_str());
+  std::printf("configuration     %s\n", text_of(status, "configuration").c_str());
+  std::printf("log               %s\n", text_of(status, "log").c_str());
+  std::printf("balancer's output %s\n", text_of(status, "balancer_output").c_str());
+}
+
+void print_forwards(const Json& status) {
+  std::printf("\non this machine:\n");
+  for (const auto& each : status["forwards"]) {
+    std::printf("  %-22s %-20s -> %s\n", text_of(each, "name").c_str(),
+                text_of(each, "local").c_str(), text_of(each, "target").c_str());
+  }
+}
+
+// A line for each host; services that run are counted, the others named.
+void print_hosts(const Json& status) {
+  for (const auto& host : status["hosts"]) {
+    std::string address = text_of(host, "address");
+    if (host["owns_virtual_address"] == true) address += " " + text_of(status, "virtual_address");
+    std::size_t running = 0;
+    std::string others;
+    for (const auto& service : host["services"]) {
+      if (text_of(service, "state") == "running") {
+        ++running;
+        continue;
+      }
+      others += "; " + text_of(service, "name") + ' ' + text_of(service, "state");
+      if (const auto detail = text_of(service, "detail"); !detail.empty()) {
+        others += " (" + detail + ')';
+      }
+    }
+    std::printf("%-8s %-26s link %-4s %2zu of %2zu services run%s\n", text_of(host, "name").c_str(),
+                address.c_str(), text_of(host, "link").c_str(), running, host["services"].size(),
+                others.c_str());
+  }
+}
+
+struct Words {
+  std::string name{lab::kDefaultLabName};
+  int hosts = 3;
+  std::string configuration_path;
+  std::string balancer;
+  std::string host;
+  std::string service;
+  std::vector<std::string> command;
+  bool json = false;
+  bool quiet = false;
+};
+
+int up(const Words& words) {
+  std::string configuration(lab::default_configuration());
+  if (!words.configuration_path.empty()) {
+    std::ifstream file(words.configuration_path, std::ios::binary);
+    if (!file) {
+      std::fprintf(stderr, "nines lab up: %s cannot be read\n", words.configuration_path.c_str());
+      return kExitFailed;
+    }
+    configuration.assign(std::istreambuf_iterator<char>(file), {});
+  }
+  auto plan = lab::plan_lab({.name = words.name,
+                             .controllers = words.hosts,
+                             .configuration = std::move(configuration),
+                             .balancer = words.balancer,
+                             .self = own_program()});
+  if (!plan.has_value()) {
+    std::fprintf(stderr, "nines lab up: %s\n", plan.error().message().c_str());
+    return kExitUsage;
+  }
+  auto result = lab::bring_lab_up(*plan, [&](std::string_view line) {
+    if (words.quiet) return;
+    std::printf("%.*s\n", static_cast<int>(line.size()), line.data());
+    std::fflush(stdout);
+  });
+  if (!result.has_value()) {
+    std::fprintf(stderr, "nines lab up: %s\n", result.error().message().c_str());
+    return kExitFailed;
+  }
+  if (words.quiet) return 0;
+  auto status = ask(words.name, {{"do", "status"}});
+  if (!status.has_value()) return fail(status.error());
+  std::printf("\n");
+  print_whereabouts(*status);
+  return 0;
+}
+
+int down(const Words& words) {
+  auto result = lab::take_lab_down(words.name);
+  return result.has_value() ? 0 : fail(result.error());
+}
+
+int status(const Words& words) {
+  auto control = lab::LabControl::open(words.name);
+  if (!control.has_value()) return fail(control.error());
+  auto answer = ask(*control, {{"do", "status"}});
+  if (!answer.has_value()) return fail(answer.error());
+  (*answer)["keeper_pid"] = control->keeper_pid();
+  if (words.json) {
+    std::printf("%s\n", answer->dump(2).c_str());
+    return 0;
+  }
+  std::printf("lab '%s', kept by process %d\n\n", text_of(*answer, "name").c_str(),
+              control->keeper_pid());
+  print_hosts(*answer);
+  std::printf("\n");
+  print_whereabouts(*answer);
+  print_forwards(*answer);
+  return 0;
+}
+
+int run(Words words) {
+  if (!words.command.empty() && words.command.front() == "--") {
+    words.command.erase(words.command.begin());
+  }
+  auto control = lab::LabControl::open(words.name);
+  if (!control.has_value()) return fail(control.error());
+  auto answer = ask(*control, {{"do", "status"}});
+  if (!answer.has_value()) return fail(answer.error());
+  std::string names;
+  for (const auto& host : (*answer)["hosts"]) {
+    names += ' ' + text_of(host, "name");
+    if (text_of(host, "name") != words.host) continue;
+    const auto& numbers = host["namespaces"];
+    auto result = lab::run_in_host(*control,
+                                   {.network = numbers["network"].get<int>(),
+                                    .mount = numbers["mount"].get<int>(),
+                                    .host_name = numbers["host_name"].get<int>()},
+                                   words.command);
+    if (!result.has_value()) return fail(result.error());
+    return *result;
+  }
+  std::fprintf(stderr, "nines lab exec: no host '%s'; there are:%s\n", words.host.c_str(),
+               names.c_str());
+  return kExitFailed;
+}
+
+int operate(const std::string& operation, const Words& words) {
+  auto answer =
+      ask(words.name, {{"do", operation}, {"host", words.host}, {"service", words.service}});
+  if (!answer.has_value()) return fail(answer.error());
+  return 0;
+}
+
+// For tools that want one stand-in without a lab.
+int stand_in(const std::string& service, const std::string& address, const std::string& node) {
+  const auto* plan = lab::find_stand_in(service);
+  auto at = SocketAddress::parse(address);
+  if (plan == nullptr || !at.has_value() || !at->is_ip()) {
+    std::fprintf(stderr, "nines lab standin: a service of the lab and ADDRESS:PORT are wanted\n");
+    return kExitUsage;
+  }
+  return lab::run_stand_in(*plan, *at, node, lab::ReadySignal(io::Descriptor()));
+}
+
+}  // namespace
+
+int lab_command(std::span<char*> arguments) {
+  CLI::App app(
+      "Several hosts on this machine as namespaces, with stand-ins for a control plane's "
+      "services behind the balancer, and faults for them.",
+      "nines lab");
+  app.require_subcommand(1);
+  Words words;
+  int exit_status = 0;
+  const auto add = [&](const char* name, const char* what, std::function<int()> body) {
+    auto* command = app.add_subcommand(name, what);
+    command->add_option("--name", words.name, "which lab")->capture_default_str();
+    command->callback([&exit_status, body = std::move(body)] { exit_status = body(); });
+    return command;
+  };
+
+  auto* command =
+      add("up", "make a lab and wait until everything answers", [&] { return up(words); });
+  command->add_option("--hosts", words.hosts, "controllers, 1 to 9")->capture_default_str();
+  command->add_option("--config", words.configuration_path,
+                      "a haproxy.cfg; without it the example of OpenStack");
+  command->add_option("--balancer", words.balancer,
+                      "another program in the balancer's place, such as /usr/sbin/haproxy");
+  command->add_flag("--quiet", words.quiet, "no word unless it fails");
+
+  add("down", "end a lab; nothing of it stays", [&] { return down(words); });
+  add("status", "what there is and how it is", [&] {
+    return status(words);
+  })->add_flag("--json", words.json, "for tools");
+  add("reload", "make the balancer read its configuration again",
+      [&] { return operate("reload", words); });
+
+  command = add("exec", "run a command inside a host", [&] { return run(words); });
+  command->add_option("host", words.host, "node01, ..., client")->required();
+  command->add_option("command", words.command, "program and arguments")->required();
+  command->positionals_at_end();
+  command->prefix_command();
+
+  const auto add_host = [&](const char* name, const char* what) {
+    add(name, what, [&, name] { return operate(name, words); })
+        ->add_option("host", words.host, "node01, ..., client")
+        ->required();
+  };
+  const auto add_service = [&](const char* name, const char* what) {
+    auto* each = add(name, what, [&, name] { return operate(name, words); });
+    each->add_option("host", words.host, "node01, ...")->required();
+    each->add_option("service", words.service, "keystone, mariadb, balancer, ...")->required();
+  };
+  add_host("cut", "take a host's network away");
+  add_host("heal", "give it back");
+  add_service("kill", "SIGKILL a service");
+  add_service("pause", "SIGSTOP a service");
+  add_service("resume", "SIGCONT a service");
+  add_service("start", "start a service that has ended, and wait until it is ready");
+
+  std::string stand_in_service, stand_in_address, stand_in_node = "node";
+  command = add("standin", "run one stand-in in the foreground",
+                [&] { return stand_in(stand_in_service, stand_in_address, stand_in_node); });
+  command->group("");  // hidden
+  command->add_option("service", stand_in_service)->required();
+  command->add_option("address", stand_in_address)->required();
+  command->add_option("node", stand_in_node);
+
+  std::vector<std::string> reversed;
+  for (std::size_t i = arguments.size(); i > 0; --i) reversed.emplace_back(arguments[i - 1]);
+  try {
+    app.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  return exit_status;
+}
+
+}  // namespace nines

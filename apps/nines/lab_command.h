@@ -1,0 +1,12 @@
+// `nines lab ...`: several hosts on this machine, and faults for them.
+#pragma once
+
+#include <span>
+
+namespace nines {
+
+// `arguments` without the program's name and "lab". Answers the exit status: 0 good, 1 it failed,
+// 2 usage, 3 no such lab; of `exec` the command's own.
+int lab_command(std::span<char*> arguments);
+
+}  // namespace nines

@@ -1,0 +1,55 @@
+// A host as namespaces: network, mounts and host name, held by descriptors alone, so that they are
+// gone with the process that holds them and nothing has to be swept up after a crash.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "io/linux/descriptor.h"
+#include "io/linux/netlink.h"
+#include "lab/lab_plan.h"
+
+namespace nines::lab {
+
+// The namespaces of the calling thread's process; setns(2) accepts each.
+struct Namespaces {
+  io::Descriptor network;
+  io::Descriptor mount;
+  io::Descriptor host_name;
+
+  static Result<Namespaces> current();
+  // Moves the calling process, which must have one thread, into all three.
+  Result<void> enter() const;
+};
+
+struct LabHost {
+  HostPlan plan;
+  Namespaces namespaces;
+  int switch_port = 0;  // index of its link in the switch's namespace
+  bool cut = false;
+};
+
+// The switch and the hosts on it. Whoever holds it must have a mount namespace of its own already,
+// with nothing shared back to the machine. One thread.
+class LabNetwork {
+ public:
+  // Makes everything in `plan`. The caller is in its old namespaces again afterwards.
+  static Result<LabNetwork> create(const LabPlan& plan);
+
+  std::vector<LabHost>& hosts() { return hosts_; }
+  LabHost* find(std::string_view name);
+  // Takes the host's port of the switch down or up: nothing reaches it, nothing leaves it.
+  Result<void> cut(LabHost& host);
+  Result<void> heal(LabHost& host);
+
+ private:
+  explicit LabNetwork(io::Netlink bridge_side) : switch_(std::move(bridge_side)) {}
+  Result<void> add_host(const LabPlan& plan, const HostPlan& host, int bridge);
+
+  io::Netlink switch_;
+  std::vector<LabHost> hosts_;
+};
+
+}  // namespace nines::lab

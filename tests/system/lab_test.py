@@ -1,0 +1,277 @@
+#!/usr/bin/python3
+"""The lab against the real kernel: it comes up, its faults bite, and nothing of it stays, whatever
+ends it. The incumbent balances here, so that what is tested is the lab alone."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from nines_test import NINES, Skip, main, test, wait_until  # noqa: E402
+
+HAPROXY = "/usr/sbin/haproxy"
+FOLDERS = ("/run", "/run/nines-lab", "/etc", "/var/lib", "/tmp")
+
+
+def nines(*arguments, check=True):
+    result = subprocess.run([NINES, "lab", *arguments], stdin=subprocess.DEVNULL,
+                            capture_output=True, text=True, timeout=60)
+    if check and result.returncode != 0:
+        raise AssertionError(f"nines lab {' '.join(arguments)}: {result.returncode}: "
+                             f"{result.stdout}{result.stderr}")
+    return result
+
+
+@contextlib.contextmanager
+def lab(scope, *arguments):
+    """A lab with a name of its own; down at the end. Yields the name."""
+    if os.geteuid() != 0:
+        raise Skip("a lab needs root's rights")
+    name = f"test-{os.getpid()}"
+    nines("up", "--name", name, "--balancer", HAPROXY, *arguments)
+    try:
+        yield name
+    finally:
+        nines("down", "--name", name, check=False)
+
+
+def status(name):
+    return json.loads(nines("status", "--json", "--name", name).stdout)
+
+
+def service(name, host, wanted):
+    hosts = {each["name"]: each for each in status(name)["hosts"]}
+    return next(each for each in hosts[host]["services"] if each["name"] == wanted)
+
+
+def forward(name, proxy):
+    each = next(each for each in status(name)["forwards"] if each["name"] == proxy)
+    host, port = each["local"].rsplit(":", 1)
+    return host, int(port)
+
+
+def reaches(name, host, address):
+    # `bash` opens the connection itself: no tool needs to be there.
+    return nines("exec", "--name", name, host, "--", "timeout", "0.5", "bash", "-c",
+                 f"exec 3<>/dev/tcp/{address}", check=False).returncode == 0
+
+
+def living_processes():
+    """All but the dead that wait for their parent, and the kernel's own workers."""
+    found = set()
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as file:
+                text = file.read()
+            name = text[text.index("(") + 1:text.rindex(")")]
+            state, parent = text[text.rindex(")") + 2:].split()[:2]
+            if state != "Z" and parent != "2":
+                found.add((int(entry), name))
+    return found
+
+
+def namespaces():
+    found = set()
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError):
+                for kind in os.listdir(f"/proc/{entry}/ns"):
+                    found.add(os.readlink(f"/proc/{entry}/ns/{kind}"))
+    return found
+
+
+def world():
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        mounts = sorted(file.read().splitlines())
+    files = {folder: sorted(os.listdir(folder)) if os.path.isdir(folder) else None
+             for folder in FOLDERS}
+    interfaces = sorted(name for _, name in socket.if_nameindex())
+    return {"mounts": mounts, "files": files, "interfaces": interfaces}
+
+
+def ours(processes, name):
+    """Those of the lab: their names tell, or they live in namespaces that were not there."""
+    return {each for each in processes if each[1].startswith("nines-lab")}
+
+
+def assert_nothing_left(before, namespaces_before, name):
+    wait_until(lambda: not ours(living_processes(), name), what="the lab's processes to end")
+    wait_until(lambda: namespaces() <= namespaces_before, what="the lab's namespaces to end")
+    after = world()
+    for key, value in before.items():
+        assert after[key] == value, f"{key} differ: {value} {after[key]}"
+
+
+@test
+def a_lab_comes_up_and_leaves_nothing(scope):
+    before, namespaces_before = world(), namespaces()
+    with lab(scope) as name:
+        found = status(name)
+        assert [each["name"] for each in found["hosts"]] == ["node01", "node02", "node03", "client"]
+        for host in found["hosts"]:
+            for each in host["services"]:
+                assert each["state"] == "running", each
+        # Not even while it is up does the machine see its mounts and interfaces.
+        during = world()
+        assert during["mounts"] == before["mounts"]
+        assert during["interfaces"] == before["interfaces"]
+        assert nines("exec", "--name", name, "node02", "hostname").stdout == "node02\n"
+        assert "100.2.30.41 node01" in nines("exec", "--name", name, "client", "cat",
+                                             "/etc/hosts").stdout
+        assert nines("exec", "--name", name, "client", "--", "sh", "-c", "exit 7",
+                     check=False).returncode == 7
+    assert_nothing_left(before, namespaces_before, name)
+
+
+@test
+def killing_the_keeper_ends_everything(scope):
+    before, namespaces_before = world(), namespaces()
+    with lab(scope) as name:
+        os.kill(status(name)["keeper_pid"], signal.SIGKILL)
+        assert_nothing_left(before, namespaces_before, name)
+        assert nines("status", "--name", name, check=False).returncode == 3
+
+
+@test
+def what_a_dead_lab_left_is_swept_up(scope):
+    before, namespaces_before = world(), namespaces()
+    if os.geteuid() != 0:
+        raise Skip("a lab needs root's rights")
+    name = f"test-{os.getpid()}"
+    os.makedirs(f"/run/nines-lab/{name}/node01")
+    with lab(scope) as same_name:
+        assert name == same_name
+        assert nines("up", "--name", name, check=False).returncode == 1  # it is up already
+    assert_nothing_left(before, namespaces_before, name)
+    assert nines("down", "--name", name, check=False).returncode == 3
+
+
+@test
+def two_labs_live_side_by_side(scope):
+    with lab(scope) as name:
+        other = f"{name}-other"
+        nines("up", "--name", other, "--hosts", "1", "--balancer", HAPROXY)
+        try:
+            assert forward(name, "stats") != forward(other, "stats")
+            assert len(status(other)["hosts"]) == 2
+        finally:
+            nines("down", "--name", other)
+        assert status(name)["hosts"][0]["link"] == "up"
+
+
+@test
+def a_balancer_that_does_not_start_leaves_nothing_and_says_why(scope):
+    before, namespaces_before = world(), namespaces()
+    config = scope.write("bad.cfg", "listen a\n  bind 100.2.30.40:5000\n  no such words\n")
+    name = f"test-{os.getpid()}"
+    result = nines("up", "--name", name, "--balancer", HAPROXY, "--config", config, check=False)
+    assert result.returncode == 1
+    assert "balancer" in result.stderr and "line 3" not in result.stdout, result.stderr
+    os.remove(config)
+    assert nines("status", "--name", name, check=False).returncode == 3
+    wait_until(lambda: namespaces() <= namespaces_before, what="the lab's namespaces to end")
+    assert world()["mounts"] == before["mounts"]
+
+
+@test
+def services_answer_through_the_front_door(scope):
+    with lab(scope) as name:
+        host, port = forward(name, "keystone_internal")
+        with socket.create_connection((host, port), timeout=5) as client:
+            # Two requests at once, the first with a chunked body.
+            client.sendall(b"POST /v3/auth/tokens HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked"
+                           b"\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+                           b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            text = b"".join(iter(lambda: client.recv(65536), b"")).decode().lower()
+        assert "201 created" in text and "x-subject-token" in text, text
+        assert "300 multiple choices" in text and "x-lab-node: node0" in text, text
+        host, port = forward(name, "stats")
+        with socket.create_connection((host, port), timeout=5) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            assert b" 401 " in client.recv(65536)
+        with open(status(name)["log"], encoding="utf-8") as log:
+            assert "keystone_internal/node0" in log.read()
+        with socket.socket(socket.AF_UNIX) as runtime:
+            runtime.connect(status(name)["runtime_socket"])
+            runtime.sendall(b"show info\n")
+            assert b"Maxconn: 4000" in b"".join(iter(lambda: runtime.recv(65536), b""))
+
+
+@test
+def a_websocket_is_echoed(scope):
+    with lab(scope) as name:
+        with socket.create_connection(forward(name, "nova_novncproxy"), timeout=5) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+                           b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                           b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += client.recv(4096)
+            assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head, head
+            client.sendall(b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58")
+            frame = b""
+            while len(frame) < 7:
+                frame += client.recv(4096)
+            assert frame == b"\x81\x05Hello", frame
+
+
+@test
+def cut_and_heal_a_host(scope):
+    with lab(scope) as name:
+        assert reaches(name, "client", "100.2.30.43/5000")
+        nines("cut", "--name", name, "node03")
+        assert not reaches(name, "client", "100.2.30.43/5000")
+        assert reaches(name, "client", "100.2.30.42/5000")
+        assert [each["link"] for each in status(name)["hosts"]] == ["up", "up", "cut", "up"]
+        nines("heal", "--name", name, "node03")
+        wait_until(lambda: reaches(name, "client", "100.2.30.43/5000"), what="node03 is back")
+
+
+@test
+def kill_and_start_a_service(scope):
+    with lab(scope) as name:
+        nines("kill", "--name", name, "node02", "keystone")
+        wait_until(lambda: service(name, "node02", "keystone")["state"] == "ended",
+                   what="keystone to end")
+        assert service(name, "node02", "keystone")["detail"] == "killed by signal 9"
+        assert not reaches(name, "client", "100.2.30.42/5000")
+        assert nines("kill", "--name", name, "node02", "keystone", check=False).returncode == 1
+        # Either of a service's names will do.
+        nines("start", "--name", name, "node02", "keystone_internal")
+        assert reaches(name, "client", "100.2.30.42/5000")
+
+
+@test
+def pause_and_resume_a_service(scope):
+    with lab(scope) as name:
+        def greeting():
+            result = nines("exec", "--name", name, "client", "--", "timeout", "0.5", "bash", "-c",
+                           "exec 3<>/dev/tcp/100.2.30.42/3306; head -c 1 <&3", check=False)
+            return result.returncode == 0 and result.stdout != ""
+        assert greeting()
+        nines("pause", "--name", name, "node02", "mariadb")
+        wait_until(lambda: service(name, "node02", "mariadb")["state"] == "paused", what="paused")
+        assert not greeting()  # its kernel still accepts
+        nines("resume", "--name", name, "node02", "mariadb")
+        assert greeting()
+
+
+@test
+def mistakes_are_told_with_what_would_do(scope):
+    with lab(scope) as name:
+        for arguments, words in (
+                (("cut", "node07"), "there are: node01 node02 node03 client"),
+                (("kill", "node01", "keyston"), "keystone"),
+                (("exec", "nowhere", "true"), "client")):
+            result = nines(arguments[0], "--name", name, *arguments[1:], check=False)
+            assert result.returncode == 1 and words in result.stderr, result.stderr
+    assert nines("no-such-command", check=False).returncode == 2
+
+
+main()
