@@ -44,7 +44,12 @@ DRIVERS = {
     "proxy": {
         "session": "moves a connection's bytes in the loop's own buffers: no effect for each chunk",
         "worker": "owns a thread's loop and its sessions",
-        "acceptor": "owns the listening sockets",
+        "http_session": "a session that speaks HTTP",
+        "tcp_session": "a session that relays",
+        "server_connection": "a stream to a server, in use or pooled",
+        "log_sender": "sends a worker's log lines",
+        "plane": "owns the control thread and the workers' threads",
+        "plane_channel": "passes configurations and listening sockets from master to plane",
         "master": "loads, reloads and stops: signals, processes, privileges",
     },
     "lab": {

@@ -149,6 +149,9 @@ struct ServerConfig {
 
 enum class HttpConnectionMode : std::uint8_t { kKeepAlive, kServerClose, kClose };
 
+// "http-reuse": which requests may go out on a pooled connection to a server, section 4.2.
+enum class HttpReuse : std::uint8_t { kNever, kSafe, kAggressive, kAlways };
+
 // "stats ..." of a proxy, section 4.2.
 struct StatsPageConfig {
   bool enabled = false;
@@ -168,6 +171,7 @@ struct ProxyConfig {
   bool backend = false;
   bool disabled = false;
   Mode mode = Mode::kTcp;
+  std::string description;
   Place place;
 
   // Both sides
@@ -194,6 +198,7 @@ struct ProxyConfig {
   // Frontend side
   std::vector<BindConfig> binds;
   int maxconn = 0;              // 0: what the global section allows
+  std::optional<int> backlog;   // of binds that name none
   std::string default_backend;  // empty for a listen: itself
   struct UseBackend {
     std::string backend;
@@ -213,6 +218,7 @@ struct ProxyConfig {
   int redispatch = 0;
   bool all_backups = false;  // "option allbackups"
   int fullconn = 0;
+  HttpReuse http_reuse = HttpReuse::kSafe;
 };
 
 enum class SocketLevel : std::uint8_t { kUser, kOperator, kAdmin };
@@ -245,7 +251,10 @@ struct Config {
   GlobalConfig global;
   std::vector<ProxyConfig> proxies;  // in the order of the text
 
+  // The first of this name; a frontend and a backend may share one (section 4).
   const ProxyConfig* find_proxy(std::string_view name) const;
+  // What "default_backend" and "use_backend" mean: a backend or a listen.
+  const ProxyConfig* find_backend(std::string_view name) const;
 };
 
 }  // namespace nines::proxy

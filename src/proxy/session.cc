@@ -1,0 +1,192 @@
+// The bookkeeping of a session, in pairs: what enters leaves, once.
+#include "proxy/session.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace nines::proxy {
+
+Session::Session(Worker& worker, io::Stream& client, std::shared_ptr<WorkerGeneration> generation,
+                 int frontend)
+    : worker_(worker),
+      client_(&client),
+      generation_(std::move(generation)),
+      frontend_index_(static_cast<std::size_t>(frontend)),
+      id_(worker.process().next_session.fetch_add(1, std::memory_order_relaxed)),
+      accepted_(worker.loop().now()) {
+  client.set_handler(this);
+  const Instant now = accepted_;
+  ProcessState& process = worker.process();
+  process.current_connections.add(1);
+  process.connections[static_cast<std::size_t>(worker.index())].add();
+  process.connection_rate.count(now);
+  process.session_rate.count(now);
+  ProxyState& state = *this->frontend().frontend;
+  state.sessions.add(1);
+  state.session_rate.count(now);
+  state.connection_rate.count(now);
+  frontend_counters().connections.add();
+  frontend_counters().sessions.add();
+  if (this->frontend().config->client_keepalive) client.set_keepalive(true);
+}
+
+Session::~Session() { CHECK(ended_ && !queued_ && !in_backend_ && connection_ == nullptr); }
+
+const ServerState* Session::server_state() const {
+  return has_backend() && has_server() ? server().state.get() : nullptr;
+}
+
+std::string Session::protocol_name() const {
+  switch (client_->peer().family()) {
+    case SocketAddress::Family::kIpv6:
+      return "tcpv6";
+    case SocketAddress::Family::kUnix:
+      return "unix_stream";
+    case SocketAddress::Family::kIpv4:
+    case SocketAddress::Family::kNone:
+      break;
+  }
+  return "tcpv4";
+}
+
+void Session::enter_backend(int backend) {
+  backend_index_ = static_cast<std::size_t>(backend);
+  in_backend_ = true;
+  ProxyState& state = *this->backend().backend;
+  const Instant now = worker_.loop().now();
+  state.sessions.add(1);
+  state.session_rate.count(now);
+  state.last_session.store(now.nanoseconds, std::memory_order_relaxed);
+  backend_counters().sessions.add();
+}
+
+void Session::leave_backend() {
+  if (!in_backend_) return;
+  in_backend_ = false;
+  backend().backend->sessions.add(-1);
+}
+
+Session::Choice Session::choose_server() {
+  CHECK(!has_server() && !queued_);
+  const Pick pick =
+      backend_runtime().balancer.pick(PickInput{.client = &client_->peer(), .excluded = tried_});
+  if (pick.outcome == Pick::Outcome::kNoServer) return Choice::kNone;
+  const bool full = pick.outcome == Pick::Outcome::kAllFull ||
+                    is_full(backend().servers[static_cast<std::size_t>(*pick)]);
+  if (full) {
+    facts_.queue_before = backend().backend->queued.value();
+    queued_ = true;
+    backend().backend->queued.add(1);
+    backend_runtime().queue.push_back(this);
+    return Choice::kQueued;
+  }
+  server_index_ = *pick;
+  if (last_server_ >= 0 && last_server_ != server_index_) {
+    redispatched_ = true;
+    generation_->shared->proxies[backend_index_]
+        .servers[static_cast<std::size_t>(last_server_)]
+        .state->counters[static_cast<std::size_t>(worker_.index())]
+        .redispatches.add();
+    backend_counters().redispatches.add();
+  }
+  keep_server();
+  return Choice::kAssigned;
+}
+
+void Session::keep_server() {
+  const Instant now = worker_.loop().now();
+  ServerState& state = *server().state;
+  state.sessions.add(1);
+  state.session_rate.count(now);
+  state.last_session.store(now.nanoseconds, std::memory_order_relaxed);
+  server_counters().selected.add();
+  server_counters().sessions.add();
+  backend_counters().selected.add();
+  facts_.assigned = now;
+}
+
+bool Session::other_server_usable() const {
+  const auto& servers = backend().servers;
+  for (std::size_t i = 0; i < servers.size(); ++i) {
+    const int index = static_cast<int>(i);
+    if (index == server_index_ || std::find(tried_.begin(), tried_.end(), index) != tried_.end()) {
+      continue;
+    }
+    if (servers[i].state->usable()) return true;
+  }
+  return false;
+}
+
+void Session::leave_server() {
+  if (!has_server()) return;
+  server().state->sessions.add(-1);
+  last_server_ = server_index_;
+  server_index_ = -1;
+  const ProxyState& state = *backend().backend;
+  if (state.queued.value() > 0) {
+    worker_.serve_queues(state);
+    worker_.hub().on_slot_freed(state, worker_.index());
+  }
+}
+
+void Session::leave_queue() {
+  if (!queued_) return;
+  queued_ = false;
+  backend().backend->queued.add(-1);
+  std::erase(backend_runtime().queue, this);
+}
+
+void Session::suspect_server() {
+  const Server& failed = server();
+  if (!failed.config->check || failed.state->suspect.exchange(true, std::memory_order_relaxed)) {
+    return;
+  }
+  worker_.hub().on_traffic_failure(generation_->shared, static_cast<int>(backend_index_),
+                                   server_index_);
+}
+
+void Session::fill_record(SessionRecord& record) const {
+  const bool backend_known = has_backend();
+  record.client = &client_->peer();
+  record.frontend_address = &client_->local();
+  record.frontend = frontend().config->name;
+  record.backend = backend_known ? backend().config->name : frontend().config->name;
+  if (backend_known && has_server()) {
+    record.server = server().config->name;
+  } else if (backend_known && last_server_ >= 0) {
+    record.server = backend().servers[static_cast<std::size_t>(last_server_)].config->name;
+  }
+  record.begun = facts_.begun_wall;
+  record.bytes = facts_.bytes_out;
+  record.cause = facts_.cause;
+  record.state = facts_.state;
+  record.retries = failures_;
+  record.redispatched = redispatched_;
+  record.backend_queue = facts_.queue_before;
+  record.process_connections = worker_.process().current_connections.value();
+  record.frontend_connections = frontend().frontend->sessions.value();
+  if (backend_known) {
+    record.backend_connections = backend().backend->sessions.value() - (in_backend_ ? 1 : 0);
+    if (has_server()) record.server_connections = server().state->sessions.value() - 1;
+  }
+}
+
+void Session::write_log(const SessionRecord& record, bool http, LogLevel level) {
+  const ProxyConfig& config = *frontend().config;
+  if (config.log_targets.empty()) return;
+  std::string& line = worker_.scratch();
+  line.clear();
+  if (config.http_log && http) {
+    append_http_log(line, record, worker_.logs().dates());
+  } else if (config.tcp_log || config.http_log) {
+    append_tcp_log(line, record, worker_.logs().dates());
+  } else {
+    append_default_log(line, record, http);
+  }
+  const GlobalConfig& global = generation_->shared->config.global;
+  worker_.logs().send(config.log_targets, level, global.log_send_hostname,
+                      config.log_tag.empty() ? global.log_tag : config.log_tag, line);
+}
+
+}  // namespace nines::proxy

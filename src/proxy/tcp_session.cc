@@ -1,0 +1,324 @@
+// The relay: a full queue on one side pauses the other; silence on both ends the session.
+#include "proxy/tcp_session.h"
+
+#include <algorithm>
+
+namespace nines::proxy {
+
+TcpSession::TcpSession(Worker& worker, io::Stream& client,
+                       std::shared_ptr<WorkerGeneration> generation, int frontend)
+    : Session(worker, client, std::move(generation), frontend) {}
+
+void TcpSession::start() {
+  facts_.begun = facts_.request_done = accepted_;
+  facts_.begun_wall = worker_.loop().wall_time();
+  client_->pause();  // until the server is there
+  client_->watch();
+  if (frontend().default_backend < 0) {
+    finish('S', 'C');
+    return;
+  }
+  enter_backend(frontend().default_backend);
+  dispatch();
+}
+
+void TcpSession::dispatch() {
+  switch (choose_server()) {
+    case Choice::kNone:
+      finish('S', 'C');
+      return;
+    case Choice::kQueued:
+      phase_ = Phase::kQueued;
+      if (const auto limit = backend().config->timeouts.queue) worker_.loop().arm(*this, *limit);
+      return;
+    case Choice::kAssigned:
+      break;
+  }
+  connect();
+}
+
+void TcpSession::on_slot() {
+  leave_queue();
+  dispatch();
+}
+
+void TcpSession::connect() {
+  phase_ = Phase::kConnecting;
+  ServerPool& pool = worker_.pool_of(server().state);
+  connection_ =
+      &worker_.new_connection(pool, server().config->address, backend().config->server_keepalive);
+  connection_->attach(this);
+  server_counters().connects.add();
+  backend_counters().connects.add();
+  const auto& limit = backend().config->timeouts.connect;
+  const bool somebody_else = backend().config->redispatch != 0 && other_server_usable();
+  if (somebody_else) {
+    worker_.loop().arm(*this, limit ? std::min(*limit, kConnectPatience) : kConnectPatience);
+  } else if (limit) {
+    worker_.loop().arm(*this, *limit);
+  } else {
+    cancel();
+  }
+}
+
+void TcpSession::connect_failed() {
+  suspect_server();
+  connection_->close();
+  connection_ = nullptr;
+  ++failures_;
+  const RetryFacts facts{.failures = failures_,
+                         .retries = backend().config->retries,
+                         .redispatch = backend().config->redispatch != 0,
+                         .other_usable = other_server_usable(),
+                         .untouched = true};
+  const Retry decision = decide_retry(facts);
+  if (decision == Retry::kGiveUp) {
+    --failures_;  // the log counts retries, and this failure leads to none
+    server_counters().connect_errors.add();
+    backend_counters().connect_errors.add();
+    leave_server();
+    finish('S', 'C');
+    return;
+  }
+  server_counters().retries.add();
+  backend_counters().retries.add();
+  if (decision == Retry::kOtherServer) {
+    if (tried_.size() < kTriedMax) tried_.push_back(server_index_);
+    leave_server();
+    dispatch();
+    return;
+  }
+  phase_ = Phase::kPausing;
+  worker_.loop().arm(
+      *this,
+      std::min(kRetryPause, backend().config->timeouts.connect.value_or(Duration(kRetryPause))));
+}
+
+void TcpSession::on_server_connected() {
+  phase_ = Phase::kRelaying;
+  facts_.connected = worker_.loop().now();
+  connection_->count_use();
+  client_->resume();
+  arm_idle();
+}
+
+void TcpSession::arm_idle() {
+  last_activity_ = worker_.loop().now();
+  const Timeouts& front = frontend().config->timeouts;
+  const Timeouts& back = backend().config->timeouts;
+  std::optional<Duration> limit;
+  const auto shorten = [&limit](const std::optional<Duration>& by) {
+    if (by && (!limit || *by < *limit)) limit = by;
+  };
+  if (back.tunnel && !client_done_ && !server_done_) {
+    limit = back.tunnel;
+  } else {
+    shorten(client_done_ && front.client_fin ? front.client_fin : front.client);
+    shorten(server_done_ && back.server_fin ? back.server_fin : back.server);
+  }
+  if (limit) {
+    worker_.loop().arm(*this, *limit);
+  } else {
+    cancel();
+  }
+}
+
+void TcpSession::on_timer(Instant) {
+  switch (phase_) {
+    case Phase::kQueued:
+      finish('s', 'Q');
+      return;
+    case Phase::kConnecting:
+      connect_failed();
+      return;
+    case Phase::kPausing:
+      if (server().state->usable()) {
+        connect();
+      } else {
+        leave_server();
+        dispatch();
+      }
+      return;
+    case Phase::kRelaying: {
+      const auto& client = frontend().config->timeouts.client;
+      const auto& server = backend().config->timeouts.server;
+      const bool by_client = client && (!server || *client <= *server);
+      finish(by_client ? 'c' : 's', 'D');
+      return;
+    }
+  }
+}
+
+void TcpSession::on_data(io::Stream&, io::LentBytes bytes) {
+  facts_.bytes_in += bytes.size();
+  if (connection_->stream().send(bytes.view()) == io::Sent::kQueued) client_->pause();
+  arm_idle();
+}
+
+void TcpSession::on_server_data(io::LentBytes bytes) {
+  facts_.bytes_out += bytes.size();
+  if (client_->send(bytes.view()) == io::Sent::kQueued) connection_->stream().pause();
+  arm_idle();
+}
+
+void TcpSession::on_drained(io::Stream&) {
+  if (connection_ == nullptr) return;
+  connection_->stream().resume();
+  arm_idle();
+  end_if_both_done();
+}
+
+void TcpSession::on_server_drained() {
+  client_->resume();
+  arm_idle();
+  end_if_both_done();
+}
+
+void TcpSession::on_end(io::Stream&) {
+  client_done_ = true;
+  if (!server_done_) client_first_ = true;
+  connection_->stream().finish();
+  arm_idle();
+  end_if_both_done();
+}
+
+void TcpSession::on_server_end() {
+  server_done_ = true;
+  client_->finish();
+  arm_idle();
+  end_if_both_done();
+}
+
+void TcpSession::end_if_both_done() {
+  if (!client_done_ || !server_done_) return;
+  // What is still queued towards a side goes out first; the idle timeout bounds the wait.
+  if (client_->queued() > 0 || connection_->stream().queued() > 0) return;
+  finish('-', '-');
+}
+
+void TcpSession::on_failed(io::Stream&, const Error&) {
+  switch (phase_) {
+    case Phase::kQueued:
+      finish('C', 'Q');
+      return;
+    case Phase::kConnecting:
+    case Phase::kPausing:
+      finish('C', 'C');
+      return;
+    case Phase::kRelaying:
+      finish('C', 'D');
+      return;
+  }
+}
+
+void TcpSession::on_server_failed(const Error&) {
+  if (phase_ == Phase::kConnecting) {
+    connect_failed();
+    return;
+  }
+  server_counters().server_aborts.add();
+  backend_counters().server_aborts.add();
+  finish('S', 'D');
+}
+
+void TcpSession::kill(char cause) {
+  finish(cause, phase_ == Phase::kRelaying ? 'D' : phase_ == Phase::kQueued ? 'Q' : 'C');
+}
+
+void TcpSession::finish(char cause, char state) {
+  if (ended_) return;
+  ended_ = true;
+  cancel();
+  leave_queue();
+  facts_.cause = cause;
+  facts_.state = state;
+  const Instant now = worker_.loop().now();
+  if (cause == 'C' && has_backend()) backend_counters().client_aborts.add();
+
+  SessionRecord record;
+  fill_record(record);
+  record.queue_ms = since(accepted_, facts_.assigned);
+  record.connect_ms = since(facts_.assigned, facts_.connected);
+  record.total_ms = milliseconds_of(now - accepted_);
+  if (has_backend() && has_server()) {
+    server_counters().bytes_in.add(facts_.bytes_in);
+    server_counters().bytes_out.add(facts_.bytes_out);
+    const auto micros = [](Duration d) { return static_cast<std::uint64_t>(d.count() / 1000); };
+    for (auto* timed : {&server_counters().total_time, &backend_counters().total_time}) {
+      timed->add(micros(now - accepted_));
+    }
+    if (facts_.connected != Instant{}) {
+      server_counters().connect_time.add(micros(facts_.connected - facts_.assigned));
+      backend_counters().connect_time.add(micros(facts_.connected - facts_.assigned));
+    }
+    server_counters().timed.add();
+    backend_counters().timed.add();
+  }
+  if (has_backend()) {
+    backend_counters().bytes_in.add(facts_.bytes_in);
+    backend_counters().bytes_out.add(facts_.bytes_out);
+  }
+  frontend_counters().bytes_in.add(facts_.bytes_in);
+  frontend_counters().bytes_out.add(facts_.bytes_out);
+  worker_.process().bytes_out[static_cast<std::size_t>(worker_.index())].add(facts_.bytes_out);
+
+  const bool abnormal = cause != '-';
+  const bool null_session = facts_.bytes_in == 0 && facts_.bytes_out == 0 && cause == 'C';
+  const ProxyConfig& config = *frontend().config;
+  if ((abnormal || !config.dontlog_normal) && !(null_session && config.dontlognull)) {
+    write_log(record, false, LogLevel::kInfo);
+  }
+
+  if (connection_ != nullptr) {
+    // A session that broke on one side breaks on the other: no half-open leftovers.
+    if (abnormal) {
+      connection_->abort();
+    } else {
+      connection_->close();
+    }
+    connection_ = nullptr;
+  }
+  leave_server();
+  leave_backend();
+  if (cause == 'S' && state == 'D') {
+    client_->abort();
+  } else {
+    client_->close();
+  }
+  worker_.end_session(*this);
+}
+
+SessionInfo TcpSession::info() const {
+  SessionInfo info;
+  info.id = id_;
+  info.protocol = protocol_name();
+  info.source = client_->peer().text();
+  info.frontend = frontend().config->name;
+  if (has_backend()) {
+    info.backend = backend().config->name;
+    if (has_server()) info.server = server().config->name;
+  }
+  switch (phase_) {
+    case Phase::kQueued:
+      info.state = "queued";
+      break;
+    case Phase::kConnecting:
+      info.state = "connecting";
+      break;
+    case Phase::kPausing:
+      info.state = "waiting to retry";
+      break;
+    case Phase::kRelaying:
+      info.state = "relaying";
+      break;
+  }
+  const Instant now = worker_.loop().now();
+  info.age = now - accepted_;
+  info.idle = last_activity_ == Instant{} ? info.age : now - last_activity_;
+  info.worker = worker_.index();
+  info.bytes_in = facts_.bytes_in;
+  info.bytes_out = facts_.bytes_out;
+  return info;
+}
+
+}  // namespace nines::proxy

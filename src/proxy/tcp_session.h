@@ -1,0 +1,49 @@
+// A TCP session: bytes both ways, half-closes passed on, nothing looked at.
+#pragma once
+
+#include "proxy/session.h"
+
+namespace nines::proxy {
+
+class TcpSession final : public Session {
+ public:
+  TcpSession(Worker& worker, io::Stream& client, std::shared_ptr<WorkerGeneration> generation,
+             int frontend);
+
+  void start();
+  SessionInfo info() const override;
+  void kill(char cause) override;
+  void on_slot() override;
+
+  void on_data(io::Stream&, io::LentBytes bytes) override;
+  void on_end(io::Stream&) override;
+  void on_drained(io::Stream&) override;
+  void on_failed(io::Stream&, const Error& error) override;
+  void on_server_connected() override;
+  void on_server_data(io::LentBytes bytes) override;
+  void on_server_end() override;
+  void on_server_drained() override;
+  void on_server_failed(const Error& error) override;
+
+ private:
+  // kQueued > kConnecting <> kPausing
+  //              v
+  //           kRelaying
+  enum class Phase : std::uint8_t { kQueued, kConnecting, kPausing, kRelaying };
+
+  void on_timer(Instant now) override;
+  void dispatch();
+  void connect();
+  void connect_failed();
+  void arm_idle();
+  void finish(char cause, char state);
+  void end_if_both_done();
+
+  Phase phase_ = Phase::kQueued;
+  bool client_done_ = false;  // its FIN was passed on
+  bool server_done_ = false;
+  bool client_first_ = false;  // who finished first, for the log
+  Instant last_activity_{};
+};
+
+}  // namespace nines::proxy

@@ -1,0 +1,332 @@
+// Listeners come and go with configurations, sessions stay; whatever has ended is buried at the end
+// of the pass, because a callback further up may still be using it.
+#include "proxy/worker.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "proxy/http_session.h"
+#include "proxy/server_connection.h"
+#include "proxy/session.h"
+#include "proxy/tcp_session.h"
+
+namespace nines::proxy {
+
+// One bind line. Survives a reload when the address stays, and with it the kernel's queue.
+class Worker::Listener final : public io::AcceptHandler {
+ public:
+  Listener(Worker& worker, io::Loop& loop) : worker_(worker), loop_(loop) {}
+  ~Listener() override {
+    if (acceptor_ != nullptr) acceptor_->close();
+  }
+
+  Result<void> open(ListenerSource& source, const BindConfig& bind, bool client_first) {
+    acceptor_ = TRY(source.open(loop_, bind, client_first, *this));
+    return {};
+  }
+  void set_frontend(int proxy, int maxconn) {
+    proxy_ = proxy;
+    maxconn_ = maxconn;
+  }
+  int proxy() const { return proxy_; }
+  int maxconn() const { return maxconn_; }
+
+  // Connections that may not come in wait in the kernel's queue.
+  void set_accepting(bool on) {
+    if (on == accepting_) return;
+    accepting_ = on;
+    if (on) {
+      acceptor_->resume();
+    } else {
+      acceptor_->pause();
+    }
+  }
+
+  void on_accepted(io::Stream& stream) override { worker_.accept(*this, stream); }
+  void on_accept_exhausted(const Error&) override {}  // the loop pauses; the queue keeps the rest
+
+  bool wanted = false;  // while adopting a configuration
+
+ private:
+  Worker& worker_;
+  io::Loop& loop_;
+  io::Acceptor* acceptor_ = nullptr;
+  int proxy_ = 0;
+  int maxconn_ = 0;
+  bool accepting_ = true;
+};
+
+class Worker::Undertaker final : public io::EndOfPass {
+ public:
+  explicit Undertaker(Worker& worker) : worker_(worker) {}
+  void call() {
+    if (called_) return;
+    called_ = true;
+    worker_.loop_.at_end_of_pass(*this);
+  }
+  void on_end_of_pass() override {
+    called_ = false;
+    worker_.bury();
+  }
+
+ private:
+  Worker& worker_;
+  bool called_ = false;
+};
+
+namespace {
+
+// What makes two bind lines the same listening socket.
+std::string listener_key(const BindConfig& bind, bool client_first) {
+  std::string key = bind.inherited_descriptor ? "fd@" + std::to_string(*bind.inherited_descriptor)
+                                              : bind.address.text();
+  key += client_first ? " client-first" : " any";
+  return key;
+}
+
+}  // namespace
+
+Worker::Worker(io::Loop& loop, Hub& hub, ListenerSource& listeners, Options options)
+    : loop_(loop),
+      hub_(hub),
+      process_(hub.process()),
+      listener_source_(listeners),
+      options_(std::move(options)),
+      logs_(loop, options_.pid, process_.dropped_logs[static_cast<std::size_t>(options_.index)]),
+      request_head_(std::make_unique<http::RequestHead>()),
+      response_head_(std::make_unique<http::ResponseHead>()),
+      undertaker_(std::make_unique<Undertaker>(*this)) {
+  loop_.arm(*this, kSweepInterval);
+}
+
+Worker::~Worker() {
+  listeners_.clear();
+  kill_sessions();
+  for (auto& [state, pool] : pools_) {
+    while (!pool->idle.empty()) pool->idle.back()->close();
+  }
+  bury();
+  CHECK(connections_.empty());
+}
+
+std::vector<Error> Worker::adopt(std::shared_ptr<const Generation> generation) {
+  std::vector<Error> errors;
+  auto next = std::make_shared<WorkerGeneration>();
+  next->shared = std::move(generation);
+  for (const Proxy& proxy : next->shared->proxies) {
+    next->backends.push_back(proxy.backend ? std::make_unique<BackendRuntime>(proxy) : nullptr);
+  }
+  generation_ = next;
+  limits_.head_bytes =
+      next->shared->config.global.buffer_size - next->shared->config.global.rewrite_size;
+  limits_.line_bytes = limits_.head_bytes;
+
+  for (auto& [key, listener] : listeners_) listener->wanted = false;
+  const auto& proxies = next->shared->proxies;
+  for (std::size_t i = 0; i < proxies.size(); ++i) {
+    const ProxyConfig& config = *proxies[i].config;
+    if (config.disabled || proxies[i].frontend == nullptr) continue;
+    const bool client_first = config.mode == Mode::kHttp;
+    for (const BindConfig& bind : config.binds) {
+      const std::string key = listener_key(bind, client_first);
+      auto& listener = listeners_[key];
+      if (listener == nullptr) {
+        auto fresh = std::make_unique<Listener>(*this, loop_);
+        if (auto opened = fresh->open(listener_source_, bind, client_first); !opened) {
+          errors.push_back(std::move(opened).error());
+          listeners_.erase(key);
+          continue;
+        }
+        listener = std::move(fresh);
+      }
+      listener->wanted = true;
+      listener->set_frontend(static_cast<int>(i), config.maxconn);
+    }
+  }
+  std::erase_if(listeners_, [](const auto& entry) { return !entry.second->wanted; });
+  update_listeners();
+  // Connections kept for servers that are gone, and kept-alive clients of frontends that are gone.
+  on_timer(loop_.now());
+  return errors;
+}
+
+void Worker::begin_stopping() {
+  stopping_ = true;
+  listeners_.clear();
+  for (Session* session = sessions_; session != nullptr;) {
+    Session* const next = session->next_;
+    session->end_if_idle();
+    session = next;
+  }
+}
+
+void Worker::kill_sessions() {
+  // Killing may answer and linger first; the second round ends what is left.
+  for (int round = 0; round < 2; ++round) {
+    for (Session* session = sessions_; session != nullptr;) {
+      Session* const next = session->next_;
+      session->kill('K');
+      session = next;
+    }
+  }
+}
+
+std::vector<SessionInfo> Worker::list_sessions() const {
+  std::vector<SessionInfo> list;
+  list.reserve(session_count_);
+  for (const Session* session = sessions_; session != nullptr; session = session->next_) {
+    list.push_back(session->info());
+  }
+  return list;
+}
+
+int Worker::kill_server_sessions(const ServerState& server, char cause) {
+  int killed = 0;
+  for (Session* session = sessions_; session != nullptr;) {
+    Session* const next = session->next_;
+    if (session->server_state() == &server) {
+      session->kill(cause);
+      ++killed;
+    }
+    session = next;
+  }
+  return killed;
+}
+
+int Worker::kill_session(std::uint64_t id) {
+  for (Session* session = sessions_; session != nullptr; session = session->next_) {
+    if (session->id() == id) {
+      session->kill('K');
+      return 1;
+    }
+  }
+  return 0;
+}
+
+void Worker::update_listeners() {
+  const int process_max = process_.maxconn.load(std::memory_order_relaxed);
+  const bool process_full = process_max > 0 && process_.current_connections.value() >= process_max;
+  for (auto& [key, listener] : listeners_) {
+    const Proxy& proxy = generation_->shared->proxies[static_cast<std::size_t>(listener->proxy())];
+    const bool full =
+        listener->maxconn() > 0 && proxy.frontend->sessions.value() >= listener->maxconn();
+    listener->set_accepting(!process_full && !full &&
+                            !proxy.frontend->paused.load(std::memory_order_relaxed));
+  }
+}
+
+void Worker::accept(Listener& listener, io::Stream& stream) {
+  const auto index = listener.proxy();
+  const Proxy& proxy = generation_->shared->proxies[static_cast<std::size_t>(index)];
+  if (proxy.config->mode == Mode::kHttp) {
+    auto session = std::make_unique<HttpSession>(*this, stream, generation_, index);
+    add_session(*session);
+    session.release()->start();
+  } else {
+    auto session = std::make_unique<TcpSession>(*this, stream, generation_, index);
+    add_session(*session);
+    session.release()->start();
+  }
+  const int process_max = process_.maxconn.load(std::memory_order_relaxed);
+  if ((process_max > 0 && process_.current_connections.value() >= process_max) ||
+      (listener.maxconn() > 0 && proxy.frontend->sessions.value() >= listener.maxconn())) {
+    update_listeners();
+    limited_ = true;
+  }
+}
+
+void Worker::add_session(Session& session) {
+  session.next_ = sessions_;
+  if (sessions_ != nullptr) sessions_->previous_ = &session;
+  sessions_ = &session;
+  ++session_count_;
+}
+
+void Worker::end_session(Session& session) {
+  if (session.previous_ != nullptr) {
+    session.previous_->next_ = session.next_;
+  } else {
+    sessions_ = session.next_;
+  }
+  if (session.next_ != nullptr) session.next_->previous_ = session.previous_;
+  --session_count_;
+  process_.current_connections.add(-1);
+  session.frontend().frontend->sessions.add(-1);
+  dead_sessions_.emplace_back(&session);
+  if (limited_) {
+    limited_ = false;
+    update_listeners();
+  }
+  undertaker_->call();
+}
+
+ServerPool& Worker::pool_of(const std::shared_ptr<ServerState>& state) {
+  auto& pool = pools_[state.get()];
+  if (pool == nullptr) {
+    pool = std::make_unique<ServerPool>();
+    pool->state = state;
+  }
+  return *pool;
+}
+
+ServerConnection& Worker::new_connection(ServerPool& pool, const SocketAddress& to,
+                                         bool keepalive) {
+  auto connection = std::make_unique<ServerConnection>(*this, pool);
+  ServerConnection* const result = connection.get();
+  connections_.emplace(result, std::move(connection));
+  result->start(to, keepalive);
+  return *result;
+}
+
+void Worker::end_connection(ServerConnection& connection) {
+  const auto found = connections_.find(&connection);
+  CHECK(found != connections_.end());
+  dead_connections_.push_back(std::move(found->second));
+  connections_.erase(found);
+  undertaker_->call();
+}
+
+void Worker::serve_queues(const ProxyState& backend) {
+  // A session that finds no slot goes to the queue's end again, so each is asked once.
+  const auto serve = [&](BackendRuntime& runtime) {
+    for (std::size_t waiting = runtime.queue.size(); waiting > 0 && !runtime.queue.empty();
+         --waiting) {
+      Session* const first = runtime.queue.front();
+      first->on_slot();
+      if (!runtime.queue.empty() && runtime.queue.back() == first) {
+        // Still no slot: it keeps its place, and nobody behind it is served before it.
+        runtime.queue.pop_back();
+        runtime.queue.push_front(first);
+        return;
+      }
+    }
+  };
+  for (const auto& runtime : generation_->backends) {
+    if (runtime != nullptr && runtime->proxy->backend.get() == &backend) serve(*runtime);
+  }
+}
+
+void Worker::on_timer(Instant now) {
+  for (auto at = pools_.begin(); at != pools_.end();) {
+    ServerPool& pool = *at->second;
+    // Least recently used first; those in front are the oldest.
+    while (!pool.idle.empty() &&
+           now - pool.idle.front()->idle_since() >= ServerConnection::kIdleLife) {
+      pool.idle.front()->close();
+    }
+    ++at;
+  }
+  if (limited_) {
+    limited_ = false;
+    update_listeners();
+    limited_ = true;  // other workers' sessions may free the next slot
+  }
+  loop_.arm(*this, kSweepInterval);
+}
+
+void Worker::bury() {
+  dead_sessions_.clear();
+  dead_connections_.clear();
+}
+
+}  // namespace nines::proxy
