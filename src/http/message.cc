@@ -201,8 +201,7 @@ bool Reader::parse_field() {
   if (is_space(*line)) return bad(Fault::kObsFold, line);  // RFC 9112 5.2
   if (head_.field_count == field_max_) return bad(Fault::kTooManyFields, line);
 
-  const char* p = line;
-  while (p != stop && is_token(*p)) ++p;
+  const char* p = find_non_token(line, stop);
   if (p == stop) return short_of_bytes();
   if (*p != ':') {
     return bad(p != line && is_space(*p) ? Fault::kSpaceBeforeColon : Fault::kBadName, p);
@@ -406,7 +405,7 @@ class RequestReader : public Reader {
   bool parse_start_line() {
     begin_line();
     const char* const line = p_;
-    while (p_ != stop_ && is_token(*p_)) ++p_;
+    p_ = find_non_token(p_, stop_);
     const char* const method_end = p_;
     if (p_ != stop_ && p_ == line) return bad(Fault::kBadMethod, p_);
     if (!expect_space(Fault::kBadMethod)) return false;

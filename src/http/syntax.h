@@ -113,4 +113,31 @@ inline const char* find_non_target(const char* p, const char* end) {
   return p;
 }
 
+// The first byte in [p, end) that is not of a token, or end.
+inline const char* find_non_token(const char* p, const char* end) {
+#ifdef __SSE2__
+  // Letters, digits and dashes, which names are made of, are told apart sixteen at a time; the loop
+  // below decides about the rest. Signed: bytes from 0x80 are negative and in no range.
+  const __m128i fold = _mm_set1_epi8(0x20);
+  const __m128i dash = _mm_set1_epi8('-');
+  const auto between = [](__m128i chunk, char first, char last) {
+    return _mm_and_si128(_mm_cmpgt_epi8(chunk, _mm_set1_epi8(static_cast<char>(first - 1))),
+                         _mm_cmplt_epi8(chunk, _mm_set1_epi8(static_cast<char>(last + 1))));
+  };
+  for (; end - p >= 16; p += 16) {
+    const __m128i chunk = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m128i letter = between(_mm_or_si128(chunk, fold), 'a', 'z');
+    const __m128i good =
+        _mm_or_si128(_mm_or_si128(letter, between(chunk, '0', '9')), _mm_cmpeq_epi8(chunk, dash));
+    const unsigned mask = static_cast<unsigned>(_mm_movemask_epi8(good)) ^ 0xffffu;
+    if (mask != 0) {
+      p += __builtin_ctz(mask);
+      break;
+    }
+  }
+#endif
+  while (p != end && is_token(*p)) ++p;
+  return p;
+}
+
 }  // namespace nines::http

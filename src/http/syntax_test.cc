@@ -19,6 +19,8 @@ TEST(Syntax, EveryByteIsFoundAtEveryPlaceByTheWideScans) {
         const char* const end = begin + size;
         ASSERT_EQ(find_non_text(begin, end) - begin,
                   static_cast<std::ptrdiff_t>(is_text(text[place]) ? size : place));
+        ASSERT_EQ(find_non_token(begin, end) - begin,
+                  static_cast<std::ptrdiff_t>(is_token(text[place]) ? size : place));
         ASSERT_EQ(find_non_target(begin, end) - begin,
                   static_cast<std::ptrdiff_t>(is_target(text[place]) ? size : place));
       }
