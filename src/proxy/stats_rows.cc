@@ -269,6 +269,7 @@ bool StatsCursor::next(StatsRow& row) {
   for (; proxy_ < generation_.proxies.size(); ++proxy_) {
     const Proxy& proxy = generation_.proxies[proxy_];
     if (!wants(proxy)) continue;
+    last_proxy_ = proxy_;
     if (step_ == Step::kFrontend) {
       step_ = Step::kServers;
       server_ = 0;

@@ -208,6 +208,8 @@ class StatsCursor {
   StatsCursor(const Generation& generation, StatsFilter filter, int maxconn, Instant now);
   // False when there is none left; `row` is reused by the caller.
   bool next(StatsRow& row);
+  // Whose row next() filled last.
+  const Proxy& proxy() const { return generation_.proxies[last_proxy_]; }
 
  private:
   enum class Step : std::uint8_t { kFrontend, kServers, kBackend };
@@ -223,6 +225,7 @@ class StatsCursor {
   int maxconn_;
   Instant now_;
   std::size_t proxy_ = 0;
+  std::size_t last_proxy_ = 0;
   std::size_t server_ = 0;
   Step step_ = Step::kFrontend;
 };
