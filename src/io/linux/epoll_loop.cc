@@ -71,6 +71,7 @@ class EpollLoop::EpollStream final : public Pollable, public Stream {
     pending_.clear();
     pending_offset_ = 0;
     local_known_ = false;
+    send_error_ = 0;
   }
 
   void begin_connecting(const SocketAddress& to) {
@@ -150,7 +151,7 @@ class EpollLoop::EpollStream final : public Pollable, public Stream {
     if (flags_.connecting) {
       if (!finish_connecting(events)) return;
     }
-    if ((events & EPOLLERR) != 0 && flags_.paused) {
+    if ((events & EPOLLERR) != 0 && (flags_.paused || flags_.end_delivered)) {
       fail(Error::from_errno(socket_error_or_reset(), "connection with " + peer_.text()));
       return;
     }
@@ -193,8 +194,14 @@ class EpollLoop::EpollStream final : public Pollable, public Stream {
       if (count == 0) {
         flags_.readable = false;
         flags_.peer_gone = true;
+        if (send_error_ != 0) {
+          fail(Error::from_errno(send_error_, "connection with " + peer_.text()));
+          return;
+        }
         flags_.end_delivered = true;
         handler_->on_end(*this);
+        // Whoever still has to answer wants to know when the peer breaks off altogether.
+        if (!flags_.closed && !flags_.registered) loop_.register_later(*this);
         return;
       }
       if (errno == EAGAIN || errno == EINTR) {
@@ -272,11 +279,7 @@ class EpollLoop::EpollStream final : public Pollable, public Stream {
         }
         if (errno == EINTR) continue;
         if (errno == EAGAIN) break;
-        // A broken pipe is told by the read side, which still may hold the peer's last words (an
-        // answer sent before it closed). Registering makes sure that it is told.
-        flags_.readable = true;
-        if (!flags_.paused) loop_.make_ready(*this);
-        if (!flags_.registered) loop_.register_later(*this);
+        break_later(errno);
         return Sent::kDone;
       }
       if (bytes.empty()) return Sent::kDone;
@@ -290,6 +293,21 @@ class EpollLoop::EpollStream final : public Pollable, public Stream {
     return Sent::kQueued;
   }
 
+  // Sending met a broken connection. The read side tells it, after the peer's last words (an answer
+  // sent before it closed); the error is kept, for the kernel reports it once only and then looks
+  // like a graceful end.
+  void break_later(int error) {
+    send_error_ = error;
+    flags_.readable = true;
+    if (flags_.paused || flags_.end_delivered) {
+      loop_.failing_.emplace_back(this,
+                                  Error::from_errno(error, "connection with " + peer_.text()));
+    } else {
+      loop_.make_ready(*this);
+    }
+    if (!flags_.registered) loop_.register_later(*this);
+  }
+
   void flush() {
     while (pending_size() > 0) {
       const ssize_t count = ::send(descriptor_, pending_.data() + pending_offset_, pending_size(),
@@ -297,9 +315,10 @@ class EpollLoop::EpollStream final : public Pollable, public Stream {
       if (count < 0) {
         if (errno == EINTR) continue;
         if (errno == EAGAIN) return;
+        const int error = errno;
         pending_.clear();
         pending_offset_ = 0;
-        fail(Error::from_errno(errno, "connection with " + peer_.text()));
+        break_later(error);
         return;
       }
       pending_offset_ += static_cast<std::size_t>(count);
@@ -338,6 +357,7 @@ class EpollLoop::EpollStream final : public Pollable, public Stream {
   SocketAddress peer_;
   mutable SocketAddress local_;
   mutable bool local_known_ = false;
+  int send_error_ = 0;  // what a send() found, not yet told
 };
 
 class EpollLoop::EpollAcceptor final : public Pollable, public Acceptor, private Timer {
