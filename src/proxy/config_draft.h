@@ -33,6 +33,7 @@ struct ProxyDraft {
   ServerConfig default_server;
   // Each name is the OR of what was said under it.
   std::map<std::string, std::vector<AclTerm>, std::less<>> acls;
+  std::optional<SectionKind> rules_inherited_by;  // of a defaults section with rules
   std::optional<BackendReference> default_backend;
   std::vector<BackendReference> use_backends;
   std::optional<text::Span> httplog_span;  // of "option httplog", when said in this section

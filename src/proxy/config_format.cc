@@ -23,12 +23,12 @@ constexpr Variable kVariables[] = {
     {"ft", Kind::kFrontendName}, {"s", Kind::kServerName},
 };
 
-// "%[name]"
+// "%[name]"; "srv_name" is not known yet when a request's rules run, and HAProxy refuses it too.
 constexpr Variable kSamples[] = {
     {"src", Kind::kClientIp},         {"src_port", Kind::kClientPort},
     {"dst", Kind::kFrontendIp},       {"dst_port", Kind::kFrontendPort},
     {"fe_name", Kind::kFrontendName}, {"be_name", Kind::kBackendName},
-    {"srv_name", Kind::kServerName},  {"ssl_fc", Kind::kSslFc},
+    {"ssl_fc", Kind::kSslFc},
 };
 
 // Of section 8.2.4, those that are not offered.
@@ -40,7 +40,7 @@ constexpr std::string_view kKnownVariables[] = {
 
 constexpr std::string_view kAllowed =
     "text, %%, %ci, %cp, %fi, %fp, %f, %b, %s, %[src], %[src_port], %[dst], %[dst_port], "
-    "%[fe_name], %[be_name], %[srv_name], %[ssl_fc]";
+    "%[fe_name], %[be_name], %[ssl_fc]";
 
 class FormatReader {
  public:

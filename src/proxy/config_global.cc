@@ -92,7 +92,7 @@ void stats_socket(GlobalDraft& draft, Statement& statement) {
 }
 
 void stats_timeout(GlobalDraft& draft, Statement& statement) {
-  const auto value = statement.take_duration("a time", std::chrono::milliseconds(1), 1ms);
+  const auto value = statement.take_duration("a time", std::chrono::milliseconds(1), 1us);
   if (value && statement.expect_end()) draft.config.stats_timeout = *value;
 }
 

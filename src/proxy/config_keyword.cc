@@ -4,6 +4,11 @@
 #include "text/utf8.h"
 
 namespace nines::proxy {
+namespace {
+
+constexpr std::size_t kListedMax = 16;  // more names than this are no help
+
+}  // namespace
 
 void answer_without_handler(Statement& statement, const Word& word, std::string_view name,
                             KeywordSupport support, std::string_view advice, int arguments) {
@@ -34,6 +39,7 @@ void answer_unknown(Statement& statement, const Word& word, std::string_view kin
   text::Diagnostic& diagnostic = statement.error_at(
       word.span, "unknown " + std::string(kind) + " '" + text::printable(word.text) + "'" +
                      (place.empty() ? "" : " in " + std::string(place)));
+  if (candidates.size() <= kListedMax) diagnostic.with_allowed(joined(candidates));
   add_suggestion(diagnostic, word.text, candidates);
   statement.skip_rest();
 }

@@ -56,5 +56,77 @@ INSTANTIATE_TEST_SUITE_P(Config, Golden, testing::ValuesIn(golden_configs()),
                            return name;
                          });
 
+LoadedConfig load(std::string content) {
+  const std::vector<text::SourceFile> files{text::SourceFile("a.cfg", std::move(content))};
+  return load_config(files, {});
+}
+
+TEST(ConfigLoad, SeveralFilesAreOneConfigurationInOrder) {
+  const std::vector<text::SourceFile> files{
+      text::SourceFile("0.cfg", "global\n maxconn 5\ndefaults\n mode http\n timeout client 1s\n"),
+      text::SourceFile("1.cfg", "listen a\n bind :80\n"),
+      text::SourceFile("2.cfg", "global\n nbthread 3\n"),
+  };
+  const LoadedConfig loaded = load_config(files, {});
+  ASSERT_TRUE(loaded.ok()) << render_text(loaded.diagnostics, files);
+  EXPECT_EQ(loaded.config.global.maxconn, 5);
+  EXPECT_EQ(loaded.config.global.nbthread, 3);
+  ASSERT_EQ(loaded.config.proxies.size(), 1u);
+  EXPECT_EQ(loaded.config.proxies[0].mode, Mode::kHttp);
+  EXPECT_EQ(loaded.config.proxies[0].place.file, "1.cfg");
+}
+
+TEST(ConfigLoad, ASectionDoesNotGoOnIntoTheNextFile) {
+  const std::vector<text::SourceFile> files{text::SourceFile("0.cfg", "global\n"),
+                                            text::SourceFile("1.cfg", "maxconn 5\n")};
+  const LoadedConfig loaded = load_config(files, {});
+  ASSERT_EQ(loaded.diagnostics.errors(), 1u);
+  EXPECT_EQ(loaded.diagnostics.all()[0].span, (text::Span{1, 1, 1, 7}));
+}
+
+TEST(ConfigLoad, ALastLineWithoutALineFeedMayBeCutOff) {
+  const LoadedConfig loaded = load("listen a\n bind :80\n mode tcp");
+  EXPECT_EQ(loaded.diagnostics.errors(), 1u);
+}
+
+TEST(ConfigLoad, NothingAtAllIsNoMistakeButHasNoListener) {
+  EXPECT_TRUE(load("").ok());
+  EXPECT_FALSE(has_listeners(load("").config));
+  EXPECT_FALSE(has_listeners(load("listen a\n bind :80\n disabled\n").config));
+  EXPECT_TRUE(has_listeners(load("listen a\n bind :80\n").config));
+}
+
+TEST(ConfigLoad, AFrontendAndABackendMayShareANameAndReferencesMeanTheBackend) {
+  const LoadedConfig loaded =
+      load("frontend web\n bind :80\n default_backend web\nbackend web\n server s 1.2.3.4:5\n");
+  ASSERT_TRUE(loaded.ok());
+  EXPECT_EQ(loaded.config.find_proxy("web"), &loaded.config.proxies[0]);
+  EXPECT_EQ(loaded.config.find_backend("web"), &loaded.config.proxies[1]);
+  EXPECT_EQ(loaded.config.find_backend("none"), nullptr);
+}
+
+TEST(ConfigLoad, APasswordIsShownNeitherInADumpNorInAComplaint) {
+  const LoadedConfig good = load("listen a\n bind :80\n mode http\n stats auth u:SECRET\n");
+  EXPECT_EQ(dump(good.config).find("SECRET"), std::string::npos);
+  const LoadedConfig bad = load("listen a\n bind :80\n mode http\n stats auth SECRET\n");
+  ASSERT_EQ(bad.diagnostics.errors(), 1u);
+  EXPECT_TRUE(bad.diagnostics.all()[0].found.empty());
+}
+
+TEST(ConfigLoad, AConditionThatGrowsTooMuchIsRefused) {
+  std::string content = "listen a\n bind :80\n mode http\n";
+  for (int i = 0; i < 8; ++i) content += " acl x ssl_fc\n";
+  content += " http-request del-header A if x x x x\n";
+  EXPECT_EQ(load(content).diagnostics.errors(), 1u);
+}
+
+TEST(ConfigLoad, ManyMistakesAreCountedAndBounded) {
+  std::string content = "listen a\n";
+  for (int i = 0; i < 1000; ++i) content += " nonsense\n";
+  const LoadedConfig loaded = load(content);
+  EXPECT_EQ(loaded.diagnostics.errors(), 1000u);
+  EXPECT_EQ(loaded.diagnostics.all().size(), text::Diagnostics::kKeptMax);
+}
+
 }  // namespace
 }  // namespace nines::proxy

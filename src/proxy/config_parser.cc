@@ -190,12 +190,33 @@ class Parser {
       from = &out_.defaults.back();
     }
     if (from == nullptr) return {};
+    check_inherited_rules(statement, kind, *from);
     ProxyDraft draft = *from;
     draft.config.description.clear();
     draft.stats_inherited = true;
     draft.httplog_span.reset();
-    // Rules and ACLs of defaults without a name are complained about where they stand.
+    // ACLs of a defaults section serve its own rules only (section 4.2, "acl").
+    draft.acls.clear();
+    draft.rules_inherited_by.reset();
     return draft;
+  }
+
+  // Rules may be inherited by one side only, else they would run twice on a request.
+  void check_inherited_rules(Statement& statement, SectionKind kind, const ProxyDraft& from) {
+    if (from.config.http_request_rules.empty()) return;
+    auto& mutable_from = out_.defaults[static_cast<std::size_t>(&from - out_.defaults.data())];
+    const bool other_side = from.rules_inherited_by && *from.rules_inherited_by != kind;
+    const bool one_sided = kind == SectionKind::kFrontend || kind == SectionKind::kBackend;
+    if (one_sided && !other_side) {
+      mutable_from.rules_inherited_by = kind;
+      return;
+    }
+    statement
+        .error(statement.keyword(),
+               one_sided ? "a frontend and a backend cannot both inherit rules of one 'defaults'"
+                         : "a '" + std::string(name_of(kind)) + "' cannot inherit rules")
+        .with_found(from.title())
+        .with_help("write the rules in the section itself");
   }
 
   const ProxyDraft* find_defaults(Statement& statement, const Word& name) {

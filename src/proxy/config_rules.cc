@@ -38,6 +38,7 @@ void header_rule(ProxyDraft& draft, Statement& statement) {
     return;
   }
   rule.header = name->text;
+  std::optional<std::vector<FormatPiece>> format(std::in_place);
   if (Which == Action::kDelHeader) {
     if (const Word* word = statement.peek(); word != nullptr && word->text == "-m") {
       statement.error(*word, "matching several header names is not supported by nines")
@@ -47,16 +48,16 @@ void header_rule(ProxyDraft& draft, Statement& statement) {
   } else {
     const Word* value = statement.take_word("the value of the header");
     if (value == nullptr) return;
-    auto format = parse_format(statement, *value);
-    if (!format) return;
-    if (!is_safe_value(*format)) {
+    format = parse_format(statement, *value);
+    if (format && !is_safe_value(*format)) {
       statement.error(*value, "a header's value holds no line break");
-      return;
+      format.reset();
     }
-    rule.value = std::move(*format);
   }
+  // The condition is read even behind a bad value, for the mistakes in it.
   auto condition = read_condition(draft, statement);
-  if (!condition) return;
+  if (!format || !condition) return;
+  rule.value = std::move(*format);
   rule.condition = std::move(*condition);
   if (!draft.config.use_backends.empty() && !draft.is_defaults()) {
     statement.warning(statement.keyword(),

@@ -22,12 +22,12 @@ void set_integer(ServerConfig& server, Statement& statement) {
 
 template <std::optional<Duration> ServerConfig::*Member>
 void set_interval(ServerConfig& server, Statement& statement) {
-  const auto value = statement.take_duration("a time", std::chrono::milliseconds(1), 1ms);
+  const auto value = statement.take_duration("a time", std::chrono::milliseconds(1), 1us);
   if (value) server.*Member = *value;
 }
 
 void server_inter(ServerConfig& server, Statement& statement) {
-  const auto value = statement.take_duration("a time", std::chrono::milliseconds(1), 1ms);
+  const auto value = statement.take_duration("a time", std::chrono::milliseconds(1), 1us);
   if (value) server.inter = *value;
 }
 

@@ -68,11 +68,9 @@ std::optional<Duration> Statement::take_duration(std::string_view what, Duration
         .with_allowed("a number and us, ms (the default), s, m, h or d");
     return std::nullopt;
   }
-  // A value that is not zero but below a millisecond would round to "none".
-  const bool rounds_to_zero = *value > Duration::zero() && *value < 1ms;
-  if (*value > kTimerMax || *value < min || rounds_to_zero) {
+  if (*value > kTimerMax || *value < min) {
     error(*word, "'" + name() + "' wants " + std::string(what) + " within its range")
-        .with_allowed((min > Duration::zero() ? "1ms" : "0, or 1ms") +
+        .with_allowed((min > Duration::zero() ? "1us" : "0") +
                       std::string(" to 2147483647ms (24.8 days)"));
     return std::nullopt;
   }

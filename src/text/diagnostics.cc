@@ -3,6 +3,7 @@
 #include "text/diagnostics.h"
 
 #include <algorithm>
+#include <numeric>
 #include <tuple>
 
 #include "text/utf8.h"
@@ -187,10 +188,18 @@ Diagnostic& Diagnostics::add(Severity severity, Span span, std::string_view mess
 }
 
 void Diagnostics::sort() {
-  std::stable_sort(kept_.begin(), kept_.end(), [](const Diagnostic& a, const Diagnostic& b) {
-    return std::tie(a.span.file, a.span.line, a.span.column) <
-           std::tie(b.span.file, b.span.line, b.span.column);
+  // Not std::stable_sort: clang warns of what libstdc++ 12 uses within.
+  std::vector<std::size_t> order(kept_.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [this](std::size_t a, std::size_t b) {
+    const Span &one = kept_[a].span, &other = kept_[b].span;
+    return std::tie(one.file, one.line, one.column, a) <
+           std::tie(other.file, other.line, other.column, b);
   });
+  std::vector<Diagnostic> sorted;
+  sorted.reserve(kept_.size());
+  for (const std::size_t index : order) sorted.push_back(std::move(kept_[index]));
+  kept_ = std::move(sorted);
 }
 
 std::string render_text(const Diagnostics& diagnostics, std::span<const SourceFile> files,
