@@ -120,6 +120,12 @@ TEST(ConfigLoad, AConditionThatGrowsTooMuchIsRefused) {
   EXPECT_EQ(load(content).diagnostics.errors(), 1u);
 }
 
+TEST(ConfigLoad, AFileThatIsNoConfigurationIsGivenUp) {
+  std::string content;
+  for (int i = 0; i < 100000; ++i) content += "x\n";
+  EXPECT_EQ(load(content).diagnostics.errors(), 5000u);
+}
+
 TEST(ConfigLoad, ManyMistakesAreCountedAndBounded) {
   std::string content = "listen a\n";
   for (int i = 0; i < 1000; ++i) content += " nonsense\n";

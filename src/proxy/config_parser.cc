@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kFileBytesMax = 16u << 20;
 constexpr std::size_t kConditionDepthMax = 64;
 constexpr std::size_t kSectionsMax = 65536;
+constexpr std::size_t kErrorsMax = 5000;  // then this is no haproxy.cfg: the rest is not read
 
 // Sections that are known and that nines does not read.
 struct AbsentSection {
@@ -68,7 +69,10 @@ class Parser {
     section_ = Section::kNone;
     section_name_.clear();
     levels_.clear();
-    for (int number = 1; number <= file.line_count(); ++number) read_line(file, index, number);
+    for (int number = 1; number <= file.line_count(); ++number) {
+      if (diagnostics_.errors() >= kErrorsMax) return;
+      read_line(file, index, number);
+    }
     // What HAProxy takes for a sign of truncation, and so do we.
     if (!file.ends_with_line_feed()) {
       const int last = file.line_count();
