@@ -60,6 +60,8 @@ DRIVERS = {
         "stand_in": "listens and answers as a real service does",
         "balancer_probe": "waits for a balancer from the client's side",
         "forwarder": "relays between the machine and the lab",
+        "drill_load": "is the clients of a drill",
+        "drill_run": "breaks, watches and mends in a lab that is up",
         "log_sink": "writes the balancers' log lines to a file with their instants",
     },
 }

@@ -1,0 +1,131 @@
+// The drills' command line, their table and their JSON.
+#include "drill_command.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "lab/drill_plan.h"
+#include "lab/drill_report.h"
+#include "lab/drill_run.h"
+#include "lab/lab_plan.h"
+
+namespace nines {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kExitBroken = 1;
+constexpr int kExitUsage = 2;
+constexpr int kExitNoLab = 3;
+
+Json milliseconds(std::optional<Duration> duration) {
+  if (!duration) return nullptr;
+  return static_cast<double>(duration->count() / 1000) / 1000;
+}
+
+Json to_json(const lab::PhaseReport& report) {
+  Json services = Json::array();
+  for (const auto& each : report.services) {
+    services.push_back({{"proxy", each.proxy},
+                        {"requests", each.requests},
+                        {"failed", each.failed},
+                        {"failed_in_flight", each.failed_in_flight},
+                        {"slow", each.slow},
+                        {"unfinished", each.unfinished},
+                        {"slowest_ms", milliseconds(each.slowest)},
+                        {"longest_gap_ms", milliseconds(each.gap_longest)},
+                        {"first_success_ms", milliseconds(each.first_success)},
+                        {"reasons", each.reasons}});
+  }
+  return {{"scenario", report.scenario},
+          {"phase", report.phase},
+          {"watched", report.watched_proxy},
+          {"length_ms", milliseconds(report.length)},
+          {"detected_ms", milliseconds(report.detected)},
+          {"decided_ms", milliseconds(report.decided)},
+          {"acted_ms", milliseconds(report.acted)},
+          {"answered_by", report.answered_by},
+          {"same_process", report.same_process},
+          {"held", report.broken.empty()},
+          {"broken", report.broken},
+          {"services", services}};
+}
+
+int list() {
+  for (const auto& scenario : lab::scenarios()) {
+    std::printf("%-16s %s\n", std::string(scenario.name).c_str(),
+                std::string(scenario.what).c_str());
+  }
+  return 0;
+}
+
+}  // namespace
+
+int drill_command(std::span<char*> arguments) {
+  CLI::App app(
+      "Breaks things in a lab while clients send whole requests, and says what they "
+      "noticed. Without a scenario all are run.",
+      "nines drill");
+  std::vector<std::string> names;
+  std::string lab_name{lab::kDefaultLabName};
+  bool json = false;
+  bool listing = false;
+  app.add_option("scenario", names, "see --list");
+  app.add_option("--name", lab_name, "which lab")->capture_default_str();
+  app.add_flag("--json", json, "for tools");
+  app.add_flag("--list", listing, "what there is, and nothing else");
+  std::vector<std::string> reversed;
+  for (std::size_t i = arguments.size(); i > 0; --i) reversed.emplace_back(arguments[i - 1]);
+  try {
+    app.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  if (listing) return list();
+
+  lab::DrillWishes wishes{.lab = lab_name, .scenarios = {}, .progress = {}, .phase_finished = {}};
+  for (const auto& name : names) {
+    const auto* scenario = lab::find_scenario(name);
+    if (scenario == nullptr) {
+      std::fprintf(stderr, "nines drill: no scenario '%s'; there are:\n", name.c_str());
+      for (const auto& each : lab::scenarios()) {
+        std::fprintf(stderr, "  %s\n", std::string(each.name).c_str());
+      }
+      return kExitUsage;
+    }
+    wishes.scenarios.push_back(scenario);
+  }
+  if (names.empty()) {
+    for (const auto& each : lab::scenarios()) wishes.scenarios.push_back(&each);
+  }
+  // Progress is for people, beside the result and never in it.
+  wishes.progress = [](std::string_view line) {
+    std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
+  };
+  wishes.phase_finished = [](const lab::PhaseReport& report) {
+    std::fprintf(stderr, "  %s: %s\n", report.phase.c_str(),
+                 report.broken.empty() ? "held" : "BROKEN");
+  };
+  const auto reports = lab::run_drills(wishes);
+  if (!reports.has_value()) {
+    std::fprintf(stderr, "nines drill: %s\n", reports.error().message().c_str());
+    return reports.error().code() == ErrorCode::kNotFound ? kExitNoLab : kExitBroken;
+  }
+  bool held = true;
+  for (const auto& report : *reports) held = held && report.broken.empty();
+  if (json) {
+    Json phases = Json::array();
+    for (const auto& report : *reports) phases.push_back(to_json(report));
+    std::printf("%s\n",
+                Json{{"lab", lab_name}, {"held", held}, {"phases", phases}}.dump(2).c_str());
+  } else {
+    std::fprintf(stderr, "\n");
+    std::fputs(lab::render_table(*reports).c_str(), stdout);
+  }
+  return held ? 0 : kExitBroken;
+}
+
+}  // namespace nines

@@ -1,0 +1,81 @@
+// What a drill has measured, as values: requests to gaps and counts, counts to a verdict, all of it
+// to a table. Pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "lab/drill_plan.h"
+
+namespace nines::lab {
+
+enum class Outcome : std::uint8_t { kSuccess, kFailed, kUnfinished };
+
+struct RequestRecord {
+  Instant begun;
+  Instant ended;  // of kUnfinished: when it was given up, at the end of the drill
+  Outcome outcome = Outcome::kSuccess;
+  std::string_view reason;  // of kFailed; static storage
+  std::int8_t node = 0;     // who answered, an index of the caller's; -1: unknown
+};
+
+// A phase's stretch of time: from the fault to the next phase's, or the end.
+struct Window {
+  Instant begin;
+  Instant end;
+};
+
+struct ServiceReport {
+  std::string proxy;
+  int requests = 0;          // begun in the window, or under way at its begin
+  int failed = 0;            // begun in it
+  int failed_in_flight = 0;  // begun before it, ended in it
+  int slow = 0;              // took longer than kSlowRequest, unfinished ones too
+  int unfinished = 0;        // given up at the end of the drill
+  Duration slowest{};
+  // The longest time without a success, counted from success to success (or to the window's end).
+  Duration gap_longest{};
+  // From the fault to the first success of a request begun after it.
+  std::optional<Duration> first_success;
+  std::map<std::string, int> reasons;  // of the failed
+  std::int8_t last_node = -1;          // who answered the last success begun in the window
+};
+
+ServiceReport report_service(std::string proxy, std::span<const RequestRecord> records,
+                             const Window& window);
+
+struct PhaseReport {
+  std::string scenario;
+  std::string phase;
+  std::string watched_proxy;
+  Duration length{};
+  std::vector<ServiceReport> services;
+  // After the fault; as the balancer let it be seen.
+  std::optional<Duration> detected, decided, acted;
+  bool change_expected = false;  // whether the three are meaningful
+  std::string answered_by;       // at the watched proxy, at the end
+  bool same_process = true;
+  std::vector<std::string> broken;  // expectations that did not hold, for people
+};
+
+const ServiceReport* find_service(const PhaseReport& report, std::string_view proxy);
+struct Totals {
+  int requests = 0, failed = 0, failed_in_flight = 0, slow = 0, unfinished = 0;
+};
+Totals totals_of(const PhaseReport& report);
+
+// Fills report.broken.
+void judge(const Expectation& expected, PhaseReport& report);
+
+// An aligned table: a row a phase, and under it what did not hold.
+std::string render_table(std::span<const PhaseReport> reports);
+// "3.2 ms", "812 ms", "10.04 s"; "-" for nothing.
+std::string render_duration(std::optional<Duration> duration);
+
+}  // namespace nines::lab

@@ -1,0 +1,122 @@
+// Requests to gaps, counts and verdicts.
+#include "lab/drill_report.h"
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace nines::lab {
+namespace {
+
+Instant at(int milliseconds) { return Instant{} + std::chrono::milliseconds(milliseconds); }
+
+RequestRecord success(int begun, int ended, std::int8_t node = 0) {
+  return {at(begun), at(ended), Outcome::kSuccess, {}, node};
+}
+
+TEST(DrillReport, GapCountsFromTheLastSuccessBeforeTheFault) {
+  const std::vector<RequestRecord> records = {success(80, 90), success(95, 98), success(150, 250),
+                                              success(255, 260)};
+  const auto report = report_service("p", records, {at(100), at(300)});
+  EXPECT_EQ(report.gap_longest, 152ms);  // 98 to 250
+  EXPECT_EQ(report.first_success, Duration(150ms));
+  EXPECT_EQ(report.requests, 2);
+  EXPECT_EQ(report.failed, 0);
+}
+
+TEST(DrillReport, GapWithoutAnySuccessReachesTheWindowsEnd) {
+  const auto report = report_service("p", {}, {at(100), at(300)});
+  EXPECT_EQ(report.gap_longest, 200ms);
+  EXPECT_EQ(report.first_success, std::nullopt);
+}
+
+TEST(DrillReport, SuccessOfALaterPhaseEndsTheGapAtTheWindow) {
+  const auto report =
+      report_service("p", std::vector{success(90, 95), success(120, 900)}, {at(100), at(300)});
+  EXPECT_EQ(report.gap_longest, 205ms);  // nothing ended within it
+  EXPECT_EQ(report.slow, 1);             // 780 ms, begun within it
+  EXPECT_EQ(report.first_success, Duration(800ms));
+}
+
+TEST(DrillReport, UnderWayAtTheFaultIsToldApart) {
+  const std::vector<RequestRecord> records = {
+      {at(95), at(105), Outcome::kFailed, "reset", -1},
+      {at(110), at(120), Outcome::kFailed, "503", -1},
+      {at(120), at(1200), Outcome::kUnfinished, {}, -1},
+      {at(50), at(60), Outcome::kFailed, "reset", -1},
+  };
+  const auto report = report_service("p", records, {at(100), at(300)});
+  EXPECT_EQ(report.requests, 3);
+  EXPECT_EQ(report.failed, 1);
+  EXPECT_EQ(report.failed_in_flight, 1);
+  EXPECT_EQ(report.unfinished, 1);
+  EXPECT_EQ(report.slow, 1);
+  EXPECT_EQ(report.reasons.at("reset"), 1);
+}
+
+TEST(DrillReport, LastAnswerIsThatOfTheLastRequestBegun) {
+  const auto report = report_service("p", std::vector{success(110, 200, 1), success(120, 130, 0)},
+                                     {at(100), at(300)});
+  EXPECT_EQ(report.last_node, 0);
+}
+
+PhaseReport phase_with(const ServiceReport& service) {
+  PhaseReport report;
+  report.phase = "service-killed";
+  report.watched_proxy = service.proxy;
+  report.services = {service};
+  report.change_expected = true;
+  return report;
+}
+
+TEST(DrillReport, EveryExpectationThatDoesNotHoldIsNamed) {
+  ServiceReport service;
+  service.proxy = "p";
+  service.failed = 2;
+  service.failed_in_flight = 1;
+  service.gap_longest = 900ms;
+  service.reasons = {{"503", 3}};
+  auto report = phase_with(service);
+  report.answered_by = "node01";
+  report.same_process = false;
+  judge({.failed_max = 0,
+         .failed_in_flight_max = 0,
+         .gap_max = 500ms,
+         .decided = true,
+         .answered_by = "node02",
+         .same_process = true},
+        report);
+  ASSERT_EQ(report.broken.size(), 6u);
+  EXPECT_EQ(report.broken[0], "2 requests begun after the fault failed, 0 allowed (p 503 x3)");
+  EXPECT_EQ(report.broken[2], "p without a success for 900 ms, 500 ms allowed");
+}
+
+TEST(DrillReport, WhatIsNotExpectedIsOnlyMeasured) {
+  ServiceReport service;
+  service.proxy = "p";
+  service.failed = 2;
+  auto report = phase_with(service);
+  judge({}, report);
+  EXPECT_TRUE(report.broken.empty());
+}
+
+TEST(DrillReport, TableAlignsAndNamesWhatBroke) {
+  ServiceReport service;
+  service.proxy = "p";
+  service.requests = 1234;
+  service.gap_longest = 12ms;
+  auto report = phase_with(service);
+  report.decided = 10040ms;
+  report.broken = {"because"};
+  const std::string table = render_table(std::vector{report});
+  EXPECT_EQ(table,
+            "drill           requests  failed  slow  slowest  longest gap  detected  decided  acted"
+            "  first success  verdict\n"
+            "service-killed      1234       0     0   0.0 ms        12 ms         -  10.04 s      -"
+            "              -  BROKEN\n"
+            "    because\n");
+}
+
+}  // namespace
+}  // namespace nines::lab

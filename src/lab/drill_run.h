@@ -1,0 +1,28 @@
+// Runs drills in a lab that is up: load from the client host, faults through the keeper, the
+// balancer watched through its runtime socket and its log, all on one loop in one thread.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "lab/drill_plan.h"
+#include "lab/drill_report.h"
+
+namespace nines::lab {
+
+struct DrillWishes {
+  std::string lab;
+  std::vector<const Scenario*> scenarios;
+  std::function<void(std::string_view)> progress;  // a line for people
+  std::function<void(const PhaseReport&)> phase_finished;
+};
+
+// Moves the calling process's network into the lab's client host for good. kNotFound: no such lab;
+// kUnavailable: the lab is not healthy enough to begin; kRefused: interrupted by SIGINT or SIGTERM.
+// However it ends, what was broken has been mended.
+Result<std::vector<PhaseReport>> run_drills(const DrillWishes& wishes);
+
+}  // namespace nines::lab
