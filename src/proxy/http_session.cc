@@ -221,7 +221,7 @@ bool HttpSession::answer_by_ourselves(const http::RequestHead& head, const char*
   if (page == nullptr) return false;
   const http::Field* const authorization = http::find_field(head, http::FieldName::kAuthorization);
   const auto answer = worker_.statistics_page(
-      *page, *generation_->shared, head.method, uri,
+      *page, *generation_->shared, head.method_text.in(base), uri,
       authorization != nullptr ? authorization->value.in(base) : std::string_view(),
       !keeps_client_after_body());
   if (!answer) return false;

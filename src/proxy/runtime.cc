@@ -224,4 +224,25 @@ BackendChange refresh_backend(const Proxy& proxy, Instant now) {
   return up ? BackendChange::kCameUp : BackendChange::kWentDown;
 }
 
+void ServerCounters::clear() {
+  for (Counter* counter :
+       {&sessions, &selected, &bytes_in, &bytes_out, &connect_errors, &response_errors, &retries,
+        &redispatches, &client_aborts, &server_aborts, &connects, &reuses, &replays, &requests,
+        &queue_time, &connect_time, &response_time, &total_time, &timed}) {
+    counter->clear();
+  }
+  for (Counter& counter : responses) counter.clear();
+}
+
+void ProxyCounters::clear() {
+  for (Counter* counter :
+       {&connections, &sessions, &bytes_in, &bytes_out, &denied_requests, &denied_responses,
+        &request_errors, &connect_errors, &response_errors, &retries, &redispatches,
+        &client_aborts, &server_aborts, &selected, &requests, &intercepted, &connects, &reuses,
+        &replays, &queue_time, &connect_time, &response_time, &total_time, &timed}) {
+    counter->clear();
+  }
+  for (Counter& counter : responses) counter.clear();
+}
+
 }  // namespace nines::proxy

@@ -89,6 +89,8 @@ struct alignas(64) ServerCounters {
   Counter requests;          // req_tot
   // Sums in microseconds over the finished sessions, for qtime, ctime, rtime, ttime.
   Counter queue_time, connect_time, response_time, total_time, timed;
+
+  void clear();  // on the worker's own thread
 };
 
 // One worker's counts for one side of a proxy.
@@ -108,6 +110,8 @@ struct alignas(64) ProxyCounters {
   Counter intercepted;  // intercepted: answered by us (statistics page)
   Counter connects, reuses, replays;
   Counter queue_time, connect_time, response_time, total_time, timed;
+
+  void clear();  // on the worker's own thread
 };
 
 // What a check found, as the statistics name it (section 9.1, check_status).

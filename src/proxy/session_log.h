@@ -1,5 +1,6 @@
 // The log line of a session, in HAProxy's httplog, tcplog and default formats to the letter
-// (configuration manual 8.2.1 to 8.2.3). Pure: the time is an argument, the text goes to the caller's buffer.
+// (configuration manual 8.2.1 to 8.2.3). Pure: the time is an argument, the text goes to the
+// caller's buffer.
 #pragma once
 
 #include <cstdint>

@@ -8,6 +8,7 @@
 #include "proxy/http_session.h"
 #include "proxy/server_connection.h"
 #include "proxy/session.h"
+#include "proxy/stats_page.h"
 #include "proxy/tcp_session.h"
 
 namespace nines::proxy {
@@ -56,6 +57,12 @@ class Worker::Listener final : public io::AcceptHandler {
   bool accepting_ = true;
 };
 
+// What makes two bind lines the same listening socket.
+std::string listener_key(const BindConfig& bind) {
+  return bind.inherited_descriptor ? "fd@" + std::to_string(*bind.inherited_descriptor)
+                                   : bind.address.text();
+}
+
 class Worker::Undertaker final : public io::EndOfPass {
  public:
   explicit Undertaker(Worker& worker) : worker_(worker) {}
@@ -73,18 +80,6 @@ class Worker::Undertaker final : public io::EndOfPass {
   Worker& worker_;
   bool called_ = false;
 };
-
-namespace {
-
-// What makes two bind lines the same listening socket.
-std::string listener_key(const BindConfig& bind, bool client_first) {
-  std::string key = bind.inherited_descriptor ? "fd@" + std::to_string(*bind.inherited_descriptor)
-                                              : bind.address.text();
-  key += client_first ? " client-first" : " any";
-  return key;
-}
-
-}  // namespace
 
 Worker::Worker(io::Loop& loop, Hub& hub, ListenerSource& listeners, Options options)
     : loop_(loop),
@@ -128,7 +123,7 @@ std::vector<Error> Worker::adopt(std::shared_ptr<const Generation> generation) {
     if (config.disabled || proxies[i].frontend == nullptr) continue;
     const bool client_first = config.mode == Mode::kHttp;
     for (const BindConfig& bind : config.binds) {
-      const std::string key = listener_key(bind, client_first);
+      const std::string key = listener_key(bind);
       auto& listener = listeners_[key];
       if (listener == nullptr) {
         auto fresh = std::make_unique<Listener>(*this, loop_);
@@ -213,6 +208,15 @@ void Worker::update_listeners() {
     listener->set_accepting(!process_full && !full &&
                             !proxy.frontend->paused.load(std::memory_order_relaxed));
   }
+}
+
+void Worker::set_frontend_maxconn(const std::string& proxy, int maxconn) {
+  for (auto& [key, listener] : listeners_) {
+    const Proxy& of = generation_->shared->proxies[static_cast<std::size_t>(listener->proxy())];
+    if (of.config->name == proxy) listener->set_frontend(listener->proxy(), maxconn);
+  }
+  limited_ = true;
+  update_listeners();
 }
 
 void Worker::accept(Listener& listener, io::Stream& stream) {
@@ -327,6 +331,23 @@ void Worker::on_timer(Instant now) {
 void Worker::bury() {
   dead_sessions_.clear();
   dead_connections_.clear();
+}
+
+std::optional<Worker::PageAnswer> Worker::statistics_page(
+    const Proxy& of, const Generation& generation, std::string_view method, std::string_view uri,
+    std::string_view authorization, bool close) {
+  const StatsPageConfig& page = of.config->stats;
+  if (!stats_page_covers(page, uri)) return std::nullopt;
+  auto text = stats_response(
+      page, generation, hub_.process_info(),
+      StatsRequest{.method = method, .target = uri, .authorization = authorization, .close = close},
+      loop_.now(), loop_.wall_time());
+  if (!text) return std::nullopt;
+  PageAnswer answer;
+  // "HTTP/1.1 200 ..."
+  answer.status = (*text)[9] == '4' ? 401 : (*text)[9] == '3' ? 303 : 200;
+  answer.text = *std::move(text);
+  return answer;
 }
 
 }  // namespace nines::proxy

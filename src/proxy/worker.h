@@ -63,6 +63,10 @@ class Hub {
   virtual ProcessInfo process_info() const = 0;
 };
 
+// The name of a bind line's listening socket: its address, or "fd@N". Two lines of the same name
+// are the same socket, before and after a reload.
+std::string listener_key(const BindConfig& bind);
+
 // Where a worker's acceptors come from: sockets shared by all workers in production, the loop's own
 // in simulation.
 class ListenerSource {
@@ -119,6 +123,7 @@ class Worker : private Timer {
   int kill_session(std::uint64_t id);
   // "disable frontend" and back; also applied to maxconn.
   void update_listeners();
+  void set_frontend_maxconn(const std::string& proxy, int maxconn);
   void serve_queues(const ProxyState& backend);
 
   // For sessions and server connections, on the worker's own thread.
@@ -141,7 +146,7 @@ class Worker : private Timer {
   };
   // Empty when `uri` is none of the page's.
   std::optional<PageAnswer> statistics_page(const Proxy& of, const Generation& generation,
-                                            http::Method method, std::string_view uri,
+                                            std::string_view method, std::string_view uri,
                                             std::string_view authorization, bool close);
   void add_session(Session& session);
   // Takes the session out and destroys it at the end of the pass.
