@@ -118,12 +118,14 @@ struct CheckConfig {
   std::vector<std::pair<std::string, std::string>> headers;
   struct StatusRange {
     int first, last;
+    friend bool operator==(const StatusRange&, const StatusRange&) = default;
   };
   std::vector<StatusRange> expected;  // empty: 2xx and 3xx
   bool expect_negated = false;        // "! status ..."
   // kMysql
   std::string user;  // empty: wait for the greeting only
   enum class MysqlAuth : std::uint8_t { kPost41, kPre41 } auth = MysqlAuth::kPost41;
+  friend bool operator==(const CheckConfig&, const CheckConfig&) = default;
 };
 
 // "server <name> <address>[:port] [param*]", section 5.2, with "default-server" applied.

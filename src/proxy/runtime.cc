@@ -174,17 +174,14 @@ void Generation::settle(Instant now) const {
         state.weight = text.weight;
       }
       if (state.configured_disabled != text.disabled) {
-        set_disabled(state, text.disabled);
-        state.changed_at = now.nanoseconds;
+        state.configured_disabled = text.disabled;
+        apply_change(state, {.maintenance = text.disabled}, now);
       }
       if (!text.check && state.check_status != CheckStatus::kUnknown) {
         state.check_status = CheckStatus::kUnknown;
         state.health = 0;
         state.suspect = false;
-        if (!state.up.exchange(true)) {
-          state.down_total_ns += now.nanoseconds - state.changed_at;
-          state.changed_at = now.nanoseconds;
-        }
+        apply_change(state, {.up = true}, now);
       }
     }
     refresh_backend(proxy, now);
@@ -206,6 +203,24 @@ const Server* Generation::find_server(std::string_view proxy, std::string_view s
     }
   }
   return nullptr;
+}
+
+// HAProxy counts a server in maintenance as down: in chkdown and in downtime.
+void apply_change(ServerState& state, const ServerChange& change, Instant now) {
+  const auto down = [&state] { return !state.up || state.maintenance; };
+  const bool was_down = down();
+  bool changed = false;
+  const auto set = [&changed](std::atomic<bool>& flag, std::optional<bool> to) {
+    if (to && flag.exchange(*to) != *to) changed = true;
+  };
+  set(state.up, change.up);
+  set(state.maintenance, change.maintenance);
+  set(state.draining, change.draining);
+  if (!changed) return;
+  if (was_down && !down()) state.down_total_ns += now.nanoseconds - state.changed_at;
+  if (!was_down && down()) state.downs += 1;
+  // A change between two kinds of down does not begin the time anew.
+  if (!(was_down && down())) state.changed_at = now.nanoseconds;
 }
 
 BackendChange refresh_backend(const Proxy& proxy, Instant now) {

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -236,6 +237,13 @@ struct Generation {
   const Proxy* find_proxy(std::string_view name) const;
   const Server* find_server(std::string_view proxy, std::string_view server) const;
 };
+
+// Control only: sets what is not empty, and keeps the server's down counters and `changed_at`.
+// The backend is to be refreshed by the caller.
+struct ServerChange {
+  std::optional<bool> up, maintenance, draining;
+};
+void apply_change(ServerState& state, const ServerChange& change, Instant now);
 
 // Control only: computes a backend's `up` from its servers, keeps its down counters, and tells the
 // workers that the set of servers or a weight changed. A backend without servers counts as up.
