@@ -116,7 +116,8 @@ Duration CheckMachine::interval() const {
 Duration CheckMachine::spread(Duration interval) {
   const std::int64_t reach = interval.count() * timing_.spread_percent / 100;
   if (reach <= 0) return interval;
-  const auto draw = static_cast<std::int64_t>(rng_.below(static_cast<std::uint64_t>(2 * reach + 1)));
+  const auto draw =
+      static_cast<std::int64_t>(rng_.below(static_cast<std::uint64_t>(2 * reach + 1)));
   return interval + Duration(draw - reach);
 }
 
@@ -140,6 +141,7 @@ Instant CheckMachine::evidence_earliest() const {
 void CheckMachine::begin(Instant now) {
   state_ = State::kConnecting;
   started_ = now;
+  answers_evidence_ = evidence_;
   wake_ = connect_deadline();
   out_->start = true;
 }
@@ -174,8 +176,8 @@ void CheckMachine::on_tick(Instant now) {
     case State::kConnecting:
     case State::kTalking: {
       CheckOutcome outcome;
-      outcome.status = state_ == State::kConnecting ? CheckStatus::kLayer4Timeout
-                                                    : CheckStatus::kLayer7Timeout;
+      outcome.status =
+          state_ == State::kConnecting ? CheckStatus::kLayer4Timeout : CheckStatus::kLayer7Timeout;
       out_->abort = true;
       finish(std::move(outcome), now);
       break;
@@ -207,7 +209,7 @@ void CheckMachine::take_result(Instant now) {
   if (status_.last.passed()) {
     if (!status_.up && health == 0) status_.detected = now;
     if (health < health_max() && ++health >= timing_.rise) health = health_max();
-    if (evidence_ && started_ >= evidence_at_) {
+    if (evidence_ && answers_evidence_) {
       false_alarms_ = std::min(false_alarms_ + 1, kFalseAlarmsMax);
       end_evidence();
     }

@@ -65,12 +65,12 @@ struct CheckEvent {
 // What the driver must do, in this order.
 struct CheckEffects {
   enum class Change : std::uint8_t { kNone, kWentDown, kCameUp };
-  bool abort = false;          // close the attempt's connection; no event of it may follow
-  bool start = false;          // begin an attempt
-  bool outcome = false;        // an attempt ended: status().last is new
-  bool report = false;         // ... and "option log-health-checks" has something to say
+  bool abort = false;             // close the attempt's connection; no event of it may follow
+  bool start = false;             // begin an attempt
+  bool outcome = false;           // an attempt ended: status().last is new
+  bool report = false;            // ... and "option log-health-checks" has something to say
   Change change = Change::kNone;  // by a check's result (the operator's changes are not told here)
-  bool clear_suspect = false;  // what made the server a suspect is settled
+  bool clear_suspect = false;     // what made the server a suspect is settled
 };
 
 struct CheckState {
@@ -147,10 +147,11 @@ class CheckMachine {
   State state_ = State::kPaused;
   bool started_once_ = false;  // kStart was seen
   std::optional<Instant> wake_;
-  Instant started_;               // of the current or the last attempt
-  Duration connect_time_{};       // of the last attempt that connected
+  Instant started_;          // of the current or the last attempt
+  Duration connect_time_{};  // of the last attempt that connected
   bool evidence_ = false;
   Instant evidence_at_;
+  bool answers_evidence_ = false;  // the attempt began while evidence stood
   int false_alarms_ = 0;
   CheckState status_;
   CheckEffects* out_ = nullptr;  // during handle()

@@ -118,8 +118,7 @@ std::optional<CheckOutcome> CheckProbe::judge() {
 }
 
 std::optional<CheckOutcome> CheckProbe::judge_http() {
-  const http::Method method =
-      config_.method == "HEAD" ? http::Method::kHead : http::Method::kOther;
+  const http::Method method = config_.method == "HEAD" ? http::Method::kHead : http::Method::kOther;
   for (;;) {
     const http::ParseResult parsed = http::parse_response(answer_, {}, method, *head_);
     if (parsed.status == http::Parse::kNeedMore) return std::nullopt;
@@ -143,9 +142,9 @@ bool CheckProbe::expected(int status) const {
 
 std::optional<CheckOutcome> CheckProbe::judge_mysql() {
   const std::string_view bytes = answer_;
-  mysql::Answer answer =
-      greeting_size_ == 0 ? mysql::parse_greeting(bytes)
-                          : mysql::parse_login_answer(bytes.substr(greeting_size_));
+  mysql::Answer answer = greeting_size_ == 0
+                             ? mysql::parse_greeting(bytes)
+                             : mysql::parse_login_answer(bytes.substr(greeting_size_));
   if (answer.parse == mysql::Parse::kComplete && answer.kind == mysql::Answer::Kind::kGreeting &&
       !opening_.empty()) {
     greeting_size_ = answer.size;

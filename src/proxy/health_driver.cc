@@ -3,6 +3,7 @@
 #include "proxy/health_driver.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <optional>
 #include <utility>
 
@@ -40,6 +41,7 @@ class HealthDriver::ServerCheck final : public Timer, public io::StreamHandler {
     if (stream_ != nullptr) stream_->abort();
   }
 
+  bool checked() const { return checked_; }
   const Proxy& proxy() const { return *proxy_; }
   const Server& server() const { return *server_; }
   ServerState& state() { return *server_->state; }
@@ -61,7 +63,6 @@ class HealthDriver::ServerCheck final : public Timer, public io::StreamHandler {
       probe_ = CheckProbe(proxy.config->check);
     }
     if (timing != machine_.timing()) machine_.set_timing(std::move(timing), now);
-    checked_ = server.config->check;
     if (state().maintenance != in_maintenance_) {
       in_maintenance_ = state().maintenance;
       handle(in_maintenance_ ? CheckEvent::Kind::kEnterMaintenance
@@ -90,8 +91,7 @@ class HealthDriver::ServerCheck final : public Timer, public io::StreamHandler {
   void set_maintenance(bool maintenance) {
     if (maintenance == in_maintenance_) return;
     in_maintenance_ = maintenance;
-    handle(maintenance ? CheckEvent::Kind::kEnterMaintenance
-                       : CheckEvent::Kind::kLeaveMaintenance);
+    handle(maintenance ? CheckEvent::Kind::kEnterMaintenance : CheckEvent::Kind::kLeaveMaintenance);
   }
 
   void handle(CheckEvent::Kind kind) { handle(CheckEvent{kind}); }
@@ -119,8 +119,8 @@ class HealthDriver::ServerCheck final : public Timer, public io::StreamHandler {
     stream_ = &driver_.loop_.connect(target_, {}, *this);
   }
 
-  // Reset or graceful: after a plain connect, or in the middle, nothing more is owed to the server,
-  // and a reset leaves no socket in TIME_WAIT for each check (HAProxy does so too).
+  // With a reset after a plain connect or in the middle of an attempt: nothing more is owed to the
+  // server, and no socket stays in TIME_WAIT for each check (HAProxy does so too).
   void drop_connection(bool reset) {
     if (stream_ == nullptr) return;
     io::Stream* stream = std::exchange(stream_, nullptr);
@@ -128,7 +128,7 @@ class HealthDriver::ServerCheck final : public Timer, public io::StreamHandler {
   }
 
   void conclude(CheckOutcome outcome) {
-    drop_connection(!outcome.passed() || probe_.config().kind == CheckKind::kConnect);
+    drop_connection(probe_.config().kind == CheckKind::kConnect);
     CheckEvent event{CheckEvent::Kind::kOutcome};
     event.outcome = std::move(outcome);
     handle(event);
@@ -185,7 +185,7 @@ class HealthDriver::ServerCheck final : public Timer, public io::StreamHandler {
   const Proxy* proxy_;
   const Server* server_;
   SocketAddress target_;
-  bool checked_;
+  const bool checked_;  // by the configuration
   bool in_maintenance_ = false;
   bool checks_on_ = false;
   CheckMachine machine_;
@@ -199,22 +199,25 @@ HealthDriver::HealthDriver(io::Loop& loop, HealthObserver& observer, base::Rng r
 HealthDriver::~HealthDriver() = default;
 
 void HealthDriver::adopt(std::shared_ptr<const Generation> generation) {
-  const std::shared_ptr<const Generation> before = std::exchange(generation_, std::move(generation));
+  const std::shared_ptr<const Generation> before =
+      std::exchange(generation_, std::move(generation));
   generation_->settle(loop_.now());
-  auto old = std::exchange(checks_, {});
-  std::vector<ServerCheck*> fresh, kept;
+  std::vector<std::unique_ptr<ServerCheck>> old = std::exchange(checks_, {});
+  const auto old_index = std::exchange(index_, {});
+  std::vector<ServerCheck*> fresh;
   for (const Proxy& proxy : generation_->proxies) {
     if (proxy.config->disabled) continue;
     for (const Server& server : proxy.servers) {
-      auto& check = checks_[server.state.get()];
-      if (const auto found = old.find(server.state.get()); found != old.end()) {
-        check = std::move(found->second);
-        check->move_to(proxy, server);
-        kept.push_back(check.get());
+      const auto found = old_index.find(server.state.get());
+      // A server that is checked only now, or no more, begins anew.
+      if (found != old_index.end() && old[found->second]->checked() == server.config->check) {
+        checks_.push_back(std::move(old[found->second]));
+        checks_.back()->move_to(proxy, server);
       } else {
-        check = std::make_unique<ServerCheck>(*this, proxy, server);
-        fresh.push_back(check.get());
+        checks_.push_back(std::make_unique<ServerCheck>(*this, proxy, server));
+        fresh.push_back(checks_.back().get());
       }
+      index_[server.state.get()] = checks_.size() - 1;
     }
   }
   start_new_checks(fresh);
@@ -247,22 +250,25 @@ void HealthDriver::start_new_checks(const std::vector<ServerCheck*>& fresh) {
   }
 }
 
-void HealthDriver::stop() { checks_.clear(); }
+void HealthDriver::stop() {
+  index_.clear();
+  checks_.clear();
+}
 
 HealthDriver::ServerCheck* HealthDriver::find(const ServerState& server) {
-  const auto found = checks_.find(&server);
-  return found != checks_.end() ? found->second.get() : nullptr;
+  const auto found = index_.find(&server);
+  return found != index_.end() ? checks_[found->second].get() : nullptr;
 }
 
 const CheckState* HealthDriver::find_check(const ServerState& server) const {
-  const auto found = checks_.find(&server);
-  return found != checks_.end() ? &found->second->machine().status() : nullptr;
+  const auto found = index_.find(&server);
+  return found != index_.end() ? &checks_[found->second]->machine().status() : nullptr;
 }
 
 std::size_t HealthDriver::running() const {
   return static_cast<std::size_t>(
       std::count_if(checks_.begin(), checks_.end(),
-                    [](const auto& entry) { return entry.second->machine().status().running; }));
+                    [](const auto& check) { return check->machine().status().running; }));
 }
 
 void HealthDriver::on_traffic_failure(const ServerState& server) {
@@ -329,7 +335,8 @@ void HealthDriver::set_state(const Server& server, AdminState wanted) {
   if (was_maintenance && !maintenance) change.up = check->machine().status().up;
   if (maintenance && !was_maintenance) {
     apply_change(state, change, loop_.now());
-    log(proxy, describe_enter_maintenance(proxy, server, was_down, BackendCounts::of(proxy)));
+    log(proxy, describe_enter_maintenance(proxy, server, was_down, was_draining,
+                                          BackendCounts::of(proxy)));
   } else {
     apply_change(state, change, loop_.now());
     if (was_maintenance) {

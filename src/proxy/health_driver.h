@@ -88,7 +88,8 @@ class HealthDriver {
   HealthObserver& observer_;
   base::Rng rng_;
   std::shared_ptr<const Generation> generation_;
-  std::unordered_map<const ServerState*, std::unique_ptr<ServerCheck>> checks_;
+  std::vector<std::unique_ptr<ServerCheck>> checks_;           // in the text's order
+  std::unordered_map<const ServerState*, std::size_t> index_;  // into checks_
 };
 
 }  // namespace nines::proxy

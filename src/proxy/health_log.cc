@@ -140,12 +140,13 @@ LogLine describe_backend_down(const Proxy& proxy) {
 }
 
 LogLine describe_enter_maintenance(const Proxy& proxy, const Server& server, bool was_down,
-                                   BackendCounts left) {
+                                   bool was_draining, BackendCounts left) {
   if (was_down) {
     return {LogLevel::kNotice, name_of(proxy, server) + " was DOWN and now enters maintenance."};
   }
-  const LogLevel level = server.state->draining ? LogLevel::kNotice : LogLevel::kAlert;
-  return {level, name_of(proxy, server) + " is going DOWN for maintenance" + left_text(server, left)};
+  const LogLevel level = was_draining ? LogLevel::kNotice : LogLevel::kAlert;
+  return {level,
+          name_of(proxy, server) + " is going DOWN for maintenance" + left_text(server, left)};
 }
 
 LogLine describe_leave_maintenance(const Proxy& proxy, const Server& server) {
@@ -156,8 +157,9 @@ LogLine describe_leave_maintenance(const Proxy& proxy, const Server& server) {
 }
 
 LogLine describe_enter_drain(const Proxy& proxy, const Server& server, BackendCounts counts) {
-  return {LogLevel::kNotice, name_of(proxy, server) + " enters drain state" +
-                                 (server.state->up ? online_text(counts) : left_text(server, counts))};
+  return {LogLevel::kNotice,
+          name_of(proxy, server) + " enters drain state" +
+              (server.state->up ? online_text(counts) : left_text(server, counts))};
 }
 
 LogLine describe_leave_drain(const Proxy& proxy, const Server& server) {

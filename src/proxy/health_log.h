@@ -39,7 +39,7 @@ LogLine describe_check(const Proxy& proxy, const Server& server, const CheckStat
 // "proxy p has no server available!"
 LogLine describe_backend_down(const Proxy& proxy);
 LogLine describe_enter_maintenance(const Proxy& proxy, const Server& server, bool was_down,
-                                   BackendCounts left);
+                                   bool was_draining, BackendCounts left);
 LogLine describe_leave_maintenance(const Proxy& proxy, const Server& server);
 LogLine describe_enter_drain(const Proxy& proxy, const Server& server, BackendCounts counts);
 LogLine describe_leave_drain(const Proxy& proxy, const Server& server);

@@ -47,8 +47,8 @@ struct Answer {
 
 // The views in the answer point into `bytes`. Without state: on kNeedMore call again with more
 // bytes and the same beginning. Sequence numbers are not looked at (nor does HAProxy).
-Answer parse_greeting(std::string_view bytes);       // kGreeting or kError
-Answer parse_login_answer(std::string_view bytes);   // all but kGreeting
+Answer parse_greeting(std::string_view bytes);      // kGreeting or kError
+Answer parse_login_answer(std::string_view bytes);  // all but kGreeting
 
 // A login for `user` with no password and no database, followed by COM_QUIT, so that the server
 // does not count an aborted connection. `user`: without NUL.

@@ -175,7 +175,15 @@ void Generation::settle(Instant now) const {
       }
       if (state.configured_disabled != text.disabled) {
         state.configured_disabled = text.disabled;
-        apply_change(state, {.maintenance = text.disabled}, now);
+        // Who leaves maintenance is believed up until a check says otherwise.
+        ServerChange change{.maintenance = text.disabled};
+        if (!text.disabled) change.up = true;
+        apply_change(state, change, now);
+      }
+      if (text.check && state.check_status == CheckStatus::kUnknown) {
+        state.check_status = CheckStatus::kInitialized;
+        state.health = text.disabled ? 0 : text.rise;
+        apply_change(state, {.up = true}, now);
       }
       if (!text.check && state.check_status != CheckStatus::kUnknown) {
         state.check_status = CheckStatus::kUnknown;

@@ -241,7 +241,7 @@ struct Generation {
 // Control only: sets what is not empty, and keeps the server's down counters and `changed_at`.
 // The backend is to be refreshed by the caller.
 struct ServerChange {
-  std::optional<bool> up, maintenance, draining;
+  std::optional<bool> up = {}, maintenance = {}, draining = {};
 };
 void apply_change(ServerState& state, const ServerChange& change, Instant now);
 
