@@ -1,0 +1,361 @@
+// The driver over the simulated network: real machines, probes and logs; servers that die, hang,
+// are cut off and return; reloads and the operator in between.
+#include "proxy/health_driver.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "sim/for_each_seed.h"
+#include "sim/world.h"
+
+namespace nines::proxy {
+namespace {
+
+// A server process: accepts, and answers whatever comes with one text.
+class Service : public io::AcceptHandler, public io::StreamHandler {
+ public:
+  Service(io::Loop& loop, const SocketAddress& at, std::string answer)
+      : answer_(std::move(answer)), acceptor_(loop.listen(at, {}, *this).value()) {}
+  void on_accepted(io::Stream& stream) override {
+    ++accepted;
+    stream.set_handler(this);
+  }
+  void on_accept_exhausted(const Error&) override {}
+  void on_data(io::Stream& stream, io::LentBytes) override {
+    if (!answer_.empty()) stream.send(answer_);
+  }
+  void on_end(io::Stream& stream) override { stream.close(); }
+  void on_failed(io::Stream& stream, const Error&) override { stream.close(); }
+  int accepted = 0;
+
+ private:
+  std::string answer_;
+  io::Acceptor* acceptor_;
+};
+
+class Recorder : public HealthObserver {
+ public:
+  void on_health_log(const Proxy&, LogLevel, const std::string& text) override {
+    lines.push_back(text.substr(0, text.find(',')));
+  }
+  void on_server_down(const Proxy&, const Server&) override { ++downs; }
+  void on_server_up(const Proxy&, const Server&) override { ++ups; }
+  void on_transition(const Proxy&, const Server&, const HealthTransition& what) override {
+    last = what;
+  }
+  void on_backend_down(const Proxy&) override { ++backend_downs; }
+  void on_backend_up(const Proxy&) override { ++backend_ups; }
+  std::vector<std::string> lines;
+  HealthTransition last;
+  int downs = 0, ups = 0, backend_downs = 0, backend_ups = 0;
+};
+
+class Scene {
+ public:
+  explicit Scene(sim::World& world)
+      : world_(world),
+        front_(world.add_host("front", {"10.0.0.1"})),
+        process_(front_.start("proxy")),
+        driver_(process_.make<HealthDriver>(process_.loop(), recorder, base::Rng(world.seed()))) {
+    for (int i = 0; i < 3; ++i) {
+      hosts.push_back(
+          &world.add_host("s" + std::to_string(i + 1), {"10.0.0.1" + std::to_string(i + 1)}));
+      services.push_back(nullptr);
+      start(i);
+    }
+    text.global.spread_checks = 0;
+    ProxyConfig proxy;
+    proxy.name = "api";
+    proxy.backend = true;
+    proxy.timeouts.connect = 10s;
+    proxy.timeouts.check = 10s;
+    for (int i = 0; i < 3; ++i) {
+      ServerConfig server;
+      server.name = "s" + std::to_string(i + 1);
+      server.address = hosts[static_cast<std::size_t>(i)]->address(80);
+      server.check = true;
+      server.inter = 2s;
+      server.rise = 2;
+      server.fall = 5;
+      proxy.servers.push_back(server);
+    }
+    text.proxies.push_back(proxy);
+  }
+
+  void start(int index, std::string answer = "HTTP/1.0 200 OK\r\n\r\n") {
+    sim::Host& host = *hosts[static_cast<std::size_t>(index)];
+    processes_.resize(hosts.size());
+    processes_[static_cast<std::size_t>(index)] = &host.start("service");
+    services[static_cast<std::size_t>(index)] =
+        &process_of(index).make<Service>(process_of(index).loop(), host.address(80), answer);
+  }
+  sim::Process& process_of(int index) { return *processes_[static_cast<std::size_t>(index)]; }
+
+  // On the control thread, as everything that is asked of the driver.
+  void reload() {
+    on_loop([this] {
+      auto next = Generation::create(text, 1, process_.loop().now(), generation.get());
+      generation = next;
+      driver_.adopt(next);
+    });
+  }
+  template <typename Task>
+  void on_loop(Task task) {
+    process_.loop().post(task);
+    world_.run_for(1ms);
+  }
+  ServerState& state(int index) {
+    return *generation->proxies[0].servers[static_cast<std::size_t>(index)].state;
+  }
+  const Server& server(int index) {
+    return generation->proxies[0].servers[static_cast<std::size_t>(index)];
+  }
+  void traffic_failure(int index) {
+    state(index).suspect = true;
+    on_loop([this, index] { driver_.on_traffic_failure(*generation, 0, index); });
+  }
+  HealthDriver& driver() { return driver_; }
+
+  Config text;
+  std::shared_ptr<const Generation> generation;
+  std::vector<sim::Host*> hosts;
+  std::vector<Service*> services;
+  Recorder recorder;
+
+ private:
+  sim::World& world_;
+  sim::Host& front_;
+  sim::Process& process_;
+  HealthDriver& driver_;
+  std::vector<sim::Process*> processes_;
+};
+
+TEST(HealthDriver, finds_everybody_well_within_an_interval) {
+  sim::for_each_seed(5, [](std::uint64_t, sim::World& world) {
+    Scene scene(world);
+    scene.reload();
+    world.run_for(2s);
+    for (int i = 0; i < 3; ++i) {
+      EXPECT_EQ(scene.state(i).check_status, CheckStatus::kLayer4Ok);
+      EXPECT_EQ(scene.state(i).health, 6);
+      EXPECT_EQ(scene.services[static_cast<std::size_t>(i)]->accepted, 1);
+    }
+    EXPECT_TRUE(scene.recorder.lines.empty());
+  });
+}
+
+TEST(HealthDriver, a_killed_server_under_traffic_is_down_in_a_quarter_of_a_second) {
+  sim::for_each_seed(20, [](std::uint64_t, sim::World& world) {
+    Scene scene(world);
+    scene.reload();
+    world.run_for(3s);
+    scene.process_of(1).kill();
+    world.run_for(10ms);
+    scene.traffic_failure(1);
+    EXPECT_TRUE(world.run_until([&] { return !scene.state(1).up; }, 260ms));
+    EXPECT_FALSE(scene.state(1).suspect);
+    EXPECT_EQ(scene.state(1).downs, 1u);
+    EXPECT_EQ(scene.recorder.downs, 1);
+    EXPECT_LE(scene.recorder.last.decided - scene.recorder.last.detected, 260ms);
+    EXPECT_EQ(scene.recorder.lines, std::vector<std::string>{"Server api/s2 is DOWN"});
+    scene.start(1);
+    EXPECT_TRUE(world.run_until([&] { return scene.state(1).up.load(); }, 4100ms));
+    EXPECT_EQ(scene.recorder.ups, 1);
+    EXPECT_EQ(scene.state(1).health, 6);
+  });
+}
+
+TEST(HealthDriver, a_host_that_is_cut_off_under_traffic_is_down_in_under_two_seconds) {
+  sim::for_each_seed(10, [](std::uint64_t, sim::World& world) {
+    Scene scene(world);
+    scene.reload();
+    world.run_for(3s);
+    world.isolate(*scene.hosts[2]);
+    scene.traffic_failure(2);
+    EXPECT_TRUE(world.run_until([&] { return !scene.state(2).up; }, 1600ms));
+    EXPECT_EQ(scene.state(2).check_status, CheckStatus::kLayer4Timeout);
+    world.heal_all();
+    EXPECT_TRUE(world.run_until([&] { return scene.state(2).up.load(); }, 8s));
+  });
+}
+
+TEST(HealthDriver, one_refusal_too_many_is_forgotten_by_the_next_check) {
+  sim::for_each_seed(5, [](std::uint64_t, sim::World& world) {
+    Scene scene(world);
+    scene.reload();
+    world.run_for(3s);
+    scene.traffic_failure(0);
+    EXPECT_TRUE(world.run_until([&] { return !scene.state(0).suspect; }, 20ms));
+    EXPECT_TRUE(scene.state(0).up);
+    EXPECT_TRUE(scene.recorder.lines.empty());
+  });
+}
+
+TEST(HealthDriver, the_backend_goes_down_with_its_last_server_and_comes_back) {
+  sim::for_each_seed(5, [](std::uint64_t, sim::World& world) {
+    Scene scene(world);
+    scene.reload();
+    world.run_for(3s);
+    const std::uint32_t version = scene.generation->proxies[0].backend->generation;
+    for (int i = 0; i < 3; ++i) {
+      scene.process_of(i).kill();
+      scene.traffic_failure(i);
+    }
+    EXPECT_TRUE(world.run_until([&] { return !scene.generation->proxies[0].backend->up; }, 500ms));
+    EXPECT_EQ(scene.recorder.lines.back(), "backend api has no server available!");
+    EXPECT_EQ(scene.recorder.backend_downs, 1);
+    EXPECT_EQ(scene.generation->proxies[0].backend->generation, version + 3);
+    scene.start(0);
+    EXPECT_TRUE(
+        world.run_until([&] { return scene.generation->proxies[0].backend->up.load(); }, 5s));
+    EXPECT_EQ(scene.recorder.backend_ups, 1);
+  });
+}
+
+TEST(HealthDriver, http_checks_read_the_answer_and_time_out_on_silence) {
+  sim::for_each_seed(5, [](std::uint64_t, sim::World& world) {
+    Scene scene(world);
+    scene.text.proxies[0].check.kind = CheckKind::kHttp;
+    scene.text.proxies[0].timeouts.check = 500ms;
+    scene.process_of(1).kill();
+    scene.start(1, "HTTP/1.0 503 No\r\n\r\n");
+    scene.reload();
+    scene.process_of(2).pause();
+    world.run_for(4s);
+    EXPECT_EQ(scene.state(0).check_code, 200);
+    EXPECT_TRUE(scene.state(0).up);
+    EXPECT_EQ(scene.state(1).check_status, CheckStatus::kLayer7Status);
+    EXPECT_EQ(scene.state(1).check_code, 503);
+    EXPECT_FALSE(scene.state(1).up);
+    EXPECT_EQ(scene.state(2).check_status, CheckStatus::kLayer7Timeout);
+    EXPECT_GE(scene.state(2).check_duration_ms, 500);
+    EXPECT_FALSE(scene.state(2).up);
+  });
+}
+
+TEST(HealthDriver, a_reload_keeps_health_and_schedule_and_follows_what_changed) {
+  sim::for_each_seed(5, [](std::uint64_t, sim::World& world) {
+    Scene scene(world);
+    scene.reload();
+    world.run_for(3s);
+    scene.process_of(0).kill();
+    scene.traffic_failure(0);
+    world.run_for(400ms);
+    EXPECT_FALSE(scene.state(0).up);
+    const auto before = scene.services[1]->accepted;
+    for (int i = 0; i < 20; ++i) scene.reload();
+    EXPECT_FALSE(scene.state(0).up);
+    EXPECT_EQ(scene.services[1]->accepted, before);  // nobody is checked more often for it
+    EXPECT_EQ(scene.recorder.lines.size(), 1u);
+
+    scene.text.proxies[0].servers.pop_back();
+    scene.text.proxies[0].servers[0].disabled = true;
+    scene.reload();
+    EXPECT_TRUE(scene.state(0).maintenance);
+    const auto gone = scene.services[2]->accepted;
+    const auto stays = scene.services[1]->accepted;
+    world.run_for(10s);
+    EXPECT_EQ(scene.services[2]->accepted, gone);
+    EXPECT_EQ(scene.services[1]->accepted, stays + 5);
+
+    scene.start(0);
+    scene.text.proxies[0].servers[0].disabled = false;
+    scene.reload();
+    EXPECT_TRUE(scene.state(0).up);
+    world.run_for(100ms);
+    EXPECT_EQ(scene.state(0).check_status, CheckStatus::kLayer4Ok);
+    EXPECT_TRUE(scene.state(0).up);
+  });
+}
+
+TEST(HealthDriver, a_reload_that_drops_and_adds_checks) {
+  sim::for_each_seed(5, [](std::uint64_t, sim::World& world) {
+    Scene scene(world);
+    scene.reload();
+    world.run_for(3s);
+    scene.process_of(0).kill();
+    scene.traffic_failure(0);
+    world.run_for(400ms);
+    scene.text.proxies[0].servers[0].check = false;
+    scene.reload();
+    EXPECT_TRUE(scene.state(0).up);
+    EXPECT_EQ(scene.state(0).check_status, CheckStatus::kUnknown);
+    scene.text.proxies[0].servers[0].check = true;
+    scene.reload();
+    EXPECT_TRUE(scene.state(0).up);
+    world.run_for(2100ms);
+    EXPECT_FALSE(scene.state(0).up);  // one failure from down, as at the start
+  });
+}
+
+TEST(HealthDriver, the_operators_word_is_taken_at_once) {
+  sim::for_each_seed(5, [](std::uint64_t, sim::World& world) {
+    Scene scene(world);
+    scene.reload();
+    world.run_for(3s);
+    HealthDriver& driver = scene.driver();
+    Recorder& seen = scene.recorder;
+    scene.on_loop([&] { driver.set_state(scene.server(0), AdminState::kMaintenance); });
+    EXPECT_TRUE(scene.state(0).maintenance);
+    EXPECT_EQ(seen.downs, 1);
+    scene.on_loop([&] { driver.set_state(scene.server(0), AdminState::kDrain); });
+    EXPECT_FALSE(scene.state(0).maintenance);
+    EXPECT_TRUE(scene.state(0).draining);
+    scene.on_loop([&] { driver.set_state(scene.server(0), AdminState::kReady); });
+    EXPECT_TRUE(scene.state(0).usable());
+    EXPECT_EQ(
+        seen.lines,
+        (std::vector<std::string>{
+            "Server api/s1 is going DOWN for maintenance. 2 active and 0 backup servers left. "
+            "0 sessions active",
+            "Server api/s1 is UP/DRAIN (leaving forced maintenance).",
+            "Server api/s1 is UP (leaving forced drain)."}));
+
+    scene.on_loop([&] { driver.set_checks(scene.server(1), false); });
+    scene.on_loop([&] { driver.set_health(scene.server(1), false); });
+    const auto accepted = scene.services[1]->accepted;
+    world.run_for(10s);
+    EXPECT_FALSE(scene.state(1).up);
+    EXPECT_EQ(scene.services[1]->accepted, accepted);
+    EXPECT_EQ(seen.last.cause, HealthCause::kOperator);
+    scene.on_loop([&] { driver.set_checks(scene.server(1), true); });
+    EXPECT_TRUE(world.run_until([&] { return scene.state(1).up.load(); }, 4s));
+
+    const std::uint32_t version = scene.generation->proxies[0].backend->generation;
+    scene.on_loop([&] { driver.set_weight(scene.server(2), 0); });
+    EXPECT_EQ(scene.generation->proxies[0].backend->generation, version + 1);
+    EXPECT_FALSE(scene.state(2).usable());
+  });
+}
+
+TEST(HealthDriver, a_hundred_refusals_are_no_storm) {
+  sim::for_each_seed(5, [](std::uint64_t, sim::World& world) {
+    Scene scene(world);
+    scene.reload();
+    world.run_for(3s);
+    const int before = scene.services[0]->accepted;
+    for (int i = 0; i < 1000; ++i) scene.traffic_failure(0);  // a second of it
+    EXPECT_LE(scene.services[0]->accepted - before, 8);
+    EXPECT_TRUE(scene.state(0).up);
+  });
+}
+
+TEST(HealthDriver, the_end_leaves_no_connection) {
+  sim::for_each_seed(5, [](std::uint64_t, sim::World& world) {
+    Scene scene(world);
+    scene.text.proxies[0].check.kind = CheckKind::kHttp;
+    for (int i = 0; i < 3; ++i) scene.process_of(i).pause();
+    scene.reload();
+    world.run_for(2s);
+    EXPECT_EQ(scene.driver().running(), 3u);
+    scene.on_loop([&] { scene.driver().stop(); });
+    EXPECT_EQ(scene.driver().running(), 0u);
+    world.run_for(30s);
+  });
+}
+
+}  // namespace
+}  // namespace nines::proxy
