@@ -159,6 +159,9 @@ struct ListenOptions {
 struct ConnectOptions {
   std::optional<SocketAddress> source;
   bool keepalive = false;
+  // Servers of some protocols (MySQL, SMTP, SSH) greet first. Without this the handshake's last ACK
+  // waits to ride on our first bytes, and such a greeting would come 200 ms late.
+  bool peer_may_speak_first = false;
 };
 
 class DatagramHandler {

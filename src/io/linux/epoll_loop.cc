@@ -641,7 +641,9 @@ Stream& EpollLoop::connect(const SocketAddress& to, const ConnectOptions& option
       const int on = 1, off = 0;
       static_cast<void>(setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on));
       // The handshake's last ACK rides on the request, and later ACKs on data.
-      static_cast<void>(setsockopt(socket.get(), IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off));
+      if (!options.peer_may_speak_first) {
+        static_cast<void>(setsockopt(socket.get(), IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off));
+      }
     }
     if (options.source) {
       const KernelAddress source = TRY(to_kernel(*options.source));
