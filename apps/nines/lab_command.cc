@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iostream>
@@ -122,10 +123,13 @@ int up(const Words& words) {
     }
     configuration.assign(std::istreambuf_iterator<char>(file), {});
   }
+  // A host's working directory is another; a bare name is looked for in PATH there.
+  std::string balancer = words.balancer;
+  if (balancer.find('/') != std::string::npos) balancer = std::filesystem::absolute(balancer);
   auto plan = lab::plan_lab({.name = words.name,
                              .controllers = words.hosts,
                              .configuration = std::move(configuration),
-                             .balancer = words.balancer,
+                             .balancer = balancer,
                              .self = own_program()});
   if (!plan.has_value()) {
     std::fprintf(stderr, "nines lab up: %s\n", plan.error().message().c_str());

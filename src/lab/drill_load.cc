@@ -49,7 +49,8 @@ class DrillLoad::Session : public io::StreamHandler {
         target_(target),
         id_(id),
         begun_(load.loop_.now()),
-        stream_(load.loop_.connect(load.targets_[target].address, {}, *this)) {}
+        stream_(
+            load.loop_.connect(load.targets_[target].address, options_of(load, target), *this)) {}
   ~Session() override { stream_.close(); }
 
   std::size_t target() const { return target_; }
@@ -84,6 +85,11 @@ class DrillLoad::Session : public io::StreamHandler {
   const LoadTarget& service() const { return load_.targets_[target_]; }
   io::Stream& stream() { return stream_; }
   std::uint64_t id() const { return id_; }
+  static io::ConnectOptions options_of(const DrillLoad& load, std::size_t target) {
+    io::ConnectOptions options;
+    options.peer_may_speak_first = load.targets_[target].service->kind == StandInKind::kMysql;
+    return options;
+  }
 
   std::string pending_;
 

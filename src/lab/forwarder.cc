@@ -20,7 +20,7 @@ constexpr std::uint16_t kPortOffset = 20000;
 class Relay final : public io::StreamHandler {
  public:
   Relay(io::Loop& loop, io::Stream& near, const SocketAddress& target)
-      : near_(&near), far_(&loop.connect(target, {}, *this)) {
+      : near_(&near), far_(&loop.connect(target, options(), *this)) {
     near_->set_handler(this);
     near_->pause();  // until the far side is there
     near_->watch();
@@ -47,6 +47,11 @@ class Relay final : public io::StreamHandler {
 
  private:
   ~Relay() override = default;
+  static io::ConnectOptions options() {
+    io::ConnectOptions result;
+    result.peer_may_speak_first = true;  // a relay knows no protocol
+    return result;
+  }
   io::Stream& other(io::Stream& stream) { return &stream == near_ ? *far_ : *near_; }
   void end_if_done() {
     if (ended_ < 2 || near_->queued() > 0 || far_->queued() > 0) return;

@@ -111,13 +111,29 @@ Result<void> give_accounts() {
       0644);
 }
 
+// A program under /tmp or /run is out of sight in a host, where these are others: it is put there
+// at the same path.
+Result<void> show_program(const io::Descriptor& program, const std::string& path) {
+  if (!program || ::access(path.c_str(), F_OK) == 0) return {};
+  for (auto slash = path.find('/', 1); slash != std::string::npos;
+       slash = path.find('/', slash + 1)) {
+    TRY(make_directory(path.substr(0, slash), 0755));
+  }
+  TRY(write_file(path, "", 0755));
+  return bind_descriptor(program, path);
+}
+
 // The file system as the host sees it. Every mount is made in the host's own mount namespace.
 Result<void> arrange_files(const LabPlan& plan, const HostPlan& host) {
   // Reached through descriptors: /run is about to be covered.
   const auto own = TRY(open_path(host_directory(plan, host), O_PATH | O_DIRECTORY));
   const auto sockets = TRY(open_path(host_directory(plan, host) + "/kolla", O_PATH | O_DIRECTORY));
+  const std::string& balancer = plan.balancer.front();
+  const io::Descriptor program(
+      balancer.starts_with('/') ? ::open(balancer.c_str(), O_PATH | O_CLOEXEC) : -1);
   TRY(mount_temporary("/run", kScratchOptions));
   TRY(mount_temporary("/tmp", kTemporaryOptions));
+  TRY(show_program(program, balancer));
   TRY(make_directory(kOverlays, 0700));
   TRY(overlay("/etc", "etc"));
   TRY(overlay("/var/lib", "lib"));

@@ -5,6 +5,7 @@ ends it. The incumbent balances here, so that what is tested is the lab alone.""
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -192,6 +193,20 @@ def a_balancer_that_does_not_start_leaves_nothing_and_says_why(scope):
     assert nines("status", "--name", name, check=False).returncode == 3
     assert not os.path.exists(f"/run/nines-lab/{name}")
     assert world() == before
+
+
+@test
+def a_balancer_under_tmp_is_found_although_hosts_have_another(scope):
+    if os.geteuid() != 0:
+        raise Skip("a lab needs root's rights")
+    program = scope.path("balancer")
+    shutil.copy(HAPROXY, program)
+    name = f"test-{os.getpid()}"
+    nines("up", "--name", name, "--hosts", "1", "--balancer", program)
+    try:
+        assert service(name, "node01", "balancer")["state"] == "running"
+    finally:
+        nines("down", "--name", name)
 
 
 @test
