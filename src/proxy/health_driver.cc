@@ -116,7 +116,9 @@ class HealthDriver::ServerCheck final : public Timer, public io::StreamHandler {
 
   void begin() {
     probe_.begin();
-    stream_ = &driver_.loop_.connect(target_, {}, *this);
+    io::ConnectOptions options;
+    options.peer_may_speak_first = probe_.config().kind == CheckKind::kMysql;
+    stream_ = &driver_.loop_.connect(target_, options, *this);
   }
 
   // With a reset after a plain connect or in the middle of an attempt: nothing more is owed to the
