@@ -1,14 +1,67 @@
-// The one program: a table of contents.
+// The one program: a table of contents. Called through a link named `haproxy` it is a haproxy.
 #include <cstdio>
+#include <cstring>
 #include <span>
 #include <string_view>
 
+#include "drill_command.h"
 #include "lab_command.h"
+#include "proxy_command.h"
+#include "version.h"
+
+namespace {
+
+struct Command {
+  const char* name;
+  const char* summary;
+  int (*run)(std::span<char*> arguments);
+};
+
+int run_proxy(std::span<char*> arguments) {
+  return nines::proxy_command(arguments, "nines proxy", false);
+}
+
+int show_version(std::span<char*>) {
+  std::printf("nines %s\n", nines::kVersion);
+  return 0;
+}
+
+constexpr Command kCommands[] = {
+    {"proxy", "balance: runs a haproxy.cfg", run_proxy},
+    {"check", "say what is wrong with a configuration", nines::check_command},
+    {"lab", "several hosts on this machine, to try things on", nines::lab_command},
+    {"drill", "break things in a lab under load, and say what clients noticed",
+     nines::drill_command},
+    {"version", "which nines this is", show_version},
+};
+
+void print_usage(FILE* to) {
+  std::fputs(
+      "nines: high availability for OpenStack control planes\n\nusage: nines COMMAND ...\n\n", to);
+  for (const Command& command : kCommands) {
+    std::fprintf(to, "  %-8s %s\n", command.name, command.summary);
+  }
+  std::fputs("\n'nines COMMAND --help' tells more.\n", to);
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   const std::span<char*> arguments(argv, static_cast<std::size_t>(argc));
-  const std::string_view command = argc > 1 ? argv[1] : "";
-  if (command == "lab") return nines::lab_command(arguments.subspan(2));
-  std::fprintf(stderr, "usage: nines lab ...\n");
+  const char* const slash = std::strrchr(argv[0], '/');
+  const std::string_view called = slash != nullptr ? slash + 1 : argv[0];
+  if (called == "haproxy") return nines::proxy_command(arguments.subspan(1), argv[0], true);
+
+  const std::string_view name = argc > 1 ? argv[1] : "";
+  for (const Command& command : kCommands) {
+    if (name == command.name) return command.run(arguments.subspan(2));
+  }
+  if (name == "help" || name == "--help" || name == "-h") {
+    print_usage(stdout);
+    return 0;
+  }
+  if (name == "--version") return show_version({});
+  if (!name.empty()) std::fprintf(stderr, "nines: no command '%s'\n\n", argv[1]);
+  print_usage(stderr);
   return 2;
 }

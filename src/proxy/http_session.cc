@@ -315,7 +315,7 @@ void HttpSession::use_server() {
 void HttpSession::connect() {
   phase_ = Phase::kConnecting;
   connection_ = &worker_.new_connection(worker_.pool_of(server().state), server().config->address,
-                                        backend().config->server_keepalive);
+                                        backend().config->server_keepalive, false);
   connection_->attach(this);
   server_counters().connects.add();
   backend_counters().connects.add();
@@ -396,8 +396,8 @@ void HttpSession::attempt_failed(bool connecting, bool timed_out) {
     return;
   }
   phase_ = Phase::kPausing;
-  arm_until(worker_.loop().now() + std::min(config.timeouts.connect.value_or(Duration(kRetryPause)),
-                                            Duration(kRetryPause)));
+  failed_at_ = worker_.loop().now();
+  arm_until(failed_at_ + retry_pause());
 }
 
 void HttpSession::abort_connection() {
@@ -926,7 +926,9 @@ void HttpSession::on_timer(Instant now) {
       attempt_failed(true, true);
       return;
     case Phase::kPausing:
-      if (server().state->usable()) {
+      if (awaits_verdict()) {
+        arm_until(now + kVerdictPause);
+      } else if (server().state->usable()) {
         use_server();
       } else {
         leave_server();

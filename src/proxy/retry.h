@@ -15,6 +15,9 @@ namespace nines::proxy {
 // never longer than "timeout connect".
 inline constexpr Duration kRetryPause = std::chrono::seconds(1);
 
+// How often a session that waits for the checks' verdict on its only server looks again.
+inline constexpr Duration kVerdictPause = std::chrono::milliseconds(20);
+
 // How long a connect may take before another server gets the request, if there is one: a LAN
 // answers in a millisecond, and the kernel repeats a lost SYN only after a second. The last server
 // left has all of "timeout connect".

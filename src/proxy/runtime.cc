@@ -258,11 +258,12 @@ void ServerCounters::clear() {
 }
 
 void ProxyCounters::clear() {
-  for (Counter* counter :
-       {&connections, &sessions, &bytes_in, &bytes_out, &denied_requests, &denied_responses,
-        &request_errors, &connect_errors, &response_errors, &retries, &redispatches,
-        &client_aborts, &server_aborts, &selected, &requests, &intercepted, &connects, &reuses,
-        &replays, &queue_time, &connect_time, &response_time, &total_time, &timed}) {
+  for (Counter* counter : {&connections,     &sessions,         &bytes_in,       &bytes_out,
+                           &denied_requests, &denied_responses, &request_errors, &connect_errors,
+                           &response_errors, &retries,          &redispatches,   &client_aborts,
+                           &server_aborts,   &selected,         &requests,       &intercepted,
+                           &connects,        &reuses,           &replays,        &queue_time,
+                           &connect_time,    &response_time,    &total_time,     &timed}) {
     counter->clear();
   }
   for (Counter& counter : responses) counter.clear();

@@ -8,9 +8,12 @@
 
 namespace nines::proxy {
 
-void ServerConnection::start(const SocketAddress& to, bool keepalive) {
-  stream_ =
-      &worker_.loop().connect(to, io::ConnectOptions{.source = {}, .keepalive = keepalive}, *this);
+void ServerConnection::start(const SocketAddress& to, bool keepalive, bool server_first) {
+  stream_ = &worker_.loop().connect(
+      to,
+      io::ConnectOptions{
+          .source = {}, .keepalive = keepalive, .peer_may_speak_first = server_first},
+      *this);
 }
 
 void ServerConnection::release() {

@@ -28,7 +28,8 @@ class ServerConnection final : public io::StreamHandler {
 
   ServerConnection(Worker& worker, ServerPool& pool) : worker_(worker), pool_(pool) {}
 
-  void start(const SocketAddress& to, bool keepalive);
+  // `server_first`: a protocol in which the server may speak first.
+  void start(const SocketAddress& to, bool keepalive, bool server_first);
   void attach(ServerConnectionUser* user) { user_ = user; }
   // Out of the pool, for a next user.
   void take() { leave_pool(); }

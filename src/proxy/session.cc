@@ -106,16 +106,33 @@ void Session::keep_server() {
   facts_.assigned = now;
 }
 
+// In the class that the balancer would choose from: a backup is no alternative while an active
+// server counts as usable, refused or not. Then the session waits for the checks' verdict.
 bool Session::other_server_usable() const {
   const auto& servers = backend().servers;
+  const bool backups = std::none_of(servers.begin(), servers.end(), [](const Server& server) {
+    return !server.config->backup && server.state->usable();
+  });
   for (std::size_t i = 0; i < servers.size(); ++i) {
     const int index = static_cast<int>(i);
-    if (index == server_index_ || std::find(tried_.begin(), tried_.end(), index) != tried_.end()) {
-      continue;
-    }
-    if (servers[i].state->usable()) return true;
+    if (servers[i].config->backup != backups || !servers[i].state->usable()) continue;
+    const bool tried = std::find(tried_.begin(), tried_.end(), index) != tried_.end();
+    if (index != server_index_ && !tried) return true;
+    // Without "allbackups" the first usable backup is the whole class.
+    if (backups && !backend().config->all_backups) return false;
   }
   return false;
+}
+
+Duration Session::retry_pause() const {
+  const Duration limit = backend().config->timeouts.connect.value_or(kRetryPause);
+  return std::min<Duration>(
+      limit, server().state->suspect.load(std::memory_order_relaxed) ? kVerdictPause : kRetryPause);
+}
+
+bool Session::awaits_verdict() const {
+  return server().state->usable() && server().state->suspect.load(std::memory_order_relaxed) &&
+         worker_.loop().now() - failed_at_ < kRetryPause;
 }
 
 void Session::leave_server() {

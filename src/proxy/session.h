@@ -57,6 +57,10 @@ class Session : public io::StreamHandler, public ServerConnectionUser, protected
   // The same server again, without asking the balancer.
   void keep_server();
   bool other_server_usable() const;
+  // Before the same server is tried again: short while checks are finding out about it.
+  Duration retry_pause() const;
+  // The pause is over, the server is still a suspect, and waiting on may yet save the session.
+  bool awaits_verdict() const;
   void leave_server();  // gives the slot back and wakes who waits
   void leave_queue();
   void enter_backend(int backend);
@@ -102,6 +106,7 @@ class Session : public io::StreamHandler, public ServerConnectionUser, protected
   ServerConnection* connection_ = nullptr;
   std::vector<int> tried_;
   int failures_ = 0;
+  Instant failed_at_{};  // when server_index_ failed it last
   bool redispatched_ = false;
   bool queued_ = false;
   bool in_backend_ = false;

@@ -45,8 +45,8 @@ void TcpSession::on_slot() {
 void TcpSession::connect() {
   phase_ = Phase::kConnecting;
   ServerPool& pool = worker_.pool_of(server().state);
-  connection_ =
-      &worker_.new_connection(pool, server().config->address, backend().config->server_keepalive);
+  connection_ = &worker_.new_connection(pool, server().config->address,
+                                        backend().config->server_keepalive, true);
   connection_->attach(this);
   server_counters().connects.add();
   backend_counters().connects.add();
@@ -89,9 +89,8 @@ void TcpSession::connect_failed() {
     return;
   }
   phase_ = Phase::kPausing;
-  worker_.loop().arm(
-      *this,
-      std::min(kRetryPause, backend().config->timeouts.connect.value_or(Duration(kRetryPause))));
+  failed_at_ = worker_.loop().now();
+  worker_.loop().arm(*this, retry_pause());
 }
 
 void TcpSession::on_server_connected() {
@@ -132,7 +131,9 @@ void TcpSession::on_timer(Instant) {
       connect_failed();
       return;
     case Phase::kPausing:
-      if (server().state->usable()) {
+      if (awaits_verdict()) {
+        worker_.loop().arm(*this, kVerdictPause);
+      } else if (server().state->usable()) {
         connect();
       } else {
         leave_server();

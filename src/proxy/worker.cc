@@ -273,12 +273,12 @@ ServerPool& Worker::pool_of(const std::shared_ptr<ServerState>& state) {
   return *pool;
 }
 
-ServerConnection& Worker::new_connection(ServerPool& pool, const SocketAddress& to,
-                                         bool keepalive) {
+ServerConnection& Worker::new_connection(ServerPool& pool, const SocketAddress& to, bool keepalive,
+                                         bool server_first) {
   auto connection = std::make_unique<ServerConnection>(*this, pool);
   ServerConnection* const result = connection.get();
   connections_.emplace(result, std::move(connection));
-  result->start(to, keepalive);
+  result->start(to, keepalive, server_first);
   return *result;
 }
 

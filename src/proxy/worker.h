@@ -152,7 +152,8 @@ class Worker : private Timer {
   // Takes the session out and destroys it at the end of the pass.
   void end_session(Session& session);
   void end_connection(ServerConnection& connection);
-  ServerConnection& new_connection(ServerPool& pool, const SocketAddress& to, bool keepalive);
+  ServerConnection& new_connection(ServerPool& pool, const SocketAddress& to, bool keepalive,
+                                   bool server_first);
 
  private:
   class Listener;

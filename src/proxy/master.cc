@@ -1,0 +1,763 @@
+// Start: read, check, bind, fork. Then one loop over signals and the plane's end. The master holds
+// the listening sockets, so that a plane that dies leaves its clients in the accept queue until the
+// next one is up.
+#include "proxy/master.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <pwd.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "io/linux/epoll_loop.h"
+#include "io/linux/files.h"
+#include "io/linux/socket.h"
+#include "io/log.h"
+#include "proxy/config_load.h"
+#include "proxy/plane.h"
+#include "proxy/plane_channel.h"
+#include "text/diagnostics.h"
+
+namespace nines::proxy {
+
+namespace {
+
+// A plane that dies again and again is restarted ever more slowly.
+constexpr Duration kRestartDelayMin = std::chrono::milliseconds(10);
+constexpr Duration kRestartDelayMax = std::chrono::seconds(5);
+constexpr Duration kHealthyAfter = std::chrono::seconds(10);  // then the delay starts afresh
+constexpr Duration kHardStopPatience = std::chrono::seconds(2);
+
+struct Loaded {
+  NamedTexts texts;
+  std::vector<text::SourceFile> files;
+  Config config;
+};
+
+std::string environment_of_config(const NamedTexts& texts) {
+  std::string list;
+  for (const auto& [name, content] : texts) {
+    if (!list.empty()) list += ';';
+    list += name;
+  }
+  return list;
+}
+
+bool on_terminal() { return ::isatty(STDERR_FILENO) == 1; }
+
+// "-f" names files, or directories whose *.cfg files count in bytewise order.
+Result<NamedTexts> read_texts(io::Files& files, const std::vector<std::string>& paths) {
+  NamedTexts texts;
+  for (const std::string& path : paths) {
+    if (!files.is_directory(path)) {
+      texts.emplace_back(path, TRY(files.read(path)));
+      continue;
+    }
+    for (const std::string& name : TRY(files.list(path))) {
+      if (!name.ends_with(".cfg") || name.starts_with('.')) continue;
+      const std::string full = path + (path.ends_with('/') ? "" : "/") + name;
+      texts.emplace_back(full, TRY(files.read(full)));
+    }
+  }
+  if (texts.empty()) return Error(ErrorCode::kNotFound, "no configuration file was given");
+  return texts;
+}
+
+LoadedConfig parse(const std::vector<text::SourceFile>& files, const NamedTexts& texts) {
+  // The plane reads the same words: it has the master's environment.
+  Environment environment = process_environment();
+  environment["HAPROXY_CFGFILES"] = environment_of_config(texts);
+  return load_config(files, std::move(environment));
+}
+
+std::vector<text::SourceFile> as_sources(const NamedTexts& texts) {
+  std::vector<text::SourceFile> files;
+  for (const auto& [name, content] : texts) files.emplace_back(name, content);
+  return files;
+}
+
+// ---- The plane's process ----------------------------------------------------------------------
+
+struct Identity {
+  std::optional<uid_t> user;
+  std::optional<gid_t> group;
+};
+
+Result<Identity> find_identity(const GlobalConfig& global) {
+  Identity identity;
+  if (global.user_id) identity.user = *global.user_id;
+  if (global.group_id) identity.group = *global.group_id;
+  if (!global.user.empty()) {
+    const passwd* const entry = ::getpwnam(global.user.c_str());
+    if (entry == nullptr) {
+      return Error(ErrorCode::kNotFound, "cannot find the user '" + global.user + "'");
+    }
+    identity.user = entry->pw_uid;
+    if (global.group.empty() && !identity.group) identity.group = entry->pw_gid;
+  }
+  if (!global.group.empty()) {
+    const group* const entry = ::getgrnam(global.group.c_str());
+    if (entry == nullptr) {
+      return Error(ErrorCode::kNotFound, "cannot find the group '" + global.group + "'");
+    }
+    identity.group = entry->gr_gid;
+  }
+  return identity;
+}
+
+// From here on a fault in what parses the network's bytes cannot touch the host.
+Result<void> drop_privileges(const GlobalConfig& global, const Identity& identity) {
+  if (!global.chroot.empty()) {
+    if (::chroot(global.chroot.c_str()) != 0 || ::chdir("/") != 0) {
+      return Error::from_errno(errno, "cannot chroot to " + global.chroot);
+    }
+  }
+  if (::geteuid() == 0 && (identity.user || identity.group)) {
+    if (::setgroups(0, nullptr) != 0) return Error::from_errno(errno, "setgroups");
+    if (identity.group && ::setgid(*identity.group) != 0) {
+      return Error::from_errno(errno, "cannot become group " + std::to_string(*identity.group));
+    }
+    if (identity.user && ::setuid(*identity.user) != 0) {
+      return Error::from_errno(errno, "cannot become user " + std::to_string(*identity.user));
+    }
+  }
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    return Error::from_errno(errno, "prctl(PR_SET_NO_NEW_PRIVS)");
+  }
+  return {};
+}
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));  // the soft limit serves as well
+}
+
+// The plane's main thread. Ends when the master says so, or is gone.
+class PlaneProcess {
+ public:
+  PlaneProcess(io::EpollLoop& loop, io::Log& log, int channel, Plane::Options options,
+               bool drops_privileges)
+      : loop_(loop),
+        log_(log),
+        channel_(channel),
+        plane_(loop, log, std::move(options)),
+        drops_privileges_(drops_privileges) {}
+
+  int run() {
+    loop_.watch_descriptor(channel_, EPOLLIN, [this](std::uint32_t) { on_channel(); });
+    loop_.run();
+    return exit_code_;
+  }
+
+ private:
+  void on_channel() {
+    while (true) {
+      auto message = receive_message(channel_);
+      if (!message) {
+        if (message.error().code() == ErrorCode::kUnavailable) return;
+        exit_code_ = 0;  // a plane ends with its master
+        loop_.stop();
+        return;
+      }
+      switch (message->kind) {
+        case ChannelMessage::Kind::kListener:
+          sockets_[message->text] = std::move(message->descriptor);
+          break;
+        case ChannelMessage::Kind::kConfigure:
+          configure(message->descriptor.get());
+          break;
+        case ChannelMessage::Kind::kStopSoftly:
+          plane_.stop_softly([this] {
+            exit_code_ = 0;
+            loop_.stop();
+          });
+          break;
+        case ChannelMessage::Kind::kBadReload:
+          plane_.count_failed_reload();
+          break;
+        case ChannelMessage::Kind::kTaken:
+        case ChannelMessage::Kind::kRefused:
+          break;  // ours to say, not to hear
+      }
+    }
+  }
+
+  void configure(int descriptor) {
+    const auto result = [&]() -> Result<void> {
+      const NamedTexts texts = TRY(unpack_texts(descriptor));
+      const auto files = as_sources(texts);
+      LoadedConfig loaded = parse(files, texts);
+      if (!loaded.ok()) return Error(ErrorCode::kInvalid, "the configuration has errors");
+      ListenerSockets sockets = std::exchange(sockets_, {});
+      if (started_) return plane_.reload(std::move(loaded.config), std::move(sockets));
+      const GlobalConfig global = loaded.config.global;
+      if (drops_privileges_) {
+        const Identity identity = TRY(find_identity(global));
+        TRY(drop_privileges(global, identity));
+      }
+      TRY(plane_.start(std::move(loaded.config), std::move(sockets)));
+      started_ = true;
+      return {};
+    }();
+    ChannelMessage answer;
+    if (!result) {
+      answer.kind = ChannelMessage::Kind::kRefused;
+      answer.text = result.error().message().substr(0, kChannelTextMax);
+      if (!started_) loop_.stop();
+    }
+    if (auto sent = send_message(channel_, answer); !sent) {
+      log_.write(io::Severity::kError, sent.error().message());
+    }
+  }
+
+  io::EpollLoop& loop_;
+  io::Log& log_;
+  int channel_;
+  Plane plane_;
+  bool drops_privileges_;
+  bool started_ = false;
+  int exit_code_ = kExitBad;
+  ListenerSockets sockets_;
+};
+
+std::unique_ptr<io::Logger> make_log(io::EpollLoop& loop, bool quiet) {
+  auto log = std::make_unique<io::Logger>([&loop] { return loop.wall_time(); });
+  if (!quiet) {
+    const char* const journal = std::getenv("JOURNAL_STREAM");
+    log->add(io::open_stderr_or_journal("nines", journal != nullptr ? journal : ""), {});
+  }
+  return log;
+}
+
+[[noreturn]] void run_plane_process(int channel, const MasterOptions& options) {
+  ::prctl(PR_SET_NAME, "nines-proxy", 0, 0, 0);
+  // Signals are the master's business; the plane hears of them through the channel. SIGTERM still
+  // ends a plane that does not answer.
+  sigset_t none;
+  sigemptyset(&none);
+  sigset_t ignored_here;
+  sigemptyset(&ignored_here);
+  for (const int number : {SIGHUP, SIGUSR1, SIGUSR2, SIGINT}) sigaddset(&ignored_here, number);
+  ::sigprocmask(SIG_SETMASK, &ignored_here, nullptr);
+  raise_descriptor_limit();
+  auto loop = io::EpollLoop::create();
+  if (!loop) ::_exit(kExitBad);
+  int code = kExitBad;
+  {
+    auto log = make_log(**loop, options.quiet);
+    static_cast<void>(io::local_utc_offset((*loop)->wall_time()));  // reads the zone, before chroot
+    PlaneProcess process(
+        **loop, *log, channel,
+        Plane::Options{.pid = ::getpid(), .version = options.version, .name = options.product},
+        true);
+    code = process.run();
+  }
+  ::_exit(code);
+}
+
+// ---- The master -------------------------------------------------------------------------------
+
+class Master : private Timer {
+ public:
+  Master(io::EpollLoop& loop, io::Log& log, const MasterOptions& options, Loaded loaded)
+      : loop_(loop), log_(log), options_(options), loaded_(std::move(loaded)) {}
+
+  Result<void> bind_all() {
+    sockets_ = TRY(bind(loaded_.config, {}));
+    return {};
+  }
+
+  // Starts the plane and waits, without serving, until it has taken the configuration.
+  Result<void> start() {
+    TRY(spawn());
+    return {};
+  }
+
+  void on_started(std::function<void()> callback) { started_callback_ = std::move(callback); }
+
+  int run() {
+    for (const int number : {SIGHUP, SIGUSR2}) {
+      CHECK(loop_.on_signal(number, [this] { reload(); }).has_value());
+    }
+    CHECK(loop_.on_signal(SIGUSR1, [this] { stop_softly(); }).has_value());
+    CHECK(loop_.on_signal(SIGTERM, [this] { stop_hard(kExitGood); }).has_value());
+    CHECK(
+        loop_
+            .on_signal(SIGINT,
+                       [this] { stop_hard(options_.master_worker ? kExitInterrupted : kExitGood); })
+            .has_value());
+    ::signal(SIGPIPE, SIG_IGN);
+    loop_.run();
+    return exit_code_;
+  }
+
+  void remove_paths() {
+    for (const auto& socket : loaded_.config.global.stats_sockets) {
+      if (socket.bind.address.family() == SocketAddress::Family::kUnix) {
+        ::unlink(socket.bind.address.path().c_str());
+      }
+    }
+  }
+
+ private:
+  // Opens what `config` needs and `have` does not hold.
+  Result<ListenerSockets> bind(const Config& config, const ListenerSockets& have) const {
+    ListenerSockets opened;
+    const auto open = [&](const BindConfig& bind, const std::string& owner) -> Result<void> {
+      const std::string key = listener_key(bind);
+      if (have.contains(key) || opened.contains(key)) return {};
+      if (bind.inherited_descriptor) {
+        const int copy = ::fcntl(*bind.inherited_descriptor, F_DUPFD_CLOEXEC, 3);
+        if (copy < 0) return Error::from_errno(errno, owner + ": cannot use " + key);
+        ::fcntl(copy, F_SETFL, ::fcntl(copy, F_GETFL) | O_NONBLOCK);
+        opened[key] = io::Descriptor(copy);
+        return {};
+      }
+      auto socket = io::open_listener(
+          bind.address,
+          io::ListenOptions{.backlog = bind.backlog.value_or(0), .unix_mode = bind.unix_mode});
+      if (!socket) {
+        return std::move(socket).error().with_context(
+            bind.place.file + ":" + std::to_string(bind.place.line) + ": " + owner);
+      }
+      opened[key] = *std::move(socket);
+      return {};
+    };
+    for (const ProxyConfig& proxy : config.proxies) {
+      if (proxy.disabled || !proxy.frontend) continue;
+      for (const BindConfig& bind : proxy.binds) TRY(open(bind, "proxy " + proxy.name));
+    }
+    for (const auto& socket : config.global.stats_sockets) {
+      TRY(open(socket.bind, "stats socket"));
+      if (socket.bind.address.family() == SocketAddress::Family::kUnix) {
+        TRY(give_to_owner(socket));
+      }
+    }
+    return opened;
+  }
+
+  static Result<void> give_to_owner(const StatsSocketConfig& socket) {
+    if (socket.user.empty() && socket.group.empty()) return {};
+    GlobalConfig names;
+    names.user = socket.user;
+    names.group = socket.group;
+    const Identity identity = TRY(find_identity(names));
+    const uid_t user = socket.user.empty() ? static_cast<uid_t>(-1) : *identity.user;
+    const gid_t group = socket.group.empty() ? static_cast<gid_t>(-1) : *identity.group;
+    if (::chown(socket.bind.address.path().c_str(), user, group) != 0) {
+      return Error::from_errno(errno, "cannot give away " + socket.bind.address.path());
+    }
+    return {};
+  }
+
+  Result<void> spawn() {
+    int pair[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+      return Error::from_errno(errno, "socketpair");
+    }
+    io::Descriptor ours(pair[0]), theirs(pair[1]);
+    const pid_t child = ::fork();
+    if (child < 0) return Error::from_errno(errno, "fork");
+    if (child == 0) {
+      ours.reset();
+      run_plane_process(theirs.release(), options_);
+    }
+    theirs.reset();
+    plane_pid_ = child;
+    plane_started_ = loop_.now();
+    channel_ = std::move(ours);
+    pid_descriptor_ = io::Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+    if (!pid_descriptor_) return Error::from_errno(errno, "pidfd_open");
+    pid_watch_ = loop_.watch_descriptor(pid_descriptor_.get(), EPOLLIN,
+                                        [this](std::uint32_t) { on_plane_exit(); });
+    channel_watch_ =
+        loop_.watch_descriptor(channel_.get(), EPOLLIN, [this](std::uint32_t) { on_channel(); });
+    TRY(send_listeners(sockets_));
+    return send_configuration(loaded_.texts);
+  }
+
+  Result<void> send_listeners(const ListenerSockets& sockets) {
+    for (const auto& [key, socket] : sockets) {
+      ChannelMessage message{ChannelMessage::Kind::kListener, key,
+                             io::Descriptor(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 3))};
+      TRY(send_message(channel_.get(), message));
+    }
+    return {};
+  }
+
+  Result<void> send_configuration(const NamedTexts& texts) {
+    ChannelMessage message{ChannelMessage::Kind::kConfigure, "", TRY(pack_texts(texts))};
+    return send_message(channel_.get(), message);
+  }
+
+  void on_channel() {
+    while (channel_) {
+      auto message = receive_message(channel_.get());
+      if (!message) {
+        if (message.error().code() != ErrorCode::kUnavailable) close_channel();
+        return;
+      }
+      if (message->kind == ChannelMessage::Kind::kTaken) {
+        on_taken();
+      } else if (message->kind == ChannelMessage::Kind::kRefused) {
+        on_refused(message->text);
+      }
+    }
+  }
+
+  void on_taken() {
+    if (!ever_taken_) {
+      ever_taken_ = true;
+      if (started_callback_) started_callback_();
+    } else if (reloading_) {
+      log_.write(io::Severity::kNotice, "reloaded: the new configuration runs");
+    }
+    if (reloading_) {
+      loaded_ = *std::move(reloading_);
+      reloading_.reset();
+      for (auto& [key, socket] : fresh_) sockets_[key] = std::move(socket);
+      fresh_.clear();
+      drop_unused();
+      if (reload_again_) {
+        reload_again_ = false;
+        reload();
+      }
+    }
+  }
+
+  void on_refused(const std::string& reason) {
+    log_.write(io::Severity::kAlert, reason);
+    if (reloading_) {
+      reloading_.reset();
+      fresh_.clear();
+      return;
+    }
+    if (!ever_taken_) {
+      exit_code_ = kExitBad;
+      ending_ = true;
+    }
+  }
+
+  void drop_unused() {
+    std::vector<std::string> used;
+    for (const ProxyConfig& proxy : loaded_.config.proxies) {
+      if (proxy.disabled || !proxy.frontend) continue;
+      for (const BindConfig& bind : proxy.binds) used.push_back(listener_key(bind));
+    }
+    for (const auto& socket : loaded_.config.global.stats_sockets) {
+      used.push_back(listener_key(socket.bind));
+    }
+    std::erase_if(sockets_, [&](const auto& entry) {
+      return std::find(used.begin(), used.end(), entry.first) == used.end();
+    });
+  }
+
+  void reload() {
+    if (ending_) return;
+    if (reloading_) {
+      reload_again_ = true;  // another one is on its way; the newest text counts
+      return;
+    }
+    io::LinuxFiles files;
+    auto loaded = load_again(files);
+    if (!loaded) {
+      log_.write(io::Severity::kAlert,
+                 "not reloaded, the running configuration stays: " + loaded.error().message());
+      tell_bad_reload();
+      return;
+    }
+    auto opened = bind(loaded->config, sockets_);
+    if (!opened) {
+      log_.write(io::Severity::kAlert,
+                 "not reloaded, the running configuration stays: " + opened.error().message());
+      tell_bad_reload();
+      return;
+    }
+    fresh_ = *std::move(opened);
+    const NamedTexts texts = loaded->texts;
+    reloading_ = *std::move(loaded);
+    auto sent = [&]() -> Result<void> {
+      TRY(send_listeners(fresh_));
+      return send_configuration(texts);
+    }();
+    if (!sent) {
+      log_.write(io::Severity::kAlert, "not reloaded: " + sent.error().message());
+      reloading_.reset();
+      fresh_.clear();
+    }
+  }
+
+  Result<Loaded> load_again(io::Files& files) {
+    Loaded loaded;
+    loaded.texts = TRY(read_texts(files, options_.config_paths));
+    loaded.files = as_sources(loaded.texts);
+    LoadedConfig parsed = parse(loaded.files, loaded.texts);
+    if (!parsed.diagnostics.all().empty() && !options_.quiet) {
+      std::fputs(
+          text::render_text(parsed.diagnostics, loaded.files, {.color = on_terminal()}).c_str(),
+          stderr);
+    }
+    if (!parsed.ok()) {
+      return Error(ErrorCode::kInvalid,
+                   std::to_string(parsed.diagnostics.errors()) + " errors in the configuration");
+    }
+    loaded.config = std::move(parsed.config);
+    return loaded;
+  }
+
+  void tell_bad_reload() {
+    if (!channel_) return;
+    if (auto sent = send_message(channel_.get(), {ChannelMessage::Kind::kBadReload, "", {}});
+        !sent) {
+      log_.write(io::Severity::kError, sent.error().message());
+    }
+  }
+
+  void stop_softly() {
+    ending_ = true;
+    exit_code_ = kExitGood;
+    sockets_.clear();
+    if (!channel_ || !send_message(channel_.get(), {ChannelMessage::Kind::kStopSoftly, "", {}})) {
+      stop_hard(kExitGood);
+    }
+  }
+
+  void stop_hard(int code) {
+    ending_ = true;
+    exit_code_ = code;
+    sockets_.clear();
+    if (plane_pid_ == 0) {
+      loop_.stop();
+      return;
+    }
+    close_channel();  // the plane ends by itself
+    loop_.arm(*this, kHardStopPatience);
+  }
+
+  void close_channel() {
+    if (!channel_) return;
+    loop_.unwatch_descriptor(channel_watch_);
+    channel_.reset();
+  }
+
+  void on_plane_exit() {
+    siginfo_t info{};
+    ::waitid(P_PID, static_cast<id_t>(plane_pid_), &info, WEXITED | WNOHANG);
+    if (info.si_pid == 0) return;
+    loop_.unwatch_descriptor(pid_watch_);
+    pid_descriptor_.reset();
+    close_channel();
+    plane_pid_ = 0;
+    reloading_.reset();
+    fresh_.clear();
+    if (ending_ || !ever_taken_) {
+      cancel();
+      if (!ending_) exit_code_ = kExitBad;
+      loop_.stop();
+      return;
+    }
+    const bool killed = info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
+    log_.write(io::Severity::kAlert,
+               "the proxy plane died, it is started again behind the same listening sockets",
+               {{killed ? "signal" : "status", std::to_string(info.si_status)},
+                {"delay_ms", std::to_string(milliseconds_of(restart_delay_))}});
+    if (loop_.now() - plane_started_ > kHealthyAfter) restart_delay_ = kRestartDelayMin;
+    loop_.arm(*this, restart_delay_);
+    restart_delay_ = std::min<Duration>(restart_delay_ * 2, kRestartDelayMax);
+  }
+
+  void on_timer(Instant) override {
+    if (ending_) {
+      if (plane_pid_ != 0) ::syscall(SYS_pidfd_send_signal, pid_descriptor_.get(), SIGKILL, 0, 0);
+      return;
+    }
+    if (auto spawned = spawn(); !spawned) {
+      log_.write(io::Severity::kCritical, spawned.error().message());
+      loop_.arm(*this, kRestartDelayMax);
+    }
+  }
+
+  io::EpollLoop& loop_;
+  io::Log& log_;
+  const MasterOptions& options_;
+  Loaded loaded_;
+  ListenerSockets sockets_;
+  ListenerSockets fresh_;  // opened for a reload that the plane has not taken yet
+  std::optional<Loaded> reloading_;
+  bool reload_again_ = false;
+  io::Descriptor channel_;
+  io::Descriptor pid_descriptor_;
+  io::EpollLoop::WatchId channel_watch_ = 0;
+  io::EpollLoop::WatchId pid_watch_ = 0;
+  pid_t plane_pid_ = 0;
+  Instant plane_started_{};
+  Duration restart_delay_ = kRestartDelayMin;
+  bool ever_taken_ = false;
+  bool ending_ = false;
+  int exit_code_ = kExitGood;
+  std::function<void()> started_callback_;
+};
+
+void say(const MasterOptions& options, const char* level, const std::string& text) {
+  if (options.quiet) return;
+  std::fprintf(stderr, "[%s]   (%d) : %s\n", level, static_cast<int>(::getpid()), text.c_str());
+}
+
+// Forks into the background. The parent waits for one byte, written once the plane serves, so that
+// whoever started us knows when it may go on; without it the start has failed.
+class Daemon {
+ public:
+  static Result<Daemon> begin() {
+    int pair[2];
+    if (::pipe2(pair, O_CLOEXEC) != 0) return Error::from_errno(errno, "pipe2");
+    io::Descriptor reader(pair[0]), writer(pair[1]);
+    const pid_t child = ::fork();
+    if (child < 0) return Error::from_errno(errno, "fork");
+    if (child > 0) {
+      writer.reset();
+      char byte = 0;
+      ssize_t count;
+      do {
+        count = ::read(reader.get(), &byte, 1);
+      } while (count < 0 && errno == EINTR);
+      ::_exit(count == 1 ? kExitGood : kExitBad);
+    }
+    ::setsid();
+    Daemon daemon;
+    daemon.ready_ = std::move(writer);
+    return daemon;
+  }
+  void ready() {
+    const char byte = 1;
+    static_cast<void>(!::write(ready_.get(), &byte, 1));
+    ready_.reset();
+    const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (const int standard : {0, 1, 2}) ::dup2(null, standard);
+    if (null > 2) ::close(null);
+  }
+
+ private:
+  io::Descriptor ready_;
+};
+
+void signal_predecessors(const MasterOptions& options) {
+  for (const int pid : options.finish_pids) ::kill(pid, SIGUSR1);
+  for (const int pid : options.end_pids) ::kill(pid, SIGTERM);
+}
+
+}  // namespace
+
+Environment process_environment() {
+  Environment environment;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view pair = *entry;
+    const auto equals = pair.find('=');
+    if (equals == std::string_view::npos) continue;
+    environment[std::string(pair.substr(0, equals))] = pair.substr(equals + 1);
+  }
+  return environment;
+}
+
+int run_master(const MasterOptions& options) {
+  if (!options.directory.empty() && ::chdir(options.directory.c_str()) != 0) {
+    say(options, "ALERT",
+        Error::from_errno(errno, "cannot change to " + options.directory).message());
+    return kExitBad;
+  }
+  io::LinuxFiles files;
+  auto texts = read_texts(files, options.config_paths);
+  if (!texts) {
+    say(options, "ALERT", "could not open the configuration: " + texts.error().message());
+    return kExitBad;
+  }
+  Loaded loaded;
+  loaded.texts = *std::move(texts);
+  loaded.files = as_sources(loaded.texts);
+  LoadedConfig parsed = parse(loaded.files, loaded.texts);
+  if (options.json) {
+    std::puts(text::render_json(parsed.diagnostics, loaded.files).c_str());
+  } else if (!options.quiet && !parsed.diagnostics.all().empty()) {
+    std::fputs(
+        text::render_text(parsed.diagnostics, loaded.files, {.color = on_terminal()}).c_str(),
+        stderr);
+  }
+  if (!parsed.ok()) {
+    if (!options.json) say(options, "ALERT", "Fatal errors found in configuration.");
+    return kExitBad;
+  }
+  loaded.config = std::move(parsed.config);
+  if (options.maxconn) loaded.config.global.maxconn = *options.maxconn;
+  if (options.dump) std::fputs(dump(loaded.config).c_str(), stdout);
+  if (!has_listeners(loaded.config)) {
+    say(options, "ALERT", "No enabled listener found (check for 'bind' directives) ! Exiting.");
+    return options.check_only ? kExitNoListener : kExitBad;
+  }
+  if (options.check_only) {
+    if (!options.quiet && !options.json && !options.dump) {
+      std::puts(parsed.diagnostics.warnings() > 0
+                    ? "Warnings were found.\nConfiguration file is valid"
+                    : "Configuration file is valid");
+    }
+    return kExitGood;
+  }
+
+  const bool daemonize = options.daemon || (loaded.config.global.daemon && !options.foreground);
+  std::optional<Daemon> daemon;
+  if (daemonize) {
+    auto begun = Daemon::begin();
+    if (!begun) {
+      say(options, "ALERT", begun.error().message());
+      return kExitBad;
+    }
+    daemon = *std::move(begun);
+  }
+  auto loop = io::EpollLoop::create();
+  if (!loop) {
+    say(options, "ALERT", loop.error().message());
+    return kExitBad;
+  }
+  const std::string pid_file =
+      options.pid_file.empty() ? loaded.config.global.pidfile : options.pid_file;
+  auto log = make_log(**loop, options.quiet);
+  Master master(**loop, *log, options, std::move(loaded));
+  if (auto bound = master.bind_all(); !bound) {
+    say(options, "ALERT", "Starting failed: " + bound.error().message());
+    return kExitBad;
+  }
+  if (!pid_file.empty()) {
+    if (auto written = files.replace(pid_file, std::to_string(::getpid()) + "\n", 0644); !written) {
+      say(options, "ALERT", "Cannot create pidfile " + pid_file + ": " + written.error().message());
+      return kExitBad;
+    }
+  }
+  master.on_started([&] {
+    signal_predecessors(options);
+    if (daemon) daemon->ready();
+  });
+  if (auto started = master.start(); !started) {
+    say(options, "ALERT", started.error().message());
+    return kExitBad;
+  }
+  const int code = master.run();
+  master.remove_paths();
+  return code;
+}
+
+}  // namespace nines::proxy
