@@ -121,6 +121,14 @@ Process& Host::start(std::string name) {
   return *processes_.back();
 }
 
+std::vector<Process*> Host::living() const {
+  std::vector<Process*> found;
+  for (const auto& process : processes_) {
+    if (process->alive()) found.push_back(process.get());
+  }
+  return found;
+}
+
 void Host::add_address(std::string_view ip) {
   const Endpoint endpoint = ip_of(ip);
   if (std::find(addresses_.begin(), addresses_.end(), endpoint) == addresses_.end()) {

@@ -86,6 +86,7 @@ class Host {
   ~Host();
 
   Process& start(std::string name);
+  std::vector<Process*> living() const;  // oldest first
   const std::string& name() const { return name_; }
   SimFiles& files() { return files_; }
 
