@@ -207,7 +207,8 @@ class Loop {
   // on_failed(), in a later pass.
   virtual Stream& connect(const SocketAddress& to, const ConnectOptions& options,
                           StreamHandler& handler) = 0;
-  // A UDP socket bound to `local`; port 0 takes any free one.
+  // A UDP socket bound to `local`; port 0 takes any free one. A Unix path gives a Unix socket; the
+  // empty path leaves it unnamed, to send only.
   virtual Result<Datagram*> open_datagram(const SocketAddress& local, DatagramHandler& handler) = 0;
 
   // Runs `task` on the loop's thread in its next pass. The one thread-safe call.

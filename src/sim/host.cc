@@ -53,7 +53,8 @@ Process::Process(Core& core, Host& host, std::string name, int id)
       host_(host),
       name_(std::move(name)),
       id_(id),
-      log_(std::make_unique<TraceLog>(core, host.name() + "/" + name_)) {
+      log_(std::make_unique<TraceLog>(core, where())),
+      children_(core, *this) {
   add_loop();
 }
 
@@ -64,27 +65,30 @@ SimLoop& Process::add_loop() {
   return *loops_.back();
 }
 
+std::string Process::where() const { return host_.name() + "/" + name_; }
+
 io::Log& Process::log() { return *log_; }
 io::Files& Process::files() { return host_.files(); }
 
 void Process::pause() {
   if (!alive_ || paused_) return;
   paused_ = true;
-  core_.trace(host_.name() + "/" + name_, "stopped");
+  core_.trace(where(), "stopped");
 }
 
 void Process::resume() {
   if (!alive_ || !paused_) return;
   paused_ = false;
-  core_.trace(host_.name() + "/" + name_, "goes on");
+  core_.trace(where(), "goes on");
   for (auto& loop : loops_) loop->thaw();
 }
 
 void Process::kill(Ending ending) {
   if (!alive_) return;
   alive_ = false;
-  core_.trace(host_.name() + "/" + name_, "killed");
+  core_.trace(where(), "killed");
   for (auto& loop : loops_) loop->die(ending);
+  children_.parent_died();
   core_.reap_later(*this);
 }
 
@@ -235,6 +239,11 @@ Duration Host::scheduling_delay() {
 
 void Host::forget_processes() {
   for (auto& process : processes_) process->reap();
+}
+
+const Program* Host::find_program(const std::string& path) const {
+  const auto found = programs_.find(path);
+  return found == programs_.end() ? nullptr : &found->second;
 }
 
 }  // namespace nines::sim

@@ -2,6 +2,7 @@
 // happen to a process: it stops, it goes on, it dies.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include "sim/packet.h"
 #include "sim/sim_files.h"
 #include "sim/sim_loop.h"
+#include "sim/sim_processes.h"
 
 namespace nines::sim {
 
@@ -31,6 +33,7 @@ class Process {
   SimLoop& add_loop();                         // another thread
   io::Log& log();                              // into the world's trace
   io::Files& files();                          // the host's
+  SimProcesses& children() { return children_; }
   Host& host() { return host_; }
   const std::string& name() const { return name_; }
   int id() const { return id_; }
@@ -57,6 +60,7 @@ class Process {
   void set_streams_max(int limit) { descriptors_max_ = limit; }
 
   // For the loops and the world.
+  std::string where() const;  // as the trace names it
   bool take_descriptor();
   void give_back_descriptor() { --descriptors_; }
   void reap();
@@ -73,6 +77,7 @@ class Process {
   int descriptors_ = 0;
   int descriptors_max_ = 1 << 20;
   std::unique_ptr<TraceLog> log_;
+  SimProcesses children_;
   std::vector<std::unique_ptr<SimLoop>> loops_;
   std::vector<std::shared_ptr<void>> owned_;  // shared_ptr for its erased deleter alone
 };
@@ -89,6 +94,8 @@ class Host {
   std::vector<Process*> living() const;  // oldest first
   const std::string& name() const { return name_; }
   SimFiles& files() { return files_; }
+  // What runs when a process here spawns `path`.
+  void install(const std::string& path, Program program) { programs_[path] = std::move(program); }
 
   // Addresses, as text without a port. Adding announces: packets to it come here from now on, even
   // if another host has it too.
@@ -123,6 +130,7 @@ class Host {
   Instant true_time(Instant local) const;  // the first true instant that is not before `local`
   Duration scheduling_delay();
   void forget_processes();
+  const Program* find_program(const std::string& path) const;
 
  private:
   Core& core_;
@@ -138,6 +146,7 @@ class Host {
   Instant boot_;
   Duration scheduling_min_ = kSchedulingMin, scheduling_max_ = kSchedulingMax;
   SimFiles files_;
+  std::map<std::string, Program> programs_;
   Kernel kernel_;
   std::vector<std::unique_ptr<Process>> processes_;  // dead ones too
 };

@@ -54,6 +54,7 @@ Result<Listener*> Kernel::listen(const SocketAddress& at, const io::ListenOption
   listener->defer = options.defer_accept && at.is_ip();
   listener->process_id = process_id;
   listener->watcher = &watcher;
+  std::erase_if(listeners_, [](const auto& old) { return old->closed && old->opening == 0; });
   listeners_.push_back(std::move(listener));
   return listeners_.back().get();
 }
@@ -107,11 +108,25 @@ Result<Tcp*> Kernel::connect(const SocketAddress& to, const std::optional<Socket
 }
 
 Result<DatagramSocket*> Kernel::open_datagram(const SocketAddress& local, Watcher& watcher) {
-  if (!local.is_ip()) return Error(ErrorCode::kInvalid, "no IP address: '" + local.text() + "'");
   auto socket = std::make_unique<DatagramSocket>();
+  socket->local = local;
+  if (local.family() == SocketAddress::Family::kUnix) {
+    if (local.path().empty()) {
+      socket->at = unix_endpoint(next_unix_client_++);  // unnamed: it sends, and hears nothing
+    } else {
+      const auto [path, fresh] = paths_.emplace(local.path(), next_path_);
+      if (!fresh) return Error::from_errno(EADDRINUSE, "cannot bind " + local.text());
+      socket->at = unix_endpoint(next_path_++);
+    }
+    socket->watcher = &watcher;
+    datagrams_.push_back(std::move(socket));
+    return datagrams_.back().get();
+  }
+  if (!local.is_ip()) return Error(ErrorCode::kInvalid, "no address");
   socket->at = Endpoint::of(local);
   if (local.port() == 0) {
     socket->at.port = TRY(free_port(socket->at, Endpoint()));
+    socket->local = local.with_port(socket->at.port);
   } else if (std::any_of(datagrams_.begin(), datagrams_.end(),
                          [&](const auto& other) { return other->at == socket->at; })) {
     return Error::from_errno(EADDRINUSE, "cannot bind " + local.text());
@@ -122,10 +137,17 @@ Result<DatagramSocket*> Kernel::open_datagram(const SocketAddress& local, Watche
 }
 
 bool Kernel::send(DatagramSocket& socket, const SocketAddress& to, std::string_view bytes) {
-  if (!to.is_ip() || to.family() != socket.at.family || bytes.size() > kDatagramMax) return false;
+  if (to.family() != socket.at.family || bytes.size() > kDatagramMax) return false;
+  Endpoint destination = Endpoint::of(to);
+  if (to.family() == SocketAddress::Family::kUnix) {
+    const auto path = paths_.find(to.path());
+    if (path == paths_.end()) return false;
+    destination = unix_endpoint(path->second);
+    if (find_datagram(destination) == nullptr) return false;
+  }
   Packet* const packet = core_.new_packet();
   packet->kind = PacketKind::kDatagram;
-  packet->to = Endpoint::of(to);
+  packet->to = destination;
   packet->from = socket.at;
   if (socket.at.is_wildcard()) {
     const auto local = local_for(packet->to);
@@ -143,6 +165,14 @@ bool Kernel::send(DatagramSocket& socket, const SocketAddress& to, std::string_v
 void Kernel::close(DatagramSocket& socket) {
   for (Packet* const packet : socket.queue) core_.release(packet);
   std::erase_if(datagrams_, [&](const auto& other) { return other.get() == &socket; });
+}
+
+SocketAddress Kernel::address_of(const Endpoint& end) const {
+  if (end.family != SocketAddress::Family::kUnix) return end.address();
+  for (const auto& [path, number] : paths_) {
+    if (unix_endpoint(number) == end) return SocketAddress::unix_path(path);
+  }
+  return SocketAddress::unix_path("");
 }
 
 SocketAddress Kernel::local_address(const Tcp& tcp) const {
@@ -224,26 +254,29 @@ void Kernel::power_cut() {
 
 Listener* Kernel::find_listener(const Endpoint& to) {
   const Endpoint any = to.wildcard();
-  std::vector<Listener*> exact, wide;
-  for (auto& listener : listeners_) {
-    if (listener->closed) continue;
-    if (listener->at == to) {
-      exact.push_back(listener.get());
-    } else if (to.family != SocketAddress::Family::kUnix && listener->at == any) {
-      wide.push_back(listener.get());
+  // Those bound to the very address come before those bound to any; several share by lot.
+  for (const Endpoint* const wanted : {&to, &any}) {
+    if (wanted != &to && to.family == SocketAddress::Family::kUnix) break;
+    const Endpoint& at = *wanted;
+    const auto fits = [&at](const auto& listener) {
+      return !listener->closed && listener->at == at;
+    };
+    const auto count = std::count_if(listeners_.begin(), listeners_.end(), fits);
+    if (count == 0) continue;
+    std::uint64_t chosen = count == 1 ? 0 : core_.rng.below(static_cast<std::uint64_t>(count));
+    for (auto& listener : listeners_) {
+      if (fits(listener) && chosen-- == 0) return listener.get();
     }
   }
-  auto& fitting = exact.empty() ? wide : exact;
-  if (fitting.empty()) return nullptr;
-  return fitting.size() == 1 ? fitting[0] : fitting[core_.rng.below(fitting.size())];
+  return nullptr;
 }
 
 DatagramSocket* Kernel::find_datagram(const Endpoint& to) {
   DatagramSocket* wide = nullptr;
   for (auto& socket : datagrams_) {
     if (socket->at == to) return socket.get();
-    if (socket->at.port == to.port && socket->at.family == to.family &&
-        (socket->at.is_wildcard() || to.is_multicast())) {
+    if (to.family != SocketAddress::Family::kUnix && socket->at.port == to.port &&
+        socket->at.family == to.family && (socket->at.is_wildcard() || to.is_multicast())) {
       wide = socket.get();
     }
   }
@@ -273,18 +306,9 @@ Result<std::uint16_t> Kernel::free_port(const Endpoint& local, const Endpoint& r
   return Error::from_errno(EADDRNOTAVAIL, "no port is free");
 }
 
-std::string Kernel::text(const Endpoint& end) const {
-  if (end.family != SocketAddress::Family::kUnix) return end.address().text();
-  std::uint64_t number = 0;
-  std::memcpy(&number, end.ip.data(), sizeof number);
-  for (const auto& [path, of] : paths_) {
-    if (of == number) return path;
-  }
-  return "unix:" + std::to_string(number);
-}
-
 void Kernel::trace(const EndpointPair& ends, std::string_view what) {
-  core_.trace(host_.name(), text(ends.local) + " " + std::string(what) + " " + text(ends.remote));
+  core_.trace(host_.name(), address_of(ends.local).text() + " " + std::string(what) + " " +
+                                address_of(ends.remote).text());
 }
 
 }  // namespace nines::sim

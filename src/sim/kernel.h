@@ -35,6 +35,7 @@ class Listener {
 class DatagramSocket {
  public:
   Endpoint at;
+  SocketAddress local;
   std::deque<Packet*> queue;
   std::size_t queued_bytes = 0;
   Watcher* watcher = nullptr;
@@ -63,6 +64,7 @@ class Kernel {
   void close(DatagramSocket& socket);
 
   SocketAddress local_address(const Tcp& tcp) const;
+  SocketAddress address_of(const Endpoint& end) const;
 
   void handle(Packet* packet);
   void power_cut();  // nothing is sent; nobody is told
@@ -88,7 +90,6 @@ class Kernel {
   void refuse(const Packet& packet);
   Result<Endpoint> local_for(const Endpoint& to) const;
   Result<std::uint16_t> free_port(const Endpoint& local, const Endpoint& remote);
-  std::string text(const Endpoint& end) const;
 
   Core& core_;
   Host& host_;

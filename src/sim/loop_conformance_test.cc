@@ -641,6 +641,22 @@ TYPED_TEST(LoopConformance, DatagramsArriveWholeAndWithTheirSender) {
   EXPECT_FALSE(out->send_to(any.with_port(1), "closed"));
 }
 
+TYPED_TEST(LoopConformance, UnixDatagramsArriveAlsoFromWhoHasNoName) {
+  const SocketAddress path = this->bench.unix_path();
+  Receiver receiver, sender;
+  const auto out = this->loop().open_datagram(SocketAddress::unix_path(""), sender);
+  ASSERT_TRUE(out.has_value());
+  EXPECT_FALSE((*out)->send_to(path, "nobody is there yet"));
+  const auto in = this->loop().open_datagram(path, receiver);
+  ASSERT_TRUE(in.has_value());
+  EXPECT_TRUE((*out)->send_to(path, "a line"));
+  ASSERT_TRUE(this->until([&] { return !receiver.texts.empty(); }));
+  EXPECT_EQ(receiver.texts.front(), "a line");
+  EXPECT_EQ(receiver.from, SocketAddress::unix_path(""));
+  (*in)->close();
+  (*out)->close();
+}
+
 TYPED_TEST(LoopConformance, ADatagramSocketClosedInItsCallbackHearsNoMore) {
   const auto any = *SocketAddress::parse("127.0.0.1:0");
   Receiver receiver, sender;

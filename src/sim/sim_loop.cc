@@ -387,7 +387,7 @@ class SimLoop::SimDatagram final : public Pollable, public io::Datagram {
   }
   void start(DatagramSocket* socket) {
     socket_ = socket;
-    local_ = socket->at.address();
+    local_ = socket->local;
   }
 
   bool send_to(const SocketAddress& to, std::string_view bytes) override {
@@ -406,7 +406,8 @@ class SimLoop::SimDatagram final : public Pollable, public io::Datagram {
       Packet* const packet = socket_->queue.front();
       socket_->queue.pop_front();
       socket_->queued_bytes -= packet->payload.size();
-      handler_.on_datagram(packet->from.address(), packet->payload);
+      handler_.on_datagram(loop_.process_.host().kernel().address_of(packet->from),
+                           packet->payload);
       loop_.core_.release(packet);
     }
     if (socket_ != nullptr && !socket_->queue.empty()) loop_.changed(*this);

@@ -289,6 +289,37 @@ TEST(Processes, OutOfDescriptorsLeaveTheNewestWorkInTheQueue) {
   EXPECT_TRUE(world.run_until([&] { return second.received == "later"; }, 1s));
 }
 
+TEST(Processes, SpawnWhatTheHostHasAndHearOfItsEnd) {
+  World world(1);
+  Pair pair(world);
+  pair.a.install("/usr/bin/fence", [](const io::SpawnOptions& options) {
+    ChildScript script;
+    script.takes = 2s;
+    script.exit.code = options.arguments.size() > 1 ? 0 : 1;
+    return script;
+  });
+  std::vector<std::pair<int, io::ProcessExit>> ends;
+  const auto note = [&](int pid, io::ProcessExit exit) { ends.emplace_back(pid, exit); };
+  SimProcesses& children = pair.user.children();
+  io::SpawnOptions options;
+  options.arguments = {"/usr/bin/unknown"};
+  EXPECT_EQ(children.spawn(options, note).error().code(), ErrorCode::kNotFound);
+  options.arguments = {"/usr/bin/fence", "off"};
+  const int first = *children.spawn(options, note);
+  options.arguments = {"/usr/bin/fence"};
+  const int second = *children.spawn(options, note);
+  EXPECT_TRUE(children.signal(first, 9).has_value());
+  EXPECT_EQ(children.signal(first, 9).error().code(), ErrorCode::kNotFound);
+  world.run_for(1s);
+  ASSERT_EQ(ends.size(), 1u);
+  EXPECT_EQ(ends[0].first, first);
+  EXPECT_EQ(ends[0].second.signal, 9);
+  world.run_for(1s + 1ms);
+  ASSERT_EQ(ends.size(), 2u);
+  EXPECT_EQ(ends[1].first, second);
+  EXPECT_EQ(ends[1].second.code, 1);
+}
+
 TEST(Power, ACutIsSilentUntilTheHostIsBackAndAnswersWithResets) {
   World world(1);
   Pair pair(world);

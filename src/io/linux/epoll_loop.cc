@@ -472,6 +472,8 @@ class EpollLoop::EpollDatagram final : public Pollable, public Datagram {
     for (int reads = 0; reads < kReadsPerPass && socket_; ++reads) {
       sockaddr_storage storage;
       socklen_t size = sizeof storage;
+      // The kernel writes nothing for an unnamed Unix sender.
+      storage.ss_family = local_.is_ip() ? AF_UNSPEC : AF_UNIX;
       const ssize_t count = ::recvfrom(socket_.get(), loop_.scratch_.get(), kReadMax, MSG_DONTWAIT,
                                        reinterpret_cast<sockaddr*>(&storage), &size);
       if (count < 0) return;  // EAGAIN, or an ICMP error that concerns an earlier datagram
@@ -689,13 +691,16 @@ Stream& EpollLoop::adopt(Descriptor socket, StreamHandler& handler) {
 }
 
 Result<Datagram*> EpollLoop::open_datagram(const SocketAddress& local, DatagramHandler& handler) {
-  const KernelAddress kernel = TRY(to_kernel(local));
+  const bool unnamed = local.family() == SocketAddress::Family::kUnix && local.path().empty();
+  KernelAddress kernel;
+  kernel.storage.ss_family = AF_UNIX;
+  if (!unnamed) kernel = TRY(to_kernel(local));
   Descriptor socket(
       ::socket(kernel.storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket) return Error::from_errno(errno, "socket for " + local.text());
   const int on = 1;
   static_cast<void>(setsockopt(socket.get(), IPPROTO_IP, IP_FREEBIND, &on, sizeof on));
-  if (::bind(socket.get(), kernel.get(), kernel.size) != 0) {
+  if (!unnamed && ::bind(socket.get(), kernel.get(), kernel.size) != 0) {
     return Error::from_errno(errno, "cannot bind " + local.text());
   }
   const SocketAddress bound = TRY(local_address(socket.get()));
