@@ -26,7 +26,7 @@ constexpr std::string_view kStyle = R"css(
 --turn:#f4d35e;--turnbg:#3b3208}}
 *{box-sizing:border-box}
 body{margin:0;padding:1rem 1.25rem 3rem;background:var(--bg);color:var(--fg);
-font:14px/1.4 system-ui,"Segoe UI",Roboto,"Noto Sans",sans-serif}
+font:13px/1.4 system-ui,"Segoe UI",Roboto,"Noto Sans",sans-serif}
 h1{font-size:1.25rem;margin:0}h2{font-size:1.05rem;margin:0}a{color:inherit}
 header{display:flex;flex-wrap:wrap;gap:.4rem 1.5rem;align-items:baseline;margin-bottom:.75rem}
 header p,nav{margin:0;color:var(--dim)}nav a{margin-right:1rem}
@@ -40,7 +40,7 @@ section{margin-top:1.5rem}section h2 small{font-weight:400;color:var(--dim);marg
 .wide{overflow-x:auto;margin-top:.35rem;border:1px solid var(--line);border-radius:.35rem;
 background:var(--card)}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;white-space:nowrap}
-th,td{padding:.22rem .55rem;text-align:right;border-bottom:1px solid var(--line)}
+th,td{padding:.22rem .42rem;text-align:right;border-bottom:1px solid var(--line)}
 thead th{background:var(--head);font-weight:600;color:var(--dim);font-size:.82rem}
 thead tr:first-child th{text-align:center;border-left:1px solid var(--line)}
 tbody th,td.l,thead th.l{text-align:left!important}tbody th{font-weight:600}
@@ -91,10 +91,10 @@ std::string short_duration(std::int64_t seconds) {
   return text;
 }
 
-// "987", "12.3k", "4.56M": three figures.
+// "9870", "12.3k", "4.56M": exact while it is short, then three figures.
 std::string short_count(std::int64_t count) {
   static constexpr std::string_view kUnits = "kMGTPE";
-  if (count < 1000) return std::to_string(count);
+  if (count < 10'000) return std::to_string(count);
   double value = static_cast<double>(count);
   std::size_t unit = 0;
   for (value /= 1000; value >= 999.5 && unit + 1 < kUnits.size(); ++unit) value /= 1000;
@@ -277,10 +277,10 @@ void Page::open_proxy(const Proxy& proxy) {
       "scope=\"col\">Most</th>"
       "<th scope=\"col\" class=\"g\">In</th><th scope=\"col\">Out</th>"
       "<th scope=\"col\" class=\"g\">2xx</th><th scope=\"col\">3xx</th><th scope=\"col\">4xx</th>"
-      "<th scope=\"col\">5xx</th><th scope=\"col\" class=\"g\">Request</th>"
-      "<th scope=\"col\">Connect</th><th scope=\"col\">Response</th>"
+      "<th scope=\"col\">5xx</th><th scope=\"col\" class=\"g\">Req.</th>"
+      "<th scope=\"col\">Conn.</th><th scope=\"col\">Resp.</th>"
       "<th scope=\"col\" class=\"g\">Retry</th><th scope=\"col\">Moved</th>"
-      "<th scope=\"col\" class=\"g\">Connect</th><th scope=\"col\">Response</th>"
+      "<th scope=\"col\" class=\"g\">Conn.</th><th scope=\"col\">Resp.</th>"
       "<th scope=\"col\">Total</th><th scope=\"col\" class=\"g\">Times</th>"
       "<th scope=\"col\">Time</th></tr></thead><tbody>\n");
 }
@@ -393,7 +393,7 @@ void Page::cell(const StatsRow& row, C column, bool group, bool alarm) {
     raw(kind);
     raw("\"");
   }
-  if (value.number >= 1000) raw(" title=\"" + std::to_string(value.number) + "\"");
+  if (value.number >= 10'000) raw(" title=\"" + std::to_string(value.number) + "\"");
   raw(">");
   raw(shown);
   raw("</td>");
