@@ -473,8 +473,8 @@ void append_server_state(std::string& out, const Proxy& proxy, const Server& ser
   const bool maintenance = state.maintenance.load(kRelaxed);
   const bool configured_off = state.configured_disabled.load(kRelaxed);
   const bool running = state.up.load(kRelaxed) && !maintenance;
-  const int admin = (maintenance ? 1 : 0) | (maintenance && configured_off ? 4 : 0) |
-                    (state.draining.load(kRelaxed) ? 8 : 0);
+  const int admin =
+      (maintenance ? 1 : 0) | (configured_off ? 4 : 0) | (state.draining.load(kRelaxed) ? 8 : 0);
   const CheckStatus status =
       config.check ? state.check_status.load(kRelaxed) : CheckStatus::kInitialized;
   const bool paused = state.checks_paused.load(kRelaxed);

@@ -262,6 +262,17 @@ TEST_F(RuntimeSocketTest, ServerStatesBackendsAndTables) {
   EXPECT_EQ(talk("show table api\n"), "No such table\n\n");
 }
 
+TEST_F(RuntimeSocketTest, ServerThatTheConfigurationDisablesIsMarkedSoEvenWhenEnabled) {
+  const auto generation = control.generation();
+  ServerState& state = *generation->proxies[1].servers[0].state;
+  state.configured_disabled = true;
+  EXPECT_NE(talk("show servers state api\n").find("\n3 api 1 node1 10.0.0.1 2 4 "),
+            std::string::npos);
+  state.maintenance = true;
+  EXPECT_NE(talk("show servers state api\n").find("\n3 api 1 node1 10.0.0.1 0 5 "),
+            std::string::npos);
+}
+
 TEST_F(RuntimeSocketTest, SessionsAreListedInTheirPlaceInTheOrder) {
   EXPECT_EQ(talk("show cli level;show sess;show version\n"),
             "admin\n\n"
