@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "io/linux/socket.h"
@@ -32,6 +33,12 @@ std::uint64_t resident_bytes() {
   std::uint64_t total = 0, resident = 0;
   statm >> total >> resident;
   return resident * 4096;
+}
+
+std::string host_name() {
+  char name[256] = "";
+  if (::gethostname(name, sizeof name - 1) != 0) return "";
+  return name;
 }
 
 int worker_count(const GlobalConfig& global) {
@@ -138,7 +145,7 @@ void Plane::take_sockets(ListenerSockets sockets) {
 void Plane::adopt_everywhere() {
   const Config& config = generation_->config;
   process_->maxconn.store(connection_limit(config.global), std::memory_order_relaxed);
-  node_ = config.global.node;
+  node_ = config.global.node.empty() ? host_name() : config.global.node;
   description_ = config.global.description;
   int listeners = 0;
   for (const ProxyConfig& proxy : config.proxies) {
@@ -295,6 +302,13 @@ void Plane::on_slot_freed(const ProxyState& backend, int worker) {
     // Compared by address only, so a backend that is gone meanwhile finds nothing.
     workers_[i].loop->post(
         [of = workers_[i].worker.get(), state = &backend] { of->serve_queues(*state); });
+  }
+}
+
+void Plane::on_connection_freed(int worker) {
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    if (static_cast<int>(i) == worker) continue;
+    workers_[i].loop->post([of = workers_[i].worker.get()] { of->update_listeners(); });
   }
 }
 

@@ -60,6 +60,7 @@ class Plane final : public Hub,
                           int server) override;
   void on_captured_error(CapturedError error) override;
   void on_slot_freed(const ProxyState& backend, int worker) override;
+  void on_connection_freed(int worker) override;
   ProcessInfo process_info() const override;
 
   // Control: on the control thread.

@@ -95,6 +95,7 @@ Worker::Worker(io::Loop& loop, Hub& hub, ListenerSource& listeners, Options opti
 }
 
 Worker::~Worker() {
+  set_limited(false);
   listeners_.clear();
   kill_sessions();
   for (auto& [state, pool] : pools_) {
@@ -201,13 +202,21 @@ int Worker::kill_session(std::uint64_t id) {
 void Worker::update_listeners() {
   const int process_max = process_.maxconn.load(std::memory_order_relaxed);
   const bool process_full = process_max > 0 && process_.current_connections.value() >= process_max;
+  bool limited = false;
   for (auto& [key, listener] : listeners_) {
     const Proxy& proxy = generation_->shared->proxies[static_cast<std::size_t>(listener->proxy())];
-    const bool full =
-        listener->maxconn() > 0 && proxy.frontend->sessions.value() >= listener->maxconn();
-    listener->set_accepting(!process_full && !full &&
-                            !proxy.frontend->paused.load(std::memory_order_relaxed));
+    const bool full = process_full || (listener->maxconn() > 0 &&
+                                       proxy.frontend->sessions.value() >= listener->maxconn());
+    limited = limited || full;
+    listener->set_accepting(!full && !proxy.frontend->paused.load(std::memory_order_relaxed));
   }
+  set_limited(limited);
+}
+
+void Worker::set_limited(bool limited) {
+  if (limited == limited_) return;
+  limited_ = limited;
+  process_.limited_workers.fetch_add(limited ? 1 : -1, std::memory_order_relaxed);
 }
 
 void Worker::set_frontend_maxconn(const std::string& proxy, int maxconn) {
@@ -215,7 +224,6 @@ void Worker::set_frontend_maxconn(const std::string& proxy, int maxconn) {
     const Proxy& of = generation_->shared->proxies[static_cast<std::size_t>(listener->proxy())];
     if (of.config->name == proxy) listener->set_frontend(listener->proxy(), maxconn);
   }
-  limited_ = true;
   update_listeners();
 }
 
@@ -235,7 +243,6 @@ void Worker::accept(Listener& listener, io::Stream& stream) {
   if ((process_max > 0 && process_.current_connections.value() >= process_max) ||
       (listener.maxconn() > 0 && proxy.frontend->sessions.value() >= listener.maxconn())) {
     update_listeners();
-    limited_ = true;
   }
 }
 
@@ -257,9 +264,9 @@ void Worker::end_session(Session& session) {
   process_.current_connections.add(-1);
   session.frontend().frontend->sessions.add(-1);
   dead_sessions_.emplace_back(&session);
-  if (limited_) {
-    limited_ = false;
+  if (process_.limited_workers.load(std::memory_order_relaxed) > 0) {
     update_listeners();
+    hub_.on_connection_freed(options_.index);
   }
   undertaker_->call();
 }
@@ -278,6 +285,7 @@ ServerConnection& Worker::new_connection(ServerPool& pool, const SocketAddress& 
   auto connection = std::make_unique<ServerConnection>(*this, pool);
   ServerConnection* const result = connection.get();
   connections_.emplace(result, std::move(connection));
+  ++pool.connections;
   result->start(to, keepalive, server_first);
   return *result;
 }
@@ -285,6 +293,7 @@ ServerConnection& Worker::new_connection(ServerPool& pool, const SocketAddress& 
 void Worker::end_connection(ServerConnection& connection) {
   const auto found = connections_.find(&connection);
   CHECK(found != connections_.end());
+  --connection.pool().connections;
   dead_connections_.push_back(std::move(found->second));
   connections_.erase(found);
   undertaker_->call();
@@ -318,12 +327,9 @@ void Worker::on_timer(Instant now) {
            now - pool.idle.front()->idle_since() >= ServerConnection::kIdleLife) {
       pool.idle.front()->close();
     }
-    ++at;
-  }
-  if (limited_) {
-    limited_ = false;
-    update_listeners();
-    limited_ = true;  // other workers' sessions may free the next slot
+    // A server that no configuration knows any more; its dying connections still name the pool.
+    const bool forgotten = pool.connections == 0 && pool.state.use_count() == 1;
+    at = forgotten && dead_connections_.empty() ? pools_.erase(at) : std::next(at);
   }
   loop_.arm(*this, kSweepInterval);
 }

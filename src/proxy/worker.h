@@ -45,7 +45,8 @@ struct ProcessState {
   std::vector<Counter> bytes_out;
   std::vector<Counter> dropped_logs;  // by worker; the last is control's
   Rate connection_rate, session_rate;
-  std::atomic<int> maxconn{0};  // 0: no limit
+  std::atomic<int> maxconn{0};          // 0: no limit
+  std::atomic<int> limited_workers{0};  // do not accept because a maxconn was reached
   std::atomic<std::uint64_t> next_session{1};
 };
 
@@ -60,6 +61,8 @@ class Hub {
   virtual void on_captured_error(CapturedError error) = 0;
   // A server's or a proxy's slot came free while sessions of other workers wait for one.
   virtual void on_slot_freed(const ProxyState& backend, int worker) = 0;
+  // A client connection ended while some worker does not accept because "maxconn" was reached.
+  virtual void on_connection_freed(int /*worker*/) {}
   virtual ProcessInfo process_info() const = 0;
 };
 
@@ -80,6 +83,7 @@ class ListenerSource {
 struct ServerPool {
   std::shared_ptr<ServerState> state;
   std::vector<ServerConnection*> idle;  // most recently used last
+  std::size_t connections = 0;          // idle and in use
 };
 
 // A backend as one worker sees it.
@@ -87,8 +91,7 @@ struct BackendRuntime {
   explicit BackendRuntime(const Proxy& of) : proxy(&of), balancer(of) {}
   const Proxy* proxy;
   Balancer balancer;
-  std::vector<ServerPool*> pools;  // by server
-  std::deque<Session*> queue;      // waiting for a slot, oldest first
+  std::deque<Session*> queue;  // waiting for a slot, oldest first
 };
 
 // A configuration as one worker runs it; lives until its last session has ended.
@@ -162,6 +165,7 @@ class Worker : private Timer {
   void on_timer(Instant now) override;  // sweeps idle server connections
   void accept(Listener& listener, io::Stream& stream);
   void bury();
+  void set_limited(bool limited);
 
   static constexpr Duration kSweepInterval = std::chrono::seconds(1);
 
