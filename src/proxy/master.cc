@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -41,6 +42,7 @@ namespace {
 constexpr Duration kRestartDelayMin = std::chrono::milliseconds(10);
 constexpr Duration kRestartDelayMax = std::chrono::seconds(5);
 constexpr Duration kHealthyAfter = std::chrono::seconds(10);  // then the delay starts afresh
+constexpr int kReservedDescriptors = 100;  // for what is no connection: listeners, loops, logs
 constexpr Duration kHardStopPatience = std::chrono::seconds(2);
 
 struct Loaded {
@@ -78,11 +80,14 @@ Result<NamedTexts> read_texts(io::Files& files, const std::vector<std::string>& 
   return texts;
 }
 
-LoadedConfig parse(const std::vector<text::SourceFile>& files, const NamedTexts& texts) {
+LoadedConfig parse(const std::vector<text::SourceFile>& files, const NamedTexts& texts,
+                   const MasterOptions& options) {
   // The plane reads the same words: it has the master's environment.
   Environment environment = process_environment();
   environment["HAPROXY_CFGFILES"] = environment_of_config(texts);
-  return load_config(files, std::move(environment));
+  LoadedConfig loaded = load_config(files, std::move(environment));
+  if (options.maxconn) loaded.config.global.maxconn = *options.maxconn;
+  return loaded;
 }
 
 std::vector<text::SourceFile> as_sources(const NamedTexts& texts) {
@@ -142,9 +147,19 @@ Result<void> drop_privileges(const GlobalConfig& global, const Identity& identit
   return {};
 }
 
-void raise_descriptor_limit() {
+// A connection of a client and one to a server for each of `maxconn` (0: not configured). The hard
+// limit is raised too where that is allowed; where not, the newest clients will wait.
+void raise_descriptor_limit(int maxconn, io::Log& log) {
+  const auto wanted = static_cast<rlim_t>(maxconn) * 2 + kReservedDescriptors;
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (maxconn > 0 && limit.rlim_max < wanted) {
+    const rlimit higher{wanted, wanted};
+    if (::setrlimit(RLIMIT_NOFILE, &higher) == 0) return;
+    log.write(io::Severity::kWarning, "fewer descriptors than 'maxconn' needs",
+              {{"wanted", std::to_string(wanted)}, {"limit", std::to_string(limit.rlim_max)}});
+  }
+  if (limit.rlim_cur == limit.rlim_max) return;
   limit.rlim_cur = limit.rlim_max;
   static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));  // the soft limit serves as well
 }
@@ -152,13 +167,17 @@ void raise_descriptor_limit() {
 // The plane's main thread. Ends when the master says so, or is gone.
 class PlaneProcess {
  public:
-  PlaneProcess(io::EpollLoop& loop, io::Log& log, int channel, Plane::Options options,
-               bool drops_privileges)
+  // `null` is /dev/null when the standard descriptors are to be let go of, else none.
+  PlaneProcess(io::EpollLoop& loop, io::Log& log, int channel, const MasterOptions& options,
+               io::Descriptor null)
       : loop_(loop),
         log_(log),
         channel_(channel),
-        plane_(loop, log, std::move(options)),
-        drops_privileges_(drops_privileges) {}
+        options_(options),
+        null_(std::move(null)),
+        plane_(loop, log,
+               Plane::Options{
+                   .pid = ::getpid(), .version = options.version, .name = options.product}) {}
 
   int run() {
     loop_.watch_descriptor(channel_, EPOLLIN, [this](std::uint32_t) { on_channel(); });
@@ -184,6 +203,7 @@ class PlaneProcess {
           configure(message->descriptor.get());
           break;
         case ChannelMessage::Kind::kStopSoftly:
+          if (!started_) return loop_.stop();
           plane_.stop_softly([this] {
             exit_code_ = 0;
             loop_.stop();
@@ -201,26 +221,33 @@ class PlaneProcess {
 
   void configure(int descriptor) {
     const auto result = [&]() -> Result<void> {
+      ListenerSockets sockets = std::exchange(sockets_, {});  // closed if refused
       const NamedTexts texts = TRY(unpack_texts(descriptor));
       const auto files = as_sources(texts);
-      LoadedConfig loaded = parse(files, texts);
+      LoadedConfig loaded = parse(files, texts, options_);
       if (!loaded.ok()) return Error(ErrorCode::kInvalid, "the configuration has errors");
-      ListenerSockets sockets = std::exchange(sockets_, {});
       if (started_) return plane_.reload(std::move(loaded.config), std::move(sockets));
       const GlobalConfig global = loaded.config.global;
-      if (drops_privileges_) {
-        const Identity identity = TRY(find_identity(global));
-        TRY(drop_privileges(global, identity));
-      }
+      raise_descriptor_limit(global.maxconn, log_);
+      const Identity identity = TRY(find_identity(global));
+      TRY(drop_privileges(global, identity));
       TRY(plane_.start(std::move(loaded.config), std::move(sockets)));
       started_ = true;
+      if (null_) {
+        for (const int standard : {0, 1, 2}) ::dup2(null_.get(), standard);
+        null_.reset();
+      }
       return {};
     }();
     ChannelMessage answer;
     if (!result) {
       answer.kind = ChannelMessage::Kind::kRefused;
       answer.text = result.error().message().substr(0, kChannelTextMax);
-      if (!started_) loop_.stop();
+      if (started_) {
+        plane_.count_failed_reload();
+      } else {
+        loop_.stop();
+      }
     }
     if (auto sent = send_message(channel_, answer); !sent) {
       log_.write(io::Severity::kError, sent.error().message());
@@ -230,8 +257,9 @@ class PlaneProcess {
   io::EpollLoop& loop_;
   io::Log& log_;
   int channel_;
+  const MasterOptions& options_;
+  io::Descriptor null_;
   Plane plane_;
-  bool drops_privileges_;
   bool started_ = false;
   int exit_code_ = kExitBad;
   ListenerSockets sockets_;
@@ -246,53 +274,110 @@ std::unique_ptr<io::Logger> make_log(io::EpollLoop& loop, bool quiet) {
   return log;
 }
 
-[[noreturn]] void run_plane_process(int channel, const MasterOptions& options) {
+[[noreturn]] void run_plane_process(io::Descriptor inherited_channel, const MasterOptions& options,
+                                    bool daemon) {
   ::prctl(PR_SET_NAME, "nines-proxy", 0, 0, 0);
   // Signals are the master's business; the plane hears of them through the channel. SIGTERM still
   // ends a plane that does not answer.
-  sigset_t none;
-  sigemptyset(&none);
-  sigset_t ignored_here;
-  sigemptyset(&ignored_here);
-  for (const int number : {SIGHUP, SIGUSR1, SIGUSR2, SIGINT}) sigaddset(&ignored_here, number);
-  ::sigprocmask(SIG_SETMASK, &ignored_here, nullptr);
-  raise_descriptor_limit();
+  sigset_t blocked;
+  sigemptyset(&blocked);
+  for (const int number : {SIGHUP, SIGUSR1, SIGUSR2, SIGINT}) sigaddset(&blocked, number);
+  ::sigprocmask(SIG_SETMASK, &blocked, nullptr);
+  // Nothing else of the master's stays open here: a listener that it lets go of must be gone.
+  constexpr int kChannel = 3;
+  const int inherited = inherited_channel.release();
+  if (inherited != kChannel) ::dup3(inherited, kChannel, O_CLOEXEC);
+  ::close_range(kChannel + 1, ~0u, 0);
+  io::Descriptor null;
+  if (daemon) null = io::Descriptor(::open("/dev/null", O_RDWR | O_CLOEXEC));
   auto loop = io::EpollLoop::create();
   if (!loop) ::_exit(kExitBad);
   int code = kExitBad;
   {
     auto log = make_log(**loop, options.quiet);
     static_cast<void>(io::local_utc_offset((*loop)->wall_time()));  // reads the zone, before chroot
-    PlaneProcess process(
-        **loop, *log, channel,
-        Plane::Options{.pid = ::getpid(), .version = options.version, .name = options.product},
-        true);
+    PlaneProcess process(**loop, *log, kChannel, options, std::move(null));
     code = process.run();
   }
   ::_exit(code);
+}
+
+// ---- What a predecessor leaves us -------------------------------------------------------------
+
+std::string program_of(const std::string& process) {
+  char path[4096];
+  const ssize_t size = ::readlink(("/proc/" + process + "/exe").c_str(), path, sizeof path);
+  std::string_view name(path, size > 0 ? static_cast<std::size_t>(size) : 0);
+  constexpr std::string_view kDeleted = " (deleted)";  // an upgrade replaced the file
+  if (name.ends_with(kDeleted)) name.remove_suffix(kDeleted.size());
+  return std::string(name.substr(name.rfind('/') + 1));
+}
+
+// The listening TCP sockets of the processes that we take over from ("-sf"), by listener_key(), as
+// far as the kernel lets us have them (ptrace(2), access mode checks). With the very sockets no
+// connection is lost: a socket of our own beside theirs (SO_REUSEPORT) would leave those in their
+// queue to be reset when they close it. Only from a program like ours: another may have registered
+// its sockets where they would go on waking it.
+ListenerSockets listeners_of(const std::vector<int>& pids) {
+  ListenerSockets found;
+  for (const int pid : pids) {
+    const std::string process = std::to_string(pid);
+    const io::Descriptor handle(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    if (!handle || program_of(process).empty() || program_of(process) != program_of("self")) {
+      continue;
+    }
+    const std::unique_ptr<DIR, int (*)(DIR*)> folder(
+        ::opendir(("/proc/" + process + "/fd").c_str()), ::closedir);
+    if (folder == nullptr) continue;
+    while (const dirent* const entry = ::readdir(folder.get())) {
+      if (entry->d_name[0] == '.') continue;
+      io::Descriptor copy(
+          static_cast<int>(::syscall(SYS_pidfd_getfd, handle.get(), std::atoi(entry->d_name), 0)));
+      int listening = 0;
+      socklen_t size = sizeof listening;
+      if (!copy || ::getsockopt(copy.get(), SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 ||
+          listening == 0) {
+        continue;
+      }
+      const auto at = io::local_address(copy.get());
+      if (at && at->is_ip()) found[at->text()] = std::move(copy);
+    }
+  }
+  return found;
 }
 
 // ---- The master -------------------------------------------------------------------------------
 
 class Master : private Timer {
  public:
-  Master(io::EpollLoop& loop, io::Log& log, const MasterOptions& options, Loaded loaded)
-      : loop_(loop), log_(log), options_(options), loaded_(std::move(loaded)) {}
+  Master(io::EpollLoop& loop, io::Log& log, const MasterOptions& options, Loaded loaded,
+         bool daemon)
+      : loop_(loop), log_(log), options_(options), loaded_(std::move(loaded)), daemon_(daemon) {}
+
+  ~Master() override {
+    sockets_.clear();
+    fresh_.clear();
+    remove_unused_paths();
+  }
+  Master(const Master&) = delete;
+  Master& operator=(const Master&) = delete;
 
   Result<void> bind_all() {
-    sockets_ = TRY(bind(loaded_.config, {}));
+    predecessors_ = listeners_of(options_.finish_pids);
+    predecessors_.merge(listeners_of(options_.end_pids));
+    auto opened = bind(loaded_.config, {});
+    predecessors_.clear();
+    sockets_ = TRY(std::move(opened));
     return {};
   }
 
-  // Starts the plane and waits, without serving, until it has taken the configuration.
-  Result<void> start() {
-    TRY(spawn());
-    return {};
-  }
+  // Starts the plane; on_started()'s callback runs once it has taken the configuration.
+  Result<void> start() { return spawn(); }
 
   void on_started(std::function<void()> callback) { started_callback_ = std::move(callback); }
 
-  int run() {
+  // Before anybody may know our id.
+  void watch_signals() {
     for (const int number : {SIGHUP, SIGUSR2}) {
       CHECK(loop_.on_signal(number, [this] { reload(); }).has_value());
     }
@@ -303,22 +388,17 @@ class Master : private Timer {
             .on_signal(SIGINT,
                        [this] { stop_hard(options_.master_worker ? kExitInterrupted : kExitGood); })
             .has_value());
-    ::signal(SIGPIPE, SIG_IGN);
+    ::signal(SIGPIPE, SIG_IGN);  // the plane inherits this
+  }
+
+  int run() {
     loop_.run();
     return exit_code_;
   }
 
-  void remove_paths() {
-    for (const auto& socket : loaded_.config.global.stats_sockets) {
-      if (socket.bind.address.family() == SocketAddress::Family::kUnix) {
-        ::unlink(socket.bind.address.path().c_str());
-      }
-    }
-  }
-
  private:
   // Opens what `config` needs and `have` does not hold.
-  Result<ListenerSockets> bind(const Config& config, const ListenerSockets& have) const {
+  Result<ListenerSockets> bind(const Config& config, const ListenerSockets& have) {
     ListenerSockets opened;
     const auto open = [&](const BindConfig& bind, const std::string& owner) -> Result<void> {
       const std::string key = listener_key(bind);
@@ -330,9 +410,11 @@ class Master : private Timer {
         opened[key] = io::Descriptor(copy);
         return {};
       }
-      auto socket = io::open_listener(
-          bind.address,
-          io::ListenOptions{.backlog = bind.backlog.value_or(0), .unix_mode = bind.unix_mode});
+      if (auto left = predecessors_.extract(key)) {
+        opened[key] = std::move(left.mapped());
+        return {};
+      }
+      auto socket = open_socket(bind, key);
       if (!socket) {
         return std::move(socket).error().with_context(
             bind.place.file + ":" + std::to_string(bind.place.line) + ": " + owner);
@@ -351,6 +433,41 @@ class Master : private Timer {
       }
     }
     return opened;
+  }
+
+  Result<io::Descriptor> open_socket(const BindConfig& bind, const std::string& key) {
+    const io::ListenOptions options{.backlog = bind.backlog.value_or(0),
+                                    .unix_mode = bind.unix_mode};
+    if (bind.address.family() != SocketAddress::Family::kUnix) {
+      return io::open_listener(bind.address, options);
+    }
+    const std::string& path = bind.address.path();
+    const bool replaces = !options_.finish_pids.empty() || !options_.end_pids.empty();
+    // A predecessor that still listens there loses the path, at once and without a gap.
+    const std::string at = replaces ? path + "." + std::to_string(::getpid()) : path;
+    io::Descriptor socket = TRY(io::open_listener(SocketAddress::unix_path(at), options));
+    if (replaces && ::rename(at.c_str(), path.c_str()) != 0) {
+      const int error = errno;
+      ::unlink(at.c_str());
+      return Error::from_errno(error, "cannot put a socket at " + path);
+    }
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) == 0) paths_[key] = {path, status.st_dev, status.st_ino};
+    return socket;
+  }
+
+  // A path is removed with its listener, unless somebody else has put a socket there since.
+  void remove_unused_paths() {
+    std::erase_if(paths_, [this](const auto& entry) {
+      const auto& [key, own] = entry;
+      if (sockets_.contains(key) || fresh_.contains(key)) return false;
+      struct stat status {};
+      if (::lstat(own.path.c_str(), &status) == 0 && status.st_dev == own.device &&
+          status.st_ino == own.inode) {
+        ::unlink(own.path.c_str());
+      }
+      return true;
+    });
   }
 
   static Result<void> give_to_owner(const StatsSocketConfig& socket) {
@@ -375,11 +492,9 @@ class Master : private Timer {
     io::Descriptor ours(pair[0]), theirs(pair[1]);
     const pid_t child = ::fork();
     if (child < 0) return Error::from_errno(errno, "fork");
-    if (child == 0) {
-      ours.reset();
-      run_plane_process(theirs.release(), options_);
-    }
+    if (child == 0) run_plane_process(std::move(theirs), options_, daemon_);
     theirs.reset();
+    serving_ = false;
     plane_pid_ = child;
     plane_started_ = loop_.now();
     channel_ = std::move(ours);
@@ -423,36 +538,44 @@ class Master : private Timer {
   }
 
   void on_taken() {
+    serving_ = true;
     if (!ever_taken_) {
       ever_taken_ = true;
       if (started_callback_) started_callback_();
-    } else if (reloading_) {
-      log_.write(io::Severity::kNotice, "reloaded: the new configuration runs");
     }
     if (reloading_) {
+      log_.write(io::Severity::kNotice, "reloaded: the new configuration runs");
       loaded_ = *std::move(reloading_);
       reloading_.reset();
       for (auto& [key, socket] : fresh_) sockets_[key] = std::move(socket);
       fresh_.clear();
       drop_unused();
-      if (reload_again_) {
-        reload_again_ = false;
-        reload();
-      }
     }
+    reload_if_asked_meanwhile();
   }
 
   void on_refused(const std::string& reason) {
-    log_.write(io::Severity::kAlert, reason);
     if (reloading_) {
-      reloading_.reset();
-      fresh_.clear();
+      log_.write(io::Severity::kAlert, "not reloaded, the running configuration stays: " + reason);
+      forget_reload();
+      reload_if_asked_meanwhile();
       return;
     }
+    log_.write(io::Severity::kAlert, reason);
     if (!ever_taken_) {
       exit_code_ = kExitBad;
       ending_ = true;
     }
+  }
+
+  void forget_reload() {
+    reloading_.reset();
+    fresh_.clear();
+    remove_unused_paths();
+  }
+
+  void reload_if_asked_meanwhile() {
+    if (std::exchange(reload_again_, false)) reload();
   }
 
   void drop_unused() {
@@ -467,48 +590,34 @@ class Master : private Timer {
     std::erase_if(sockets_, [&](const auto& entry) {
       return std::find(used.begin(), used.end(), entry.first) == used.end();
     });
+    remove_unused_paths();
   }
 
   void reload() {
     if (ending_) return;
-    if (reloading_) {
-      reload_again_ = true;  // another one is on its way; the newest text counts
+    if (reloading_ || !serving_) {
+      reload_again_ = true;  // once the plane has answered; the newest text counts
       return;
     }
-    io::LinuxFiles files;
-    auto loaded = load_again(files);
-    if (!loaded) {
-      log_.write(io::Severity::kAlert,
-                 "not reloaded, the running configuration stays: " + loaded.error().message());
-      tell_bad_reload();
-      return;
-    }
-    auto opened = bind(loaded->config, sockets_);
-    if (!opened) {
-      log_.write(io::Severity::kAlert,
-                 "not reloaded, the running configuration stays: " + opened.error().message());
-      tell_bad_reload();
-      return;
-    }
-    fresh_ = *std::move(opened);
-    const NamedTexts texts = loaded->texts;
-    reloading_ = *std::move(loaded);
-    auto sent = [&]() -> Result<void> {
+    const auto sent = [&]() -> Result<void> {
+      io::LinuxFiles files;
+      reloading_ = TRY(load_again(files));
+      fresh_ = TRY(bind(reloading_->config, sockets_));
       TRY(send_listeners(fresh_));
-      return send_configuration(texts);
+      return send_configuration(reloading_->texts);
     }();
-    if (!sent) {
-      log_.write(io::Severity::kAlert, "not reloaded: " + sent.error().message());
-      reloading_.reset();
-      fresh_.clear();
-    }
+    if (sent) return;
+    log_.write(io::Severity::kAlert,
+               "not reloaded, the running configuration stays: " + sent.error().message());
+    forget_reload();
+    tell_bad_reload();
   }
 
   Result<Loaded> load_again(io::Files& files) {
     Loaded loaded;
     loaded.texts = TRY(read_texts(files, options_.config_paths));
     loaded.files = as_sources(loaded.texts);
-    LoadedConfig parsed = parse(loaded.files, loaded.texts);
+    LoadedConfig parsed = parse(loaded.files, loaded.texts, options_);
     if (!parsed.diagnostics.all().empty() && !options_.quiet) {
       std::fputs(
           text::render_text(parsed.diagnostics, loaded.files, {.color = on_terminal()}).c_str(),
@@ -517,6 +626,9 @@ class Master : private Timer {
     if (!parsed.ok()) {
       return Error(ErrorCode::kInvalid,
                    std::to_string(parsed.diagnostics.errors()) + " errors in the configuration");
+    }
+    if (!has_listeners(parsed.config)) {
+      return Error(ErrorCode::kInvalid, "no enabled listener (check for 'bind' directives)");
     }
     loaded.config = std::move(parsed.config);
     return loaded;
@@ -565,8 +677,11 @@ class Master : private Timer {
     pid_descriptor_.reset();
     close_channel();
     plane_pid_ = 0;
-    reloading_.reset();
-    fresh_.clear();
+    serving_ = false;
+    if (reloading_) {
+      log_.write(io::Severity::kAlert, "not reloaded: the plane died while taking it");
+      forget_reload();
+    }
     if (ending_ || !ever_taken_) {
       cancel();
       if (!ending_) exit_code_ = kExitBad;
@@ -599,9 +714,18 @@ class Master : private Timer {
   const MasterOptions& options_;
   Loaded loaded_;
   ListenerSockets sockets_;
-  ListenerSockets fresh_;  // opened for a reload that the plane has not taken yet
+  const bool daemon_;
+  ListenerSockets predecessors_;  // while binding: what "-sf" lets us take over
+  struct OwnPath {
+    std::string path;
+    dev_t device;
+    ino_t inode;
+  };
+  std::map<std::string, OwnPath> paths_;  // of Unix listeners, by listener_key()
+  ListenerSockets fresh_;                 // opened for a reload that the plane has not taken yet
   std::optional<Loaded> reloading_;
   bool reload_again_ = false;
+  bool serving_ = false;  // the plane that lives has taken a configuration
   io::Descriptor channel_;
   io::Descriptor pid_descriptor_;
   io::EpollLoop::WatchId channel_watch_ = 0;
@@ -690,7 +814,7 @@ int run_master(const MasterOptions& options) {
   Loaded loaded;
   loaded.texts = *std::move(texts);
   loaded.files = as_sources(loaded.texts);
-  LoadedConfig parsed = parse(loaded.files, loaded.texts);
+  LoadedConfig parsed = parse(loaded.files, loaded.texts, options);
   if (options.json) {
     std::puts(text::render_json(parsed.diagnostics, loaded.files).c_str());
   } else if (!options.quiet && !parsed.diagnostics.all().empty()) {
@@ -703,7 +827,6 @@ int run_master(const MasterOptions& options) {
     return kExitBad;
   }
   loaded.config = std::move(parsed.config);
-  if (options.maxconn) loaded.config.global.maxconn = *options.maxconn;
   if (options.dump) std::fputs(dump(loaded.config).c_str(), stdout);
   if (!has_listeners(loaded.config)) {
     say(options, "ALERT", "No enabled listener found (check for 'bind' directives) ! Exiting.");
@@ -736,11 +859,12 @@ int run_master(const MasterOptions& options) {
   const std::string pid_file =
       options.pid_file.empty() ? loaded.config.global.pidfile : options.pid_file;
   auto log = make_log(**loop, options.quiet);
-  Master master(**loop, *log, options, std::move(loaded));
+  Master master(**loop, *log, options, std::move(loaded), daemonize);
   if (auto bound = master.bind_all(); !bound) {
     say(options, "ALERT", "Starting failed: " + bound.error().message());
     return kExitBad;
   }
+  master.watch_signals();
   if (!pid_file.empty()) {
     if (auto written = files.replace(pid_file, std::to_string(::getpid()) + "\n", 0644); !written) {
       say(options, "ALERT", "Cannot create pidfile " + pid_file + ": " + written.error().message());
@@ -755,9 +879,7 @@ int run_master(const MasterOptions& options) {
     say(options, "ALERT", started.error().message());
     return kExitBad;
   }
-  const int code = master.run();
-  master.remove_paths();
-  return code;
+  return master.run();
 }
 
 }  // namespace nines::proxy

@@ -236,16 +236,27 @@ void Plane::close_runtime_sockets() {
 
 void Plane::stop_softly(std::function<void()> done) {
   stopped_ = std::move(done);
-  stopping_ = true;
+  if (stopping_.exchange(true)) return;
   close_runtime_sockets();
   health_->stop();
-  to_all_workers([](Worker& worker) { worker.begin_stopping(); });
+  auto left = std::make_shared<std::atomic<std::size_t>>(workers_.size());
+  for (auto& entry : workers_) {
+    entry.loop->post([this, worker = entry.worker.get(), left] {
+      worker->begin_stopping();
+      if (left->fetch_sub(1) != 1) return;
+      // Closed at once: what connects from now on belongs to a successor, or is refused.
+      loop_.post([this] {
+        const std::lock_guard lock(sockets_mutex_);
+        sockets_.clear();
+      });
+    });
+  }
   loop_.arm(*this, kStopPoll);
 }
 
 void Plane::on_timer(Instant now) {
   if (stopping_) {
-    if (process_->current_connections.value() == 0) {
+    if (sockets_closed() && process_->current_connections.value() == 0) {
       stopped_();
       return;
     }
@@ -254,6 +265,11 @@ void Plane::on_timer(Instant now) {
   }
   measure_idle(now);
   loop_.arm(*this, kMeasureInterval);
+}
+
+bool Plane::sockets_closed() const {
+  const std::lock_guard lock(sockets_mutex_);
+  return sockets_.empty();
 }
 
 void Plane::measure_idle(Instant now) {

@@ -100,6 +100,7 @@ class Plane final : public Hub,
   void close_runtime_sockets();
   void adopt_everywhere();
   void drop_unused_sockets();
+  bool sockets_closed() const;
   void to_all_workers(const std::function<void(Worker&)>& task);
   void log_to(const ProxyConfig& proxy, LogLevel level, std::string_view text);
   Result<const Server*> find_server(const std::string& proxy, const std::string& server) const;
