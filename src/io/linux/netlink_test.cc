@@ -2,6 +2,8 @@
 #include "io/linux/netlink.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -59,6 +61,11 @@ TEST_F(NetlinkTest, BridgePortLosesCarrierWhenItsOtherEndGoesDown) {
   EXPECT_EQ(netlink->find_link("port")->master, bridge);
   EXPECT_TRUE(netlink->find_link("far")->up);
   ASSERT_TRUE(netlink->set_link_state(port, LinkState::kDown).has_value());
+  // The kernel's link watch tells the other end a moment later.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (netlink->find_link("far")->running && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::yield();
+  }
   EXPECT_FALSE(netlink->find_link("far")->running);
   ASSERT_TRUE(netlink->delete_link(port).has_value());
   EXPECT_EQ(netlink->find_link("far").error().code(), ErrorCode::kNotFound);

@@ -171,7 +171,8 @@ TEST_F(LinuxProcessesTest, AChildStartsWithDefaultSignals) {
   sigaddset(&blocked, SIGTERM);
   ::pthread_sigmask(SIG_BLOCK, &blocked, &before);
   const auto handler = ::signal(SIGPIPE, SIG_IGN);
-  EXPECT_EQ(output_of(shell("grep -E 'SigBlk|SigIgn' /proc/$$/status")),
+  // By exec: a shell that starts grep blocks signals for itself while it does so.
+  EXPECT_EQ(output_of(shell("exec grep -E 'SigBlk|SigIgn' /proc/self/status")),
             "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
   ::signal(SIGPIPE, handler);
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
