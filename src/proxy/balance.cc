@@ -154,7 +154,7 @@ Balancer::Rank Balancer::rank_of(const Member& member, const PickInput& input,
   for (const int tried : input.excluded) {
     if (tried == member.server) return Rank::kTried;
   }
-  if (server.state->suspect.load(std::memory_order_relaxed)) return Rank::kSuspect;
+  if (server.state->avoided()) return Rank::kSuspect;
   return Rank::kBest;
 }
 

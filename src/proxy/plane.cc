@@ -71,6 +71,7 @@ Plane::Plane(io::EpollLoop& control, io::Log& log, Options options)
 Plane::~Plane() {
   close_runtime_sockets();
   runtime_socket_.reset();
+  silence_.reset();
   health_.reset();
   for (auto& worker : workers_) worker.loop->stop();
   for (auto& worker : workers_) {
@@ -92,6 +93,17 @@ Result<void> Plane::start(Config config, ListenerSockets sockets) {
   health_ = std::make_unique<HealthDriver>(
       loop_, static_cast<HealthObserver&>(*this),
       base::Rng(static_cast<std::uint64_t>(loop_.wall_time().nanoseconds_since_epoch)));
+  silence_ = std::make_unique<SilenceDriver>(
+      loop_, [this](const Proxy& proxy, const Server& server, bool silent) {
+        const std::string name = proxy.config->name + "/" + server.config->name;
+        if (silent) {
+          on_health_log(
+              proxy, LogLevel::kWarning,
+              "Server " + name + " accepts connections and does not answer: others get its work.");
+        } else {
+          on_health_log(proxy, LogLevel::kNotice, "Server " + name + " answers again.");
+        }
+      });
   take_sockets(std::move(sockets));
   generation_ = Generation::create(std::move(config), count, loop_.now(), nullptr);
   for (int i = 0; i < count; ++i) {
@@ -239,6 +251,7 @@ void Plane::stop_softly(std::function<void()> done) {
   if (stopping_.exchange(true)) return;
   close_runtime_sockets();
   health_->stop();
+  silence_.reset();
   auto left = std::make_shared<std::atomic<std::size_t>>(workers_.size());
   for (auto& entry : workers_) {
     entry.loop->post([this, worker = entry.worker.get(), left] {
@@ -296,6 +309,12 @@ void Plane::on_traffic_failure(const std::shared_ptr<const Generation>& generati
                                int server) {
   loop_.post([this, generation, proxy, server] {
     health_->on_traffic_failure(*generation, proxy, server);
+  });
+}
+
+void Plane::on_silence(const std::shared_ptr<const Generation>& generation, int proxy, int server) {
+  loop_.post([this, generation, proxy, server] {
+    if (silence_ != nullptr) silence_->on_evidence(generation, proxy, server);
   });
 }
 

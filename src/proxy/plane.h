@@ -22,6 +22,7 @@
 #include "proxy/log_sender.h"
 #include "proxy/runtime.h"
 #include "proxy/runtime_socket_driver.h"
+#include "proxy/silence_driver.h"
 #include "proxy/worker.h"
 
 namespace nines::proxy {
@@ -58,6 +59,8 @@ class Plane final : public Hub,
   ProcessState& process() override { return *process_; }
   void on_traffic_failure(const std::shared_ptr<const Generation>& generation, int proxy,
                           int server) override;
+  void on_silence(const std::shared_ptr<const Generation>& generation, int proxy,
+                  int server) override;
   void on_captured_error(CapturedError error) override;
   void on_slot_freed(const ProxyState& backend, int worker) override;
   void on_connection_freed(int worker) override;
@@ -124,6 +127,7 @@ class Plane final : public Hub,
   ListenerSockets sockets_;           // guarded by sockets_mutex_
   std::vector<WorkerThread> workers_;
   std::unique_ptr<HealthDriver> health_;
+  std::unique_ptr<SilenceDriver> silence_;
   std::unique_ptr<LogSender> logs_;
   struct RuntimeListener {
     io::Acceptor* acceptor = nullptr;

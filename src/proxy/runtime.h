@@ -155,6 +155,8 @@ class ServerState {
   // Set by a worker on a refused, reset or overdue connect; cleared by control once a check has
   // said what is the case. A suspect gets no new work while another server can take it.
   std::atomic<bool> suspect{false};
+  // Written by control: accepts connections and answers nothing (silence.h). Treated as a suspect.
+  std::atomic<bool> silent{false};
 
   // Moved by workers.
   Gauge sessions;  // scur: connections in use and requests being served
@@ -167,6 +169,11 @@ class ServerState {
   bool usable() const {
     return up.load(std::memory_order_relaxed) && !maintenance.load(std::memory_order_relaxed) &&
            !draining.load(std::memory_order_relaxed) && weight.load(std::memory_order_relaxed) > 0;
+  }
+
+  // Usable, and yet passed over while another server can take the work.
+  bool avoided() const {
+    return suspect.load(std::memory_order_relaxed) || silent.load(std::memory_order_relaxed);
   }
 
   std::vector<ServerCounters> counters;  // by worker

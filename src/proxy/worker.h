@@ -58,6 +58,10 @@ class Hub {
   // Traffic found a server refusing, resetting or not answering a connect: check it now.
   virtual void on_traffic_failure(const std::shared_ptr<const Generation>& generation, int proxy,
                                   int server) = 0;
+  // A request has waited for kAnswerPatience on a server of an HTTP backend: find out whether it is
+  // slow or gone. Called once a request at most.
+  virtual void on_silence(const std::shared_ptr<const Generation>& /*generation*/, int /*proxy*/,
+                          int /*server*/) {}
   virtual void on_captured_error(CapturedError error) = 0;
   // A server's or a proxy's slot came free while sessions of other workers wait for one.
   virtual void on_slot_freed(const ProxyState& backend, int worker) = 0;
