@@ -17,6 +17,8 @@ MAY_INCLUDE = {
     "io": {"base", "text"},
     "sim": {"base", "io"},
     "proxy": {"base", "text", "io", "http"},
+    "address": {"base", "io"},  # wherever the right to own comes from
+    "vrrp": {"base", "text", "io", "address"},
     "lab": {"base", "text", "io", "http"},
 }
 
@@ -51,6 +53,15 @@ DRIVERS = {
         "plane": "owns the control thread and the workers' threads",
         "plane_channel": "passes configurations and listening sockets from master to plane",
         "master": "loads, reloads and stops: signals, processes, privileges",
+    },
+    "address": {
+        "interface_addresses": "puts addresses on interfaces and announces them",
+        "packet_socket": "sends frames of our own making",
+    },
+    "vrrp": {
+        "vrrp_socket": "the raw sockets that adverts come and go by",
+        "script_runner": "runs check and notify scripts",
+        "vrrp_daemon": "the process: signals, pid files, the loop",
     },
     "lab": {
         "lab_host": "makes namespaces",

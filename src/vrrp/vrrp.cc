@@ -1,0 +1,326 @@
+// The election. Read handle()'s overloads as the table of RFC 5798, section 6.4, with the claim
+// between Backup and Master.
+#include "vrrp/vrrp.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace nines::vrrp {
+
+namespace {
+
+constexpr int kPriorityMin = 1;
+constexpr int kPriorityMax = 254;  // what weights can make of it; 255 is the owner's alone
+constexpr int kPriorityStop = 0;
+
+}  // namespace
+
+std::string_view name_of(State state) {
+  switch (state) {
+    case State::kInit:
+      return "INIT";
+    case State::kBackup:
+      return "BACKUP";
+    case State::kMaster:
+      return "MASTER";
+    case State::kFault:
+      return "FAULT";
+    case State::kStopped:
+      return "STOP";
+  }
+  CHECK(false);
+}
+
+Vrrp::Vrrp(VrrpInstance instance) : instance_(std::move(instance)) {
+  status_.master_interval = instance_.advert_int;
+  update_priority();
+}
+
+void Vrrp::handle(const Event& event, Instant now, Effects& out) {
+  if (status_.state == State::kStopped) return;
+  std::visit([&](const auto& one) { on(one, now, out); }, event);
+}
+
+std::optional<Instant> Vrrp::deadline() const {
+  if (status_.state == State::kBackup) return next_at_;
+  if (status_.state != State::kMaster) return std::nullopt;
+  Instant first = next_at_;
+  for (const Announcement* each : {&soon_, &second_, &refresh_}) {
+    if (each->at != Instant{}) first = std::min(first, each->at);
+  }
+  return first;
+}
+
+Duration Vrrp::skew() const {
+  const Duration unit = instance_.version == 3 ? status_.master_interval : Duration(1s);
+  return unit * (256 - status_.priority) / 256;
+}
+
+Duration Vrrp::master_down_interval() const {
+  return instance_.down_timer_adverts * status_.master_interval + skew();
+}
+
+Duration Vrrp::claim_hold() const { return std::min(kClaimHoldMax, instance_.advert_int / 100); }
+
+// ---- Events ----------------------------------------------------------------------------------
+
+void Vrrp::on(const event::AdvertHeard& advert, Instant now, Effects& out) {
+  ++status_.counters.adverts_heard;
+  if (advert.priority == kPriorityStop) ++status_.counters.priority_zero_heard;
+  switch (status_.state) {
+    case State::kBackup:
+      return heard_as_backup(advert, now, out);
+    case State::kMaster:
+      return heard_as_master(advert, now, out);
+    case State::kInit:
+    case State::kFault:
+      status_.master_address = advert.source;
+      status_.master_priority = advert.priority;
+      return;
+    case State::kStopped:
+      return;
+  }
+}
+
+void Vrrp::heard_as_backup(const event::AdvertHeard& advert, Instant now, Effects& out) {
+  if (advert.priority == kPriorityStop) {
+    // The master leaves: whoever has the highest priority is first. A claim goes on.
+    if (!status_.claiming) next_at_ = now + skew();
+    return;
+  }
+  if (status_.claiming) {
+    if (is_better(advert)) {
+      ++status_.counters.claims_abandoned;
+      follow(advert, now);
+    } else {
+      // It may have missed ours; a master of lower priority steps down for this one.
+      send_advert(status_.priority, out);
+    }
+    return;
+  }
+  if (advert.priority >= status_.priority) {
+    preempt_at_ = Instant{};
+    return follow(advert, now);
+  }
+  if (instance_.nopreempt) return follow(advert, now);
+  if (instance_.preempt_delay > Duration{}) {
+    if (preempt_at_ == Instant{}) preempt_at_ = now + instance_.preempt_delay;
+    if (now < preempt_at_) return follow(advert, now);
+  }
+  // A lower priority than ours does not hold us back: the timer runs on (RFC 5798, 6.4.2).
+}
+
+void Vrrp::heard_as_master(const event::AdvertHeard& advert, Instant now, Effects& out) {
+  if (advert.priority != kPriorityStop && is_better(advert)) {
+    become_backup(now, out);
+    // See the head of vrrp.h: the winner has to know that there was a rival.
+    send_advert(status_.priority, out);
+    return follow(advert, now);
+  }
+  ++status_.counters.rivals_beaten;
+  if (advert.priority == kPriorityStop || !instance_.lower_priority_no_advert) advertise(now, out);
+  announce_after_doubt(now, out);
+  out.push_back({.kind = Effect::Kind::kRivalBeaten});
+}
+
+void Vrrp::on(const event::TimerFired&, Instant now, Effects& out) {
+  if (status_.state == State::kBackup) {
+    if (now < next_at_) return;
+    return status_.claiming ? become_master(now, out) : claim(now, out);
+  }
+  if (status_.state != State::kMaster) return;
+  if (was_stopped_too_long(now)) {
+    become_backup(now, out);
+    // Whoever took over meanwhile keeps the address when we are not to preempt.
+    if (!instance_.nopreempt) claim(now, out);
+    return;
+  }
+  if (now >= next_at_) advertise(now, out);
+  announce_due(now, out);
+}
+
+void Vrrp::on(const event::Conditions& conditions, Instant now, Effects& out) {
+  const int priority_before = status_.priority;
+  conditions_ = conditions;
+  update_priority();
+  if (conditions_.faults > 0) {
+    if (status_.state == State::kFault) return;
+    if (status_.state == State::kMaster) {
+      release(out);
+      send_advert(kPriorityStop, out);
+    }
+    return enter(State::kFault, now, out);
+  }
+  if (status_.state == State::kInit || status_.state == State::kFault) {
+    if (!conditions_.known) return;
+    become_backup(now, out);
+    // RFC 5798, 6.4.1: the owner waits for nobody.
+    if (status_.priority == kPriorityOwner || conditions_.resume) claim(now, out);
+    return;
+  }
+  // A new priority is told at once, so that a better backup need not wait for the next advert.
+  if (status_.state == State::kMaster && status_.priority != priority_before) advertise(now, out);
+}
+
+void Vrrp::on(const event::LinkRestored&, Instant now, Effects& out) {
+  if (status_.state != State::kMaster) return;
+  advertise(now, out);
+  announce_after_doubt(now, out);
+}
+
+void Vrrp::on(const event::AddressesLost&, Instant now, Effects& out) {
+  if (status_.state != State::kMaster) return;
+  if (was_stopped_too_long(now)) return on(event::TimerFired{}, now, out);
+  out.push_back({.kind = Effect::Kind::kTakeAddresses});
+  announce_after_doubt(now, out);
+}
+
+void Vrrp::on(const event::Reload& reload, Instant now, Effects& out) {
+  CHECK(reload.instance.virtual_router_id == instance_.virtual_router_id);
+  instance_ = reload.instance;
+  update_priority();
+  if (status_.state == State::kBackup) {
+    if (status_.master_priority == 0 || instance_.version == 2) {
+      status_.master_interval = instance_.advert_int;
+    }
+    preempt_at_ = Instant{};
+    if (!status_.claiming) next_at_ = now + master_down_interval();
+  } else if (status_.state == State::kMaster) {
+    status_.master_interval = instance_.advert_int;
+    out.push_back({.kind = Effect::Kind::kTakeAddresses});
+    advertise(now, out);
+    announce(instance_.announcements.master_repeat, now, out);
+  }
+}
+
+void Vrrp::on(const event::Stop&, Instant now, Effects& out) {
+  if (status_.state == State::kMaster) {
+    // First the addresses, then the word: the next master must not meet ours.
+    release(out);
+    send_advert(kPriorityStop, out);
+  }
+  enter(State::kStopped, now, out);
+}
+
+// ---- Steps -----------------------------------------------------------------------------------
+
+// RFC 5798, 6.4.3: equal priorities are decided by the higher primary address.
+bool Vrrp::is_better(const event::AdvertHeard& advert) const {
+  if (advert.priority != status_.priority) return advert.priority > status_.priority;
+  return advert.source > conditions_.primary;
+}
+
+void Vrrp::follow(const event::AdvertHeard& advert, Instant now) {
+  status_.claiming = false;
+  status_.master_address = advert.source;
+  status_.master_priority = advert.priority;
+  status_.master_interval = instance_.version == 3 ? advert.interval : instance_.advert_int;
+  next_at_ = now + master_down_interval();
+}
+
+void Vrrp::claim(Instant now, Effects& out) {
+  status_.claiming = true;
+  send_advert(status_.priority, out);
+  next_at_ = now + claim_hold();
+}
+
+void Vrrp::become_master(Instant now, Effects& out) {
+  status_.claiming = false;
+  status_.master_address = conditions_.primary;
+  status_.master_priority = status_.priority;
+  status_.master_interval = instance_.advert_int;
+  ++status_.counters.became_master;
+  out.push_back({.kind = Effect::Kind::kTakeAddresses});
+  const Announcements& announcements = instance_.announcements;
+  announce(announcements.master_repeat, now, out);
+  // Again once the address is there: the first advert of a master, not of a claimant.
+  advertise(now, out);
+  soon_ = {};
+  second_ = {};
+  if (announcements.master_delay > Duration{}) {
+    second_ = {now + announcements.master_delay, announcements.master_repeat};
+  }
+  refresh_ = {};
+  if (announcements.master_refresh > Duration{}) {
+    refresh_ = {now + announcements.master_refresh, announcements.master_refresh_repeat};
+  }
+  enter(State::kMaster, now, out);
+}
+
+void Vrrp::become_backup(Instant now, Effects& out) {
+  if (status_.state == State::kMaster) release(out);
+  status_.claiming = false;
+  status_.master_interval = instance_.advert_int;
+  preempt_at_ = Instant{};
+  next_at_ = now + master_down_interval();
+  enter(State::kBackup, now, out);
+}
+
+void Vrrp::release(Effects& out) {
+  ++status_.counters.released_master;
+  out.push_back({.kind = Effect::Kind::kDropAddresses});
+}
+
+void Vrrp::enter(State state, Instant now, Effects& out) {
+  status_.state = state;
+  status_.claiming = status_.claiming && state == State::kBackup;
+  status_.since = now;
+  out.push_back({.kind = Effect::Kind::kNotify, .state = state});
+}
+
+void Vrrp::send_advert(int priority, Effects& out) {
+  ++status_.counters.adverts_sent;
+  if (priority == kPriorityStop) ++status_.counters.priority_zero_sent;
+  out.push_back({.kind = Effect::Kind::kSendAdvert, .value = priority});
+}
+
+void Vrrp::advertise(Instant now, Effects& out) {
+  send_advert(status_.priority, out);
+  next_at_ = now + instance_.advert_int;
+}
+
+void Vrrp::announce(int count, Instant now, Effects& out) {
+  if (count <= 0) return;
+  announced_at_ = now;
+  out.push_back({.kind = Effect::Kind::kAnnounce, .value = count});
+}
+
+// Somebody may have been told otherwise: at once, after an interval (a rival that hears us late may
+// announce until then), and after the usual delay.
+void Vrrp::announce_after_doubt(Instant now, Effects& out) {
+  const Announcements& announcements = instance_.announcements;
+  const int count = std::max(announcements.lower_priority_repeat, 1);
+  if (announced_at_ == Instant{} || now - announced_at_ >= kAnnounceSpacing) {
+    announce(count, now, out);
+    soon_ = {now + instance_.advert_int, count};
+  } else {
+    soon_ = {announced_at_ + kAnnounceSpacing, count};
+  }
+  if (announcements.lower_priority_delay > Duration{}) {
+    second_ = {now + announcements.lower_priority_delay, count};
+  }
+}
+
+void Vrrp::announce_due(Instant now, Effects& out) {
+  for (Announcement* each : {&soon_, &second_, &refresh_}) {
+    if (each->at == Instant{} || now < each->at) continue;
+    announce(each->count, now, out);
+    each->at = Instant{};
+    if (each == &refresh_) each->at = now + instance_.announcements.master_refresh;
+  }
+}
+
+// The advert that is due is late by so much that the backups' patience has ended.
+bool Vrrp::was_stopped_too_long(Instant now) const {
+  return now - next_at_ > (instance_.down_timer_adverts - 1) * instance_.advert_int;
+}
+
+void Vrrp::update_priority() {
+  status_.priority =
+      instance_.priority == kPriorityOwner
+          ? kPriorityOwner
+          : std::clamp(instance_.priority + conditions_.weight, kPriorityMin, kPriorityMax);
+}
+
+}  // namespace nines::vrrp

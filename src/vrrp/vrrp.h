@@ -1,0 +1,178 @@
+// One virtual router's election (RFC 3768, RFC 5798, and keepalived 2.2.7 where they leave room),
+// as a machine: events and the time in, effects out. Who is heard, what is waited for, and when an
+// address is taken, dropped and announced is all decided here.
+//
+// What differs from keepalived on purpose:
+//  - A backup whose time has come first claims: it advertises, and takes the address only after
+//    claim_hold() in which no better claim was heard. Two backups that wake at the same instant
+//    therefore never both announce.
+//  - A master that steps down for a better one drops its addresses and then advertises once more,
+//  so
+//    that the winner knows of the rival and announces again: after a partition heals, switches and
+//    clients may still send to the loser.
+//  - A rival heard and beaten, a carrier that returns and an address taken away by others make a
+//    master announce again.
+//  - A master that was stopped for longer than its backups wait (a paused process or machine) is no
+//    master any more: it drops its addresses and stands for election again.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/socket_address.h"
+#include "base/time.h"
+#include "vrrp/vrrp_config.h"
+
+namespace nines::vrrp {
+
+// kInit ──conditions known──> kBackup <──better advert / claim──> kMaster
+//   └──────────fault──────────> kFault <──fault── any    any ──Stop──> kStopped
+enum class State : std::uint8_t { kInit, kBackup, kMaster, kFault, kStopped };
+std::string_view name_of(State state);  // as keepalived's scripts get it: "MASTER"
+
+namespace event {
+// An advertisement that examine() let through.
+struct AdvertHeard {
+  int priority = 0;
+  SocketAddress source;
+  Duration interval{};
+};
+struct TimerFired {};
+// All that the world says about whether this instance may stand, whenever any of it changes. The
+// first one is the start.
+struct Conditions {
+  bool known = true;      // false while a tracked script has not ended once
+  int faults = 0;         // failed things of weight 0: the interface, scripts, ...
+  int weight = 0;         // sum of what tracks add or take
+  SocketAddress primary;  // of the interface; our adverts leave from it
+  // At the start only: an earlier process of this host was master a moment ago.
+  bool resume = false;
+};
+// What may have been learnt wrong about our addresses meanwhile is to be put right: an untracked
+// carrier came back.
+struct LinkRestored {};
+// Others took addresses of ours away from the interface.
+struct AddressesLost {};
+// A new configuration of the same virtual router on the same interface.
+struct Reload {
+  VrrpInstance instance;
+};
+struct Stop {};
+}  // namespace event
+using Event = std::variant<event::AdvertHeard, event::TimerFired, event::Conditions,
+                           event::LinkRestored, event::AddressesLost, event::Reload, event::Stop>;
+
+struct Effect {
+  enum class Kind : std::uint8_t {
+    kSendAdvert,     // value: the priority
+    kTakeAddresses,  // all of them; those already there stay
+    kDropAddresses,
+    kAnnounce,     // value: how many gratuitous ARPs for each address
+    kNotify,       // state
+    kRivalBeaten,  // a lower priority was heard while master
+  };
+  Kind kind = Kind::kSendAdvert;
+  int value = 0;
+  State state = State::kInit;
+  friend bool operator==(const Effect&, const Effect&) = default;
+};
+using Effects = std::vector<Effect>;
+
+struct VrrpStatus {
+  State state = State::kInit;
+  bool claiming = false;
+  Instant since{};   // of the state
+  int priority = 0;  // effective
+  // The master last heard of, or us; priority 0: none heard yet.
+  SocketAddress master_address;
+  int master_priority = 0;
+  Duration master_interval{};
+  struct Counters {
+    std::uint64_t adverts_heard = 0;
+    std::uint64_t adverts_sent = 0;
+    std::uint64_t priority_zero_heard = 0;
+    std::uint64_t priority_zero_sent = 0;
+    std::uint64_t became_master = 0;
+    std::uint64_t released_master = 0;
+    std::uint64_t claims_abandoned = 0;
+    std::uint64_t rivals_beaten = 0;
+  } counters;
+};
+
+// The driver's duties, in order:
+//  1. Before TimerFired is delivered, everything that waits in the sockets is read and delivered
+//     first: a decision on an empty clock must not overlook an advert that has already come. A
+//     stopped process would otherwise promote itself beside a living master.
+//  2. Effects are performed in their order, all of them, before the next event.
+//  3. deadline() is asked after each event; TimerFired comes at or after it.
+//  4. Addresses carry a kernel lifetime and are renewed only while this machine, asked after 1, is
+//     master.
+// Lives on one loop; not thread-safe.
+class Vrrp {
+ public:
+  // At least this much between two rounds of announcements, whatever is heard.
+  static constexpr Duration kAnnounceSpacing = std::chrono::milliseconds(10);
+  static constexpr Duration kClaimHoldMax = std::chrono::milliseconds(2);
+
+  // `instance` as vrrp_config.h bounds it.
+  explicit Vrrp(VrrpInstance instance);
+
+  // Appends to `out`. TimerFired before the deadline does nothing.
+  void handle(const Event& event, Instant now, Effects& out);
+  std::optional<Instant> deadline() const;
+  const VrrpStatus& status() const { return status_; }
+  const VrrpInstance& instance() const { return instance_; }
+
+  // From the last advert of a master until a backup claims: adverts times the interval, and the
+  // skew.
+  Duration master_down_interval() const;
+  // RFC 3768: (256 - priority) / 256 s; RFC 5798: the same part of the master's interval.
+  Duration skew() const;
+  // A hundredth of the interval at most: nobody fails over noticeably later for it.
+  Duration claim_hold() const;
+
+ private:
+  void on(const event::AdvertHeard& advert, Instant now, Effects& out);
+  void on(const event::TimerFired&, Instant now, Effects& out);
+  void on(const event::Conditions& conditions, Instant now, Effects& out);
+  void on(const event::LinkRestored&, Instant now, Effects& out);
+  void on(const event::AddressesLost&, Instant now, Effects& out);
+  void on(const event::Reload& reload, Instant now, Effects& out);
+  void on(const event::Stop&, Instant now, Effects& out);
+
+  void heard_as_backup(const event::AdvertHeard& advert, Instant now, Effects& out);
+  void heard_as_master(const event::AdvertHeard& advert, Instant now, Effects& out);
+  bool is_better(const event::AdvertHeard& advert) const;
+  void follow(const event::AdvertHeard& advert, Instant now);
+  void claim(Instant now, Effects& out);
+  void become_master(Instant now, Effects& out);
+  void become_backup(Instant now, Effects& out);
+  void release(Effects& out);
+  void enter(State state, Instant now, Effects& out);
+  void send_advert(int priority, Effects& out);
+  void advertise(Instant now, Effects& out);
+  void announce(int count, Instant now, Effects& out);
+  void announce_after_doubt(Instant now, Effects& out);
+  void announce_due(Instant now, Effects& out);
+  bool was_stopped_too_long(Instant now) const;
+  void update_priority();
+
+  VrrpInstance instance_;
+  VrrpStatus status_;
+  event::Conditions conditions_;
+  // Backup: when to claim, or when the claim is ripe. Master: when to advertise.
+  Instant next_at_{};
+  Instant preempt_at_{};  // zero: not begun
+  // When next to announce: after doubt, the second round, the refresh. Zero: not due.
+  struct Announcement {
+    Instant at{};
+    int count = 0;
+  };
+  Announcement soon_, second_, refresh_;
+  Instant announced_at_{};
+};
+
+}  // namespace nines::vrrp
