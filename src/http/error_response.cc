@@ -14,7 +14,8 @@ struct Page {
 };
 
 // What HAProxy 2.6 answers, oddities (407's reason, 501's leading dot) included.
-constexpr std::array<Page, 17> kPages = {{
+constexpr std::array<Page, 18> kPages = {{
+    {200, "OK", "Service ready."},
     {400, "Bad request", "Your browser sent an invalid request."},
     {401, "Unauthorized", "You need a valid user and password to access this content."},
     {403, "Forbidden", "Request forbidden by administrative rules."},

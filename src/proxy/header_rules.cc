@@ -47,7 +47,8 @@ void append_piece(const FormatPiece& piece, const RequestFacts& facts, std::stri
       out += facts.frontend->name;
       break;
     case FormatPiece::Kind::kBackendName:
-      if (facts.backend != nullptr) out += facts.backend->name;
+      // Before routing the frontend stands for it, as in HAProxy.
+      out += (facts.backend != nullptr ? facts.backend : facts.frontend)->name;
       break;
     case FormatPiece::Kind::kServerName:
       break;  // not chosen yet: empty, as HAProxy has it
@@ -169,7 +170,9 @@ void render_request(const http::RequestHead& head, const char* base, const Reque
     remove_hop_by_hop(head, base, head.upgrade, editor);
   }
   Values values;
-  apply_rules(*facts.frontend, facts, values, editor);
+  RequestFacts before_routing = facts;
+  before_routing.backend = nullptr;
+  apply_rules(*facts.frontend, before_routing, values, editor);
   if (facts.backend != nullptr && facts.backend != facts.frontend) {
     apply_rules(*facts.backend, facts, values, editor);
   }
@@ -181,9 +184,11 @@ void render_request(const http::RequestHead& head, const char* base, const Reque
     if (!there && !excepted) static_cast<void>(editor.append(forward->header, facts.client_ip));
   }
   if (head.upgrade) {
-    static_cast<void>(editor.append("Connection", "upgrade"));
-  } else if (facts.backend != nullptr &&
-             facts.backend->connection_mode != HttpConnectionMode::kKeepAlive) {
+    static_cast<void>(editor.append("Connection", "Upgrade"));
+  } else if (facts.frontend->connection_mode != HttpConnectionMode::kKeepAlive ||
+             (facts.backend != nullptr &&
+              facts.backend->connection_mode != HttpConnectionMode::kKeepAlive)) {
+    // Either side's word ends the server's connection (section 4.2, "option http-server-close").
     static_cast<void>(editor.append("Connection", "close"));
   } else if (head.version == http::Version::kHttp10) {
     static_cast<void>(editor.append("Connection", "keep-alive"));
@@ -193,7 +198,7 @@ void render_request(const http::RequestHead& head, const char* base, const Reque
 
 void edit_response(const http::ResponseHead& head, const char* base, http::Version client_version,
                    bool keep_client, bool dechunk, http::HeadEditor& editor) {
-  if (head.status == 101) return;  // Connection: upgrade is the client's to see
+  if (head.tunnel) return;  // Connection: upgrade is the client's to see
   if (head.has(http::FieldName::kConnection) || head.has(http::FieldName::kProxyConnection) ||
       head.has(http::FieldName::kKeepAlive)) {
     // Upgrade stays: a 426 names with it what the server wants.
@@ -204,9 +209,9 @@ void edit_response(const http::ResponseHead& head, const char* base, http::Versi
     editor.replace_in_start_line(http::Slice{head.start_line.offset, 8}, "HTTP/1.1");
   }
   if (dechunk) editor.remove_all(http::FieldName::kTransferEncoding);
-  if (!keep_client && client_version == http::Version::kHttp11) {
+  if (!keep_client) {
     static_cast<void>(editor.append("Connection", "close"));
-  } else if (keep_client && client_version == http::Version::kHttp10) {
+  } else if (client_version == http::Version::kHttp10) {
     static_cast<void>(editor.append("Connection", "keep-alive"));
   }
 }

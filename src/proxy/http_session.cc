@@ -100,7 +100,7 @@ void HttpSession::take_input(std::string_view bytes) {
     bytes = held;
   }
   taking_input_ = true;
-  while (phase_ == Phase::kHead && !ended_ && !bytes.empty()) {
+  while (phase_ == Phase::kHead && !ended_ && !client_backlogged_ && !bytes.empty()) {
     const std::size_t used = take_request(bytes);
     if (used == 0) break;
     bytes.remove_prefix(used);
@@ -108,7 +108,7 @@ void HttpSession::take_input(std::string_view bytes) {
   taking_input_ = false;
   if (ended_ || phase_ == Phase::kLingering) return;
   if (!bytes.empty()) hold_input(bytes);
-  if (phase_ == Phase::kHead) set_client_reading(true);
+  if (phase_ == Phase::kHead && !client_backlogged_) set_client_reading(true);
 }
 
 void HttpSession::hold_input(std::string_view bytes) {
@@ -121,22 +121,33 @@ std::size_t HttpSession::take_request(std::string_view bytes) {
     facts_.begun = worker_.loop().now();
     facts_.begun_wall = worker_.loop().wall_time();
     if (requests_ > 0) {
-      if (const auto& limit = frontend().config->timeouts.http_request) {
-        arm_until(facts_.begun + *limit);
-      }
+      const Timeouts& timeouts = frontend().config->timeouts;
+      const auto& limit = timeouts.http_request ? timeouts.http_request : timeouts.client;
+      if (limit) arm_until(facts_.begun + *limit);
     }
   }
   http::RequestHead& head = worker_.request_head();
   const http::ParseResult result = http::parse_request(bytes, worker_.limits(), head);
   if (result.status == http::Parse::kNeedMore) return 0;
   if (result.status == http::Parse::kBad) {
-    frontend_counters().request_errors.add();
     capture(false, bytes, result.position, http::describe(result.fault));
-    request_line_ = "<BADREQ>";
+    count_broken_request();
     send_error(http::status_of(result.fault), 'P', 'R');
     return 0;
   }
   std::size_t used = head.size;
+  if (head.framing == http::Framing::kChunked) {
+    // A body that is broken from its start on is no request either: no backend hears of it.
+    Body body;
+    body.begin(head.framing, 0);
+    const Body::Taken taken = body.take(bytes.substr(used));
+    if (taken.bad) {
+      capture(false, bytes, static_cast<std::uint32_t>(used + taken.count), "invalid chunked body");
+      count_broken_request();
+      send_error(400, 'P', 'R');
+      return 0;
+    }
+  }
   if (!begin_request(head, bytes.data())) return used;
   if (!request_body_.done) {
     used += take_request_body(bytes.substr(used));
@@ -157,8 +168,8 @@ bool HttpSession::begin_request(http::RequestHead& head, const char* base) {
   method_ = head.method;
   client_version_ = head.version;
   upgrade_ = head.upgrade;
-  client_keep_alive_ = head.keep_alive && !client_ended_ && move_to_current_generation() &&
-                       !worker_.stopping() &&
+  const bool frontend_stays = move_to_current_generation();
+  client_keep_alive_ = head.keep_alive && !client_ended_ && frontend_stays && !worker_.stopping() &&
                        frontend().config->connection_mode != HttpConnectionMode::kClose;
   request_body_.begin(head.framing, head.content_length);
   const std::string_view line = head.start_line.in(base);
@@ -175,6 +186,7 @@ bool HttpSession::begin_request(http::RequestHead& head, const char* base) {
     return false;
   }
   enter_backend(target);
+  backend_counters().requests.add();
   request_.clear();
   render_request(head, base, facts(), request_);
   request_kept_ = true;
@@ -208,9 +220,12 @@ bool HttpSession::answer_by_ourselves(const http::RequestHead& head, const char*
   const std::string_view uri = head.target.in(base);
   const ProxyConfig& front = *frontend().config;
   if (!front.monitor_uri.empty() && uri == front.monitor_uri) {
-    std::string answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n";
-    if (!keeps_client_after_body()) answer += "connection: close\r\n";
-    send_own_answer(200, answer + "\r\n", 'L', 'R');
+    intercepted_ = true;
+    monitored_ = true;
+    frontend_counters().intercepted.add();
+    send_own_answer(200,
+                    status_answer(200, !keeps_client_after_body(), method_ == http::Method::kHead),
+                    'L', 'R');
     return true;
   }
   const Proxy* page = front.stats.enabled ? &frontend() : nullptr;
@@ -227,7 +242,7 @@ bool HttpSession::answer_by_ourselves(const http::RequestHead& head, const char*
   if (!answer) return false;
   intercepted_ = true;
   frontend_counters().intercepted.add();
-  send_own_answer(answer->status, answer->text, answer->status == 401 ? 'P' : 'L', 'R');
+  send_own_answer(answer->status, answer->text, 'L', 'R');
   return true;
 }
 
@@ -247,7 +262,7 @@ std::size_t HttpSession::take_request_body(std::string_view bytes) {
       answer_cut('P', 'D');
     } else {
       abort_connection();
-      send_error(400, 'P', 'R');
+      send_error(400, 'P', state_of_phase());
     }
     return taken.count;
   }
@@ -277,8 +292,8 @@ void HttpSession::dispatch() {
       return;
     case Choice::kQueued:
       phase_ = Phase::kQueued;
-      if (const auto& limit = backend().config->timeouts.queue) {
-        arm_until(worker_.loop().now() + *limit);
+      if (const auto limit = queue_limit()) {
+        arm_until(facts_.queued + *limit);
       } else {
         watch_client();
       }
@@ -338,8 +353,6 @@ void HttpSession::on_server_connected() {
 
 void HttpSession::send_request() {
   connection_->count_use();
-  server_counters().requests.add();
-  backend_counters().requests.add();
   phase_ = Phase::kWaiting;
   request_sent_ = true;
   to_server(request_);
@@ -387,14 +400,13 @@ void HttpSession::attempt_failed(bool connecting, bool timed_out) {
     connect();
     return;
   }
-  server_counters().retries.add();
-  backend_counters().retries.add();
   if (decision == Retry::kOtherServer) {
     if (tried_.size() < kTriedMax) tried_.push_back(server_index_);
     leave_server();
     dispatch();
     return;
   }
+  count_retry();
   phase_ = Phase::kPausing;
   failed_at_ = worker_.loop().now();
   arm_until(failed_at_ + retry_pause());
@@ -467,6 +479,9 @@ void HttpSession::take_answer(io::LentBytes bytes) {
       return;
     }
     if (head.interim()) {
+      // HAProxy counts each as one more answer of the server, and of nobody else.
+      server_counters().requests.add();
+      server_counters().responses[status_class(head.status)].add();
       if (client_version_ == http::Version::kHttp11) to_client(bytes.view().substr(0, head.size));
       bytes.drop_front(head.size);
       continue;
@@ -479,6 +494,7 @@ void HttpSession::take_answer(io::LentBytes bytes) {
 void HttpSession::begin_answer(http::ResponseHead& head, io::LentBytes bytes) {
   facts_.answered = worker_.loop().now();
   status_ = head.status;
+  server_counters().requests.add();
   server_keep_alive_ = head.keep_alive && head.framing != http::Framing::kUntilClose;
   answer_body_.begin(head.framing, head.content_length);
   const bool tunnel = head.tunnel;
@@ -544,7 +560,7 @@ void HttpSession::after_answer_bytes(const Body::Taken& taken, std::string_view 
     capture(true, bytes, static_cast<std::uint32_t>(taken.count), "invalid chunked body");
     server_counters().response_errors.add();
     backend_counters().response_errors.add();
-    answer_cut('P', 'D');
+    answer_cut('S', 'D');
     return;
   }
   if (answer_body_.done) {
@@ -583,9 +599,7 @@ void HttpSession::on_server_end() {
         server_keep_alive_ = false;
         answer_done();
       } else {
-        server_counters().server_aborts.add();
-        backend_counters().server_aborts.add();
-        answer_cut('S', 'D');
+        server_aborted();
       }
       return;
     case Phase::kTunnel:
@@ -613,9 +627,7 @@ void HttpSession::on_server_failed(const Error&) {
       return;
     case Phase::kAnswering:
     case Phase::kTunnel:
-      server_counters().server_aborts.add();
-      backend_counters().server_aborts.add();
-      answer_cut('S', 'D');
+      server_aborted();
       return;
     case Phase::kHead:
     case Phase::kQueued:
@@ -637,6 +649,7 @@ void HttpSession::end_tunnel_if_done() {
 
 void HttpSession::answer_done() {
   const bool reusable = server_keep_alive_ && request_body_.done && !server_backlogged_ &&
+                        frontend().config->connection_mode == HttpConnectionMode::kKeepAlive &&
                         backend().config->connection_mode == HttpConnectionMode::kKeepAlive &&
                         backend().config->http_reuse != HttpReuse::kNever;
   ServerConnection* const connection = std::exchange(connection_, nullptr);
@@ -652,6 +665,21 @@ void HttpSession::answer_done() {
   } else {
     end_client();
   }
+}
+
+void HttpSession::server_aborted() {
+  server_counters().response_errors.add();
+  backend_counters().response_errors.add();
+  server_counters().server_aborts.add();
+  backend_counters().server_aborts.add();
+  answer_cut('S', 'D');
+}
+
+// A request that never became one counts as a request all the same, and as an error.
+void HttpSession::count_broken_request() {
+  frontend_counters().requests.add();
+  frontend_counters().request_errors.add();
+  request_line_.clear();
 }
 
 // The answer cannot be completed: the client must see that, so no graceful end.
@@ -693,20 +721,21 @@ void HttpSession::account_and_log(char cause, char state) {
   front.bytes_in.add(facts_.bytes_in);
   front.bytes_out.add(facts_.bytes_out);
   worker_.process().bytes_out[static_cast<std::size_t>(worker_.index())].add(facts_.bytes_out);
-  if (status_ >= 0) front.responses[status_class(status_)].add();
-  if (cause == 'C') front.client_aborts.add();
+  front.responses[status_class(status_)].add();
+  const bool by_client = cause == 'C' || cause == 'c';
+  if (by_client) front.client_aborts.add();
   if (has_backend()) {
     ProxyCounters& back = backend_counters();
     back.bytes_in.add(facts_.bytes_in);
     back.bytes_out.add(facts_.bytes_out);
-    if (status_ >= 0) back.responses[status_class(status_)].add();
-    if (cause == 'C') back.client_aborts.add();
+    back.responses[status_class(status_)].add();
+    if (by_client) back.client_aborts.add();
     if (has_server()) {
       ServerCounters& to = server_counters();
       to.bytes_in.add(facts_.bytes_in);
       to.bytes_out.add(facts_.bytes_out);
       if (facts_.answered != Instant{}) to.responses[status_class(status_)].add();
-      if (cause == 'C') to.client_aborts.add();
+      if (by_client) to.client_aborts.add();
       const auto micros = [](Instant from, Instant until) {
         return from == Instant{} || until == Instant{}
                    ? std::uint64_t{0}
@@ -724,12 +753,14 @@ void HttpSession::account_and_log(char cause, char state) {
     }
   }
   const ProxyConfig& config = *frontend().config;
-  if (!config.log_targets.empty() && !(config.dontlog_normal && cause == '-' && status_ < 500)) {
+  const bool nothing_came = requests_ == 0 && facts_.begun == Instant{};
+  if (!config.log_targets.empty() && !monitored_ && !(nothing_came && config.dontlognull) &&
+      !(config.dontlog_normal && cause == '-' && status_ < 500)) {
     SessionRecord record;
     fill_record(record);
     if (facts_.begun == Instant{}) record.begun = worker_.loop().wall_time();
     record.request_ms = since(facts_.begun, facts_.request_done);
-    record.queue_ms = since(facts_.request_done, facts_.assigned);
+    record.queue_ms = since(facts_.request_done, end_of_queue(now));
     record.connect_ms = since(facts_.assigned, facts_.connected);
     record.response_ms = since(facts_.connected, facts_.answered);
     record.total_ms = facts_.begun == Instant{} ? 0 : milliseconds_of(now - facts_.begun);
@@ -737,7 +768,8 @@ void HttpSession::account_and_log(char cause, char state) {
     record.request_line = request_line_.empty() ? std::string_view("<BADREQ>") : request_line_;
     if (intercepted_) {
       record.server = "<STATS>";
-      record.queue_ms = record.connect_ms = record.response_ms = 0;
+      record.queue_ms = record.connect_ms = 0;
+      record.response_ms = status_ == 200 ? 0 : -1;
     }
     write_log(record, true, LogLevel::kInfo);
   }
@@ -756,10 +788,31 @@ void HttpSession::next_request() {
   failures_ = 0;
   redispatched_ = false;
   intercepted_ = false;
+  monitored_ = false;
   dechunk_ = false;
+  method_ = http::Method::kOther;
   request_line_.clear();
   if (request_.capacity() > kBufferKept) std::string().swap(request_);
   watched_ = true;  // from the second request on it is registered
+  if (worker_.stopping() && input_.empty() && !taking_input_) {
+    end_client();
+    return;
+  }
+  if (client_backlogged_) {
+    // It has not taken its last answer yet. What it has asked for behind it waits, or a client
+    // that only asks and never reads would fill our memory.
+    set_client_reading(false);
+    if (const auto& limit = frontend().config->timeouts.client) {
+      arm_until(worker_.loop().now() + *limit);
+    } else {
+      cancel();
+    }
+    return;
+  }
+  await_request();
+}
+
+void HttpSession::await_request() {
   const Timeouts& timeouts = frontend().config->timeouts;
   const auto& limit = timeouts.http_keep_alive ? timeouts.http_keep_alive
                       : timeouts.http_request  ? timeouts.http_request
@@ -769,23 +822,18 @@ void HttpSession::next_request() {
   } else {
     cancel();
   }
-  if (worker_.stopping() && input_.empty()) {
-    finish();
-    return;
-  }
   if (taking_input_) return;  // take_input() goes on by itself
   if (!input_.empty()) {
     take_input({});
   } else if (client_ended_) {
-    finish();
+    end_client();
   } else {
     set_client_reading(true);
   }
 }
 
 void HttpSession::end_client() {
-  const bool all_read = request_body_.done && request_body_.framing == http::Framing::kNone &&
-                        input_.empty() && requests_ > 0 && status_ != 400;
+  const bool all_read = request_body_.done && input_.empty() && requests_ > 0 && status_ != 400;
   if (client_->queued() == 0 && (client_ended_ || all_read)) {
     finish();
     return;
@@ -796,8 +844,19 @@ void HttpSession::end_client() {
   lingered_ = 0;
   set_client_reading(true);
   watch_client();
-  worker_.loop().arm(*this, worker_.loop().now() + kLinger);
-  deadline_ = worker_.loop().now() + kLinger;
+  arm_linger();
+}
+
+// What is queued has the client's own time to be taken; only then it has to end soon.
+void HttpSession::arm_linger() {
+  const auto& patience = frontend().config->timeouts.client;
+  if (client_->queued() == 0) {
+    arm_until(worker_.loop().now() + kLinger);
+  } else if (patience) {
+    arm_until(worker_.loop().now() + *patience);
+  } else {
+    cancel();
+  }
 }
 
 void HttpSession::finish() {
@@ -823,11 +882,9 @@ void HttpSession::on_end(io::Stream&) {
   client_ended_ = true;
   switch (phase_) {
     case Phase::kHead:
-      if (facts_.begun != Instant{}) {
-        frontend_counters().request_errors.add();
-        status_ = 400;
-        account_and_log('C', 'R');
-      } else if (requests_ == 0 && !frontend().config->dontlognull) {
+      if (client_backlogged_ && input_.empty()) return;  // it still reads its last answer
+      if (facts_.begun != Instant{} || requests_ == 0) {
+        count_broken_request();
         status_ = 400;
         account_and_log('C', 'R');
       }
@@ -857,8 +914,7 @@ void HttpSession::on_failed(io::Stream&, const Error&) {
     finish();
     return;
   }
-  if (phase_ == Phase::kHead && facts_.begun == Instant{} &&
-      (requests_ > 0 || frontend().config->dontlognull)) {
+  if (phase_ == Phase::kHead && facts_.begun == Instant{} && requests_ > 0) {
     finish();
     return;
   }
@@ -866,35 +922,46 @@ void HttpSession::on_failed(io::Stream&, const Error&) {
 }
 
 void HttpSession::client_lost() {
-  char state = 'R';
+  if (phase_ == Phase::kHead) {
+    count_broken_request();
+    status_ = 400;
+  }
+  const bool in_body = phase_ == Phase::kWaiting && !request_body_.done;
+  answer_cut('C', in_body ? 'D' : state_of_phase());
+}
+
+// The second of the termination characters (section 8.5).
+char HttpSession::state_of_phase() const {
   switch (phase_) {
     case Phase::kHead:
-      status_ = 400;
-      break;
+    case Phase::kLingering:
+      return 'R';
     case Phase::kQueued:
-      state = 'Q';
-      break;
+      return 'Q';
     case Phase::kConnecting:
     case Phase::kPausing:
-      state = 'C';
-      break;
+      return 'C';
     case Phase::kWaiting:
-      state = request_body_.done ? 'H' : 'D';
-      break;
+      return 'H';
     case Phase::kAnswering:
     case Phase::kTunnel:
-      state = 'D';
-      break;
-    case Phase::kLingering:
-      break;
+      return 'D';
   }
-  answer_cut('C', state);
+  return '-';
 }
 
 void HttpSession::on_drained(io::Stream&) {
   client_backlogged_ = false;
   if (phase_ == Phase::kLingering) {
-    if (client_ended_) finish();
+    if (client_ended_) {
+      finish();
+    } else {
+      arm_linger();
+    }
+    return;
+  }
+  if (phase_ == Phase::kHead && facts_.begun == Instant{} && requests_ > 0) {
+    await_request();
     return;
   }
   if (connection_ != nullptr && (phase_ == Phase::kAnswering || phase_ == Phase::kTunnel)) {
@@ -913,13 +980,17 @@ void HttpSession::on_timer(Instant now) {
   switch (phase_) {
     case Phase::kHead:
       if (requests_ > 0 && facts_.begun == Instant{}) {
-        finish();  // an idle kept-alive connection: nobody waits for anything
+        // An idle kept-alive connection: nobody waits for anything. Or one that does not take its
+        // answer: it must not look whole.
+        client_aborts_ = client_->queued() > 0;
+        finish();
         return;
       }
-      frontend_counters().request_errors.add();
+      count_broken_request();
       send_error(408, 'c', 'R');
       return;
     case Phase::kQueued:
+      backend_counters().connect_errors.add();
       send_error(503, 's', 'Q');
       return;
     case Phase::kConnecting:
@@ -929,6 +1000,7 @@ void HttpSession::on_timer(Instant now) {
       if (awaits_verdict()) {
         arm_until(now + kVerdictPause);
       } else if (server().state->usable()) {
+        server_counters().sessions.add();
         use_server();
       } else {
         leave_server();
@@ -947,11 +1019,22 @@ void HttpSession::on_timer(Instant now) {
       send_error(504, 's', 'H');
       return;
     case Phase::kAnswering:
-      answer_cut(client_backlogged_ ? 'c' : 's', 'D');
-      return;
     case Phase::kTunnel: {
-      const bool tunnel_limit = backend().config->timeouts.tunnel.has_value();
-      answer_cut(tunnel_limit || client_backlogged_ ? 'c' : 's', 'D');
+      const bool tunnel_limit =
+          phase_ == Phase::kTunnel && backend().config->timeouts.tunnel.has_value();
+      const bool by_client = tunnel_limit || client_backlogged_;
+      if (!by_client) {
+        server_counters().server_aborts.add();
+        backend_counters().server_aborts.add();
+      }
+      const char cause = by_client ? 'c' : 's';
+      if (phase_ == Phase::kTunnel && !client_backlogged_) {
+        // Nothing is on its way: an end like any other.
+        account_and_log(cause, 'D');
+        finish();
+        return;
+      }
+      answer_cut(cause, 'D');
       return;
     }
     case Phase::kLingering:
@@ -1079,10 +1162,7 @@ void HttpSession::kill(char cause) {
     case Phase::kWaiting:
       client_keep_alive_ = false;
       abort_connection();
-      send_error(503, cause,
-                 phase_ == Phase::kQueued    ? 'Q'
-                 : phase_ == Phase::kWaiting ? 'H'
-                                             : 'C');
+      send_error(503, cause, state_of_phase());
       return;
   }
 }

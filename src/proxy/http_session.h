@@ -99,11 +99,16 @@ class HttpSession final : public Session {
   // The end of a request, of the session
   void answer_done();
   void answer_cut(char cause, char state);
+  void server_aborted();
   void client_lost();
+  char state_of_phase() const;
   void send_error(int status, char cause, char state);
   void send_own_answer(int status, std::string_view text, char cause, char state);
   void account_and_log(char cause, char state);
   void next_request();
+  void await_request();
+  void arm_linger();
+  void count_broken_request();
   void end_client();
   void finish();
   bool move_to_current_generation();
@@ -143,7 +148,8 @@ class HttpSession final : public Session {
   bool request_sent_ = false;  // some of it is with the kernel
   bool request_kept_ = true;   // request_ still holds all of it
   bool fresh_only_ = false;    // a pooled connection has just failed this request
-  bool intercepted_ = false;   // the statistics page answered
+  bool intercepted_ = false;   // the statistics page or the monitor answered
+  bool monitored_ = false;     // the monitor: never logged
   bool taking_input_ = false;  // guards against recursion by pipelining
   bool watched_ = false;
   std::uint64_t requests_ = 0;

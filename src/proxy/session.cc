@@ -71,11 +71,19 @@ Session::Choice Session::choose_server() {
   CHECK(!has_server() && !queued_);
   const Pick pick =
       backend_runtime().balancer.pick(PickInput{.client = &client_->peer(), .excluded = tried_});
-  if (pick.outcome == Pick::Outcome::kNoServer) return Choice::kNone;
+  if (pick.outcome == Pick::Outcome::kNoServer) {
+    backend_counters().connect_errors.add();
+    return Choice::kNone;
+  }
   const bool full = pick.outcome == Pick::Outcome::kAllFull ||
                     is_full(backend().servers[static_cast<std::size_t>(*pick)]);
   if (full) {
-    facts_.queue_before = backend().backend->queued.value();
+    if (facts_.queued == Instant{}) {
+      // Asked again for a slot and refused, it is still the same wait. The one that leaves the
+      // queue is counted itself, as HAProxy has it.
+      facts_.queued = worker_.loop().now();
+      facts_.queue_before = backend().backend->queued.value() + 1;
+    }
     queued_ = true;
     backend().backend->queued.add(1);
     backend_runtime().queue.push_back(this);
@@ -100,9 +108,12 @@ void Session::keep_server() {
   state.sessions.add(1);
   state.session_rate.count(now);
   state.last_session.store(now.nanoseconds, std::memory_order_relaxed);
-  server_counters().selected.add();
   server_counters().sessions.add();
-  backend_counters().selected.add();
+  if (facts_.queued == Instant{}) {
+    // HAProxy counts no choice for who comes out of the queue.
+    server_counters().selected.add();
+    backend_counters().selected.add();
+  }
   facts_.assigned = now;
 }
 
@@ -152,6 +163,16 @@ void Session::leave_queue() {
   queued_ = false;
   backend().backend->queued.add(-1);
   std::erase(backend_runtime().queue, this);
+}
+
+std::optional<Duration> Session::queue_limit() const {
+  const Timeouts& timeouts = backend().config->timeouts;
+  return timeouts.queue ? timeouts.queue : timeouts.connect;
+}
+
+void Session::count_retry() {
+  server_counters().retries.add();
+  backend_counters().retries.add();
 }
 
 void Session::suspect_server() {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,7 @@ class Session : public io::StreamHandler, public ServerConnectionUser, protected
     WallTime begun_wall;
     Instant begun;         // first byte of the request, or the accept in TCP mode
     Instant request_done;  // head complete
+    Instant queued;        // began to wait for a slot
     Instant assigned;      // a server was given
     Instant connected;
     Instant answered;  // first byte of the answer's head
@@ -63,6 +65,9 @@ class Session : public io::StreamHandler, public ServerConnectionUser, protected
   bool awaits_verdict() const;
   void leave_server();  // gives the slot back and wakes who waits
   void leave_queue();
+  // "timeout queue", or "timeout connect" where that is not given (section 4.2).
+  std::optional<Duration> queue_limit() const;
+  void count_retry();  // on the same server
   void enter_backend(int backend);
   void leave_backend();
   // Tells the checks; at most once while the server is a suspect.
@@ -88,6 +93,10 @@ class Session : public io::StreamHandler, public ServerConnectionUser, protected
 
   std::int64_t since(Instant from, Instant to) const {
     return from == Instant{} || to == Instant{} ? -1 : milliseconds_of(to - from);
+  }
+  // When a server was given; for who gave up waiting for one, now.
+  Instant end_of_queue(Instant now) const {
+    return facts_.assigned == Instant{} && facts_.queued != Instant{} ? now : facts_.assigned;
   }
   // Fills what both kinds of line have.
   void fill_record(SessionRecord& record) const;

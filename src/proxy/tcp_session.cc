@@ -29,7 +29,7 @@ void TcpSession::dispatch() {
       return;
     case Choice::kQueued:
       phase_ = Phase::kQueued;
-      if (const auto limit = backend().config->timeouts.queue) worker_.loop().arm(*this, *limit);
+      if (const auto limit = queue_limit()) worker_.loop().arm(*this, facts_.queued + *limit);
       return;
     case Choice::kAssigned:
       break;
@@ -80,14 +80,13 @@ void TcpSession::connect_failed() {
     finish('S', 'C');
     return;
   }
-  server_counters().retries.add();
-  backend_counters().retries.add();
   if (decision == Retry::kOtherServer) {
     if (tried_.size() < kTriedMax) tried_.push_back(server_index_);
     leave_server();
     dispatch();
     return;
   }
+  count_retry();
   phase_ = Phase::kPausing;
   failed_at_ = worker_.loop().now();
   worker_.loop().arm(*this, retry_pause());
@@ -125,6 +124,7 @@ void TcpSession::arm_idle() {
 void TcpSession::on_timer(Instant) {
   switch (phase_) {
     case Phase::kQueued:
+      backend_counters().connect_errors.add();
       finish('s', 'Q');
       return;
     case Phase::kConnecting:
@@ -134,6 +134,7 @@ void TcpSession::on_timer(Instant) {
       if (awaits_verdict()) {
         worker_.loop().arm(*this, kVerdictPause);
       } else if (server().state->usable()) {
+        server_counters().sessions.add();
         connect();
       } else {
         leave_server();
@@ -143,7 +144,8 @@ void TcpSession::on_timer(Instant) {
     case Phase::kRelaying: {
       const auto& client = frontend().config->timeouts.client;
       const auto& server = backend().config->timeouts.server;
-      const bool by_client = client && (!server || *client <= *server);
+      const bool tunnel = backend().config->timeouts.tunnel && !client_done_ && !server_done_;
+      const bool by_client = tunnel || (client && (!server || *client <= *server));
       finish(by_client ? 'c' : 's', 'D');
       return;
     }
@@ -177,7 +179,6 @@ void TcpSession::on_server_drained() {
 
 void TcpSession::on_end(io::Stream&) {
   client_done_ = true;
-  if (!server_done_) client_first_ = true;
   connection_->stream().finish();
   arm_idle();
   end_if_both_done();
@@ -217,8 +218,8 @@ void TcpSession::on_server_failed(const Error&) {
     connect_failed();
     return;
   }
-  server_counters().server_aborts.add();
-  backend_counters().server_aborts.add();
+  server_counters().response_errors.add();
+  backend_counters().response_errors.add();
   finish('S', 'D');
 }
 
@@ -234,16 +235,19 @@ void TcpSession::finish(char cause, char state) {
   facts_.cause = cause;
   facts_.state = state;
   const Instant now = worker_.loop().now();
-  if (cause == 'C' && has_backend()) backend_counters().client_aborts.add();
+  const bool by_client = cause == 'C' || cause == 'c';
+  const bool by_server = state == 'D' && (cause == 'S' || cause == 's');
 
   SessionRecord record;
   fill_record(record);
-  record.queue_ms = since(accepted_, facts_.assigned);
+  record.queue_ms = since(accepted_, end_of_queue(now));
   record.connect_ms = since(facts_.assigned, facts_.connected);
   record.total_ms = milliseconds_of(now - accepted_);
   if (has_backend() && has_server()) {
     server_counters().bytes_in.add(facts_.bytes_in);
     server_counters().bytes_out.add(facts_.bytes_out);
+    if (by_client) server_counters().client_aborts.add();
+    if (by_server) server_counters().server_aborts.add();
     const auto micros = [](Duration d) { return static_cast<std::uint64_t>(d.count() / 1000); };
     for (auto* timed : {&server_counters().total_time, &backend_counters().total_time}) {
       timed->add(micros(now - accepted_));
@@ -258,13 +262,15 @@ void TcpSession::finish(char cause, char state) {
   if (has_backend()) {
     backend_counters().bytes_in.add(facts_.bytes_in);
     backend_counters().bytes_out.add(facts_.bytes_out);
+    if (by_client) backend_counters().client_aborts.add();
+    if (by_server) backend_counters().server_aborts.add();
   }
   frontend_counters().bytes_in.add(facts_.bytes_in);
   frontend_counters().bytes_out.add(facts_.bytes_out);
   worker_.process().bytes_out[static_cast<std::size_t>(worker_.index())].add(facts_.bytes_out);
 
   const bool abnormal = cause != '-';
-  const bool null_session = facts_.bytes_in == 0 && facts_.bytes_out == 0 && cause == 'C';
+  const bool null_session = facts_.bytes_in == 0;  // whatever the server said
   const ProxyConfig& config = *frontend().config;
   if ((abnormal || !config.dontlog_normal) && !(null_session && config.dontlognull)) {
     write_log(record, false, LogLevel::kInfo);

@@ -42,7 +42,6 @@ class TcpSession final : public Session {
   Phase phase_ = Phase::kQueued;
   bool client_done_ = false;  // its FIN was passed on
   bool server_done_ = false;
-  bool client_first_ = false;  // who finished first, for the log
   Instant last_activity_{};
 };
 

@@ -112,6 +112,7 @@ std::vector<Error> Worker::adopt(std::shared_ptr<const Generation> generation) {
   for (const Proxy& proxy : next->shared->proxies) {
     next->backends.push_back(proxy.backend ? std::make_unique<BackendRuntime>(proxy) : nullptr);
   }
+  if (generation_ != nullptr) earlier_generations_.push_back(generation_);
   generation_ = next;
   limits_.head_bytes =
       next->shared->config.global.buffer_size - next->shared->config.global.rewrite_size;
@@ -314,8 +315,17 @@ void Worker::serve_queues(const ProxyState& backend) {
       }
     }
   };
-  for (const auto& runtime : generation_->backends) {
-    if (runtime != nullptr && runtime->proxy->backend.get() == &backend) serve(*runtime);
+  // Who came before a reload waits in the queue of its own configuration, and came first.
+  std::erase_if(earlier_generations_, [](const auto& earlier) { return earlier.expired(); });
+  std::vector<std::shared_ptr<WorkerGeneration>> all;
+  for (const auto& earlier : earlier_generations_) {
+    if (auto held = earlier.lock()) all.push_back(std::move(held));
+  }
+  all.push_back(generation_);
+  for (const auto& generation : all) {
+    for (const auto& runtime : generation->backends) {
+      if (runtime != nullptr && runtime->proxy->backend.get() == &backend) serve(*runtime);
+    }
   }
 }
 

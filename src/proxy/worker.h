@@ -180,7 +180,8 @@ class Worker : private Timer {
   Options options_;
   LogSender logs_;
   std::shared_ptr<WorkerGeneration> generation_;
-  std::map<std::string, std::unique_ptr<Listener>> listeners_;  // by the bind's key
+  std::vector<std::weak_ptr<WorkerGeneration>> earlier_generations_;  // sessions still run on them
+  std::map<std::string, std::unique_ptr<Listener>> listeners_;        // by the bind's key
   std::unordered_map<const ServerState*, std::unique_ptr<ServerPool>> pools_;
   std::unique_ptr<http::RequestHead> request_head_;  // scratch: parsed, used, forgotten
   std::unique_ptr<http::ResponseHead> response_head_;
