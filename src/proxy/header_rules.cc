@@ -189,7 +189,10 @@ void render_request(const http::RequestHead& head, const char* base, const Reque
              (facts.backend != nullptr &&
               facts.backend->connection_mode != HttpConnectionMode::kKeepAlive)) {
     // Either side's word ends the server's connection (section 4.2, "option http-server-close").
-    static_cast<void>(editor.append("Connection", "close"));
+    // HTTP/1.0 ends it without being told.
+    if (head.version == http::Version::kHttp11) {
+      static_cast<void>(editor.append("Connection", "close"));
+    }
   } else if (head.version == http::Version::kHttp10) {
     static_cast<void>(editor.append("Connection", "keep-alive"));
   }

@@ -109,6 +109,15 @@ TEST_F(HeaderRules, FrontendsWordEndsTheServersConnectionToo) {
             "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
 }
 
+TEST_F(HeaderRules, OldRequestIsNotToldWhatItMeansAnyway) {
+  back_.connection_mode = HttpConnectionMode::kClose;
+  EXPECT_EQ(sent_for("GET / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n"),
+            "GET / HTTP/1.0\r\nHost: x\r\n\r\n");
+  back_.connection_mode = HttpConnectionMode::kKeepAlive;
+  EXPECT_EQ(sent_for("GET / HTTP/1.0\r\nHost: x\r\n\r\n"),
+            "GET / HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n");
+}
+
 TEST_F(HeaderRules, FrontendsRulesDoNotKnowTheBackendYet) {
   const FormatPiece backend_name{.kind = FormatPiece::Kind::kBackendName, .literal = {}};
   add_rule(front_, HttpRequestRule::Action::kSetHeader, "X-Front", {backend_name});

@@ -113,7 +113,10 @@ class Case:
 # Why Nines differs.
 EARLY = "the server has decided: the session ends with its answer"
 HOP = "fields for one hop end here"
-HOST = "a request needs a Host"
+STRICT = "every tolerance is a way to smuggle a request"
+CODING = "RFC 9112, section 6.1: 501"
+REPLAY = "what is idempotent and unanswered goes out again"
+ORDER = "the same shares in another order"
 GONE_CLIENT = "no work for a client that has gone"
 SLOW_CLIENT = "it is the client that is late, and it is told so in its own time"
 DEFERRED = "the kernel hands over connections with their first bytes; this one had none"
@@ -125,6 +128,9 @@ def differ(why, *parts):
     return {part: why for part in parts}
 
 
+# What differs when a request that HAProxy lets through is refused.
+REFUSED = ("client", "server", "log", "stats hrsp_2xx", "stats hrsp_4xx", "stats lbtot",
+           "stats req_tot", "stats stot", "stats ereq")
 TCP = dict(log_option="option tcplog", defaults="mode tcp")
 TWO = "server a 127.0.0.1:{a}\nserver b 127.0.0.1:{b}"
 
@@ -226,8 +232,7 @@ CASES = [
     Case("bad_request", [b"GET / HTTP/1.1 x\r\nHost: x\r\n\r\n", Answer(), END]),
     Case("bad_request_line", [b"\x01\x02\x03\r\n\r\n", Answer(), END]),
     Case("no_host", [b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", Answer(), END],
-         differ=differ(HOST, "client", "server", "log", "stats hrsp_2xx", "stats lbtot",
-                       "stats req_tot", "stats stot", "stats ereq", "stats hrsp_4xx")),
+         differ=differ(STRICT, *REFUSED)),
     Case("two_lengths", [b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
                          b"Content-Length: 2\r\n\r\nab", Answer(), END]),
     Case("bad_chunk", [b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
@@ -439,4 +444,101 @@ CASES = [
          back="option redispatch 1\nbalance first", which_server=True,
          servers="server z 127.0.0.1:{refused}\nserver b 127.0.0.1:{b}"),
     Case("tcp_large", [b"x" * 1_000_000, SHUT, END], raw=[REST, b"y" * 1_000_000, CLOSE], **TCP),
+
+    # ---- More of requests and answers, at the edges
+    Case("no_answer_to_a_get", [GET, Answer(), END], {"/": [CLOSE]},
+         defaults="timeout connect 100ms\nretries 1",
+         differ=differ(REPLAY, "server", "log", "stats wretr", "stats stot")),
+    Case("no_answer_to_a_get_with_another_server", [GET, Answer(), END],
+         {("a", "/"): [CLOSE], ("b", "/"): [OK]}, servers=TWO, which_server=True,
+         back="option redispatch\nbalance first",
+         differ=differ(REPLAY, "client", "server", "log", "stats eresp", "stats hrsp_2xx",
+                       "stats hrsp_5xx", "stats lbtot", "stats wredis", "stats req_tot",
+                       "stats stot")),
+    Case("kept_server_connection_dies", [request("/1"), Answer(), GET, Answer(), END],
+         {"/1": [OK, SHUT]}),
+    Case("post_after_get_on_a_kept_connection",
+         [request("/1"), Answer(), request("/2", "POST", LAST, b"x"), Answer(), END]),
+    Case("refused_head", [request(method="HEAD", fields=LAST), Answer(head_only=True), END],
+         defaults="retries 0", servers="server a 127.0.0.1:{refused}"),
+    Case("refused_post", [request(method="POST", body=b"data"), Answer(), END],
+         defaults="retries 0", servers="server a 127.0.0.1:{refused}"),
+    Case("post_of_nothing", [request(method="POST", fields="Content-Length: 0\r\n" + LAST),
+                             Answer(), END]),
+    Case("answer_head_too_large", [request(), Answer(), END],
+         {"/": [b"HTTP/1.1 200 OK\r\nX: " + b"y" * 20000 + b"\r\n\r\n", HOLD]}),
+    Case("large_head", [request(fields=f"X: {'y' * 8000}\r\n" + LAST), Answer(), END],
+         {"/": [response(fields=b"Y: " + b"z" * 8000 + b"\r\n")]}),
+    Case("many_fields", [request(fields="X: y\r\n" * 90 + LAST), Answer(), END]),
+    Case("too_many_fields", [request(fields="X: y\r\n" * 110 + LAST), Answer(), END]),
+    Case("length_and_chunks", [b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n"
+                               b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", Answer(), END],
+         differ=differ(STRICT, *REFUSED)),
+    Case("unknown_coding", [b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n"
+                            b"Connection: close\r\n\r\n0\r\n\r\n", Answer(), END],
+         differ=differ(CODING, "client", "log", "stats hrsp_4xx", "stats hrsp_5xx")),
+    Case("old_version", [b"GET /\r\n\r\n", Answer(), END]),
+    Case("new_version", [b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", Answer(), END],
+         differ=differ(STRICT, *REFUSED)),
+    Case("lines_without_cr", [b"GET / HTTP/1.1\nHost: x\nConnection: close\n\n", Answer(), END],
+         differ=differ(STRICT, *REFUSED)),
+    Case("folded_field", [request(fields="X: a\r\n b\r\n" + LAST), Answer(), END],
+         differ=differ(STRICT, *REFUSED)),
+    Case("space_before_colon", [request(fields="X : a\r\n"), Answer(), END]),
+    Case("two_hosts", [b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\nConnection: close\r\n\r\n",
+                       Answer(), END]),
+    Case("signed_length", [request(method="POST", fields="Content-Length: +4\r\n"), Answer(), END]),
+    Case("nul_in_a_field", [b"GET / HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n\r\n", Answer(), END],
+         differ=differ(STRICT, *REFUSED)),
+    Case("connect_refused_by_the_server", [b"CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n", Answer(),
+                                           GET, Answer(), END],
+         {"x:1": [response(b"no", "403 Forbidden")]}),
+    Case("expect_answered_at_once", [request(method="POST", fields="Content-Length: 4\r\n"
+                                             "Expect: 100-continue\r\n" + LAST), b"data",
+                                     Answer(), END]),
+    Case("trailer_in_a_request", [b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+                                  b"Connection: close\r\n\r\n1\r\na\r\n0\r\nX-T: 1\r\n\r\n",
+                                  Answer(), END]),
+    Case("pipelined_behind_chunks", [b"POST /1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked"
+                                     b"\r\n\r\n1\r\na\r\n0\r\n\r\n" + GET, Answer(), Answer(),
+                                     END]),
+    Case("pipelined_behind_a_large_answer", [request("/1") + GET, Answer(), Answer(), END],
+         {"/1": [response(b"x" * 1_000_000)]}),
+    Case("pipelined_behind_a_page", [request("/alive") * 3 + GET, Answer(), Answer(), Answer(),
+                                     Answer(), END], front="monitor-uri /alive"),
+    Case("monitor_head", [request("/alive", "HEAD", LAST), Answer(head_only=True), END],
+         front="monitor-uri /alive"),
+    Case("half_close_behind_pipelined_requests", [request("/1") + request("/2"), SHUT, Answer(),
+                                                  Answer(), END]),
+    Case("half_close_in_a_large_post", [request("/", "POST", LAST, b"x" * 300_000), SHUT,
+                                        Answer(), END]),
+    Case("half_close_before_a_large_answer", [request(), SHUT, Answer(), END],
+         {"/": [response(b"x" * 2_000_000)]}),
+    Case("http10_with_close_option", [request(version="1.0", fields="Connection: keep-alive\r\n"),
+                                      Answer(), END], front="option httpclose"),
+    Case("http10_server_close", [request("/1", version="1.0", fields="Connection: keep-alive\r\n"),
+                                 Answer(), request("/2", version="1.0"), Answer(), END],
+         back="option http-server-close"),
+    Case("weights", [step for i in range(6) for step in (request(f"/{i}"), Answer())] +
+         [CLOSE], servers="server a 127.0.0.1:{a} weight 2\nserver b 127.0.0.1:{b} weight 1",
+         which_server=True, back="balance roundrobin\noption http-server-close",
+         differ=differ(ORDER, "server", "log")),
+    Case("frontend_maxconn", [request("/1"), Answer(), Client(2), GET, Client(0), CLOSE, Client(2),
+                              Answer(), END], front="maxconn 1"),
+    Case("two_servers_and_a_queue",
+         [request("/slow1", fields=LAST), served(1), Client(2), request("/slow2", fields=LAST),
+          served(2), Client(3), GET, queued(1), mark("1"), Answer(), END, Client(0), Answer(),
+          END, Client(2), mark("2"), Answer(), END],
+         {"/slow1": [marked("1"), OK], "/slow2": [marked("2"), OK]},
+         servers="server a 127.0.0.1:{a} maxconn 1\nserver b 127.0.0.1:{b} maxconn 1"),
+    Case("kept_connection_and_a_queue",
+         [request("/1"), Answer(), request("/slow"), served(2), Client(2), GET, queued(1),
+          mark("go"), Answer(), END, Client(0), Answer(), CLOSE],
+         {"/slow": [marked("go"), OK]}, servers="server a 127.0.0.1:{a} maxconn 1"),
+    Case("tcp_client_fin_timeout", [b"ping", SHUT, END], raw=[REST, HOLD],
+         front="timeout client-fin 200ms", **TCP),
+    Case("tcp_server_fin_timeout", [END], raw=[SHUT, HOLD], back="timeout server-fin 200ms",
+         **TCP),
+    Case("tcp_http_answer_from_the_server", [GET, Answer(), CLOSE], raw=[Take(4), OK, REST],
+         **TCP),
 ]

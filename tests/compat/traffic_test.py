@@ -216,18 +216,17 @@ class Server:
 
     def serve(self, connection):
         with connection, contextlib.suppress(OSError):
-            if self.raw is not None:
-                play(self.side, connection, Reader(connection), self.raw, self.name)
-                return
             reader = Reader(connection)
-            while self.serve_one(connection, reader):
-                pass
+            if self.raw is not None:
+                with self.side.busy():
+                    play(self.side, connection, reader, self.raw, self.name)
+                return
+            while head := reader.head():
+                with self.side.busy():
+                    if not self.serve_one(connection, reader, *head):
+                        return
 
-    def serve_one(self, connection, reader):
-        head = reader.head()
-        if head is None:
-            return False
-        line, fields = head
+    def serve_one(self, connection, reader, line, fields):
         target = line.split(" ")[1]
         steps = self.answers.get((self.name, target)) or self.answers.get(target)
         if steps is None:
@@ -284,6 +283,7 @@ class Side:
         os.mkdir(folder)
         self.lock = threading.Lock()
         self.seen_client, self.seen_server, self.marks = [], [], set()
+        self.servers_busy = 0
         self.log_lines = []
         self.log_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.log_socket.bind(("127.0.0.1", 0))
@@ -346,6 +346,17 @@ class Side:
     all_received = True
 
     # what servers and clients report
+
+    @contextlib.contextmanager
+    def busy(self):
+        """A server is in the middle of its steps, and may yet have something to note."""
+        with self.lock:
+            self.servers_busy += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.servers_busy -= 1
 
     def saw(self, name, line, fields, body):
         fields = sorted(f"{n}: {self.anonymous(v)}" for n, v in fields)
@@ -509,6 +520,7 @@ def run_case(case, folder):
                 done.result()
         for side in sides:
             wait_until(side.idle, DEADLINE, f"{side.program} has no sessions any more")
+            wait_until(lambda: side.servers_busy == 0, DEADLINE, "the servers are done")
         oracle = len(sides[0].collect_log())
         with contextlib.suppress(AssertionError):
             wait_until(lambda: len(sides[1].collect_log()) >= oracle, 1.0, "as many log lines")
