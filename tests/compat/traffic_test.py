@@ -555,13 +555,14 @@ def differences(seen_haproxy, seen_nines):
 
 def judge(case, verbose, folder):
     """(passed, what to print)"""
+    begun = time.monotonic()
     try:
         (_, theirs), (_, ours) = run_case(case, folder)
     except Exception as error:  # any at all: the next case still runs
         what = str(error) or type(error).__name__
         return False, f"   # {what}\nnot ok {case.name} {' '.join(what.split())[:200]}\n"
     found = differences(theirs, ours)
-    text = ""
+    text = f"   # {case.name} took {time.monotonic() - begun:.1f} s\n" if verbose else ""
     if verbose:
         for program, seen in (("haproxy", theirs), ("nines", ours)):
             for part, lines in seen.items():
