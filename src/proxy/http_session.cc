@@ -354,6 +354,7 @@ void HttpSession::on_server_connected() {
 void HttpSession::send_request() {
   connection_->count_use();
   phase_ = Phase::kWaiting;
+  asked_about_silence_ = false;
   request_sent_ = true;
   to_server(request_);
   if (!request_body_.done && !server_backlogged_) set_client_reading(true);
@@ -410,6 +411,39 @@ void HttpSession::attempt_failed(bool connecting, bool timed_out) {
   phase_ = Phase::kPausing;
   failed_at_ = worker_.loop().now();
   arm_until(failed_at_ + retry_pause());
+}
+
+// A request that waits may wait on a slow server, or on one that will never answer (silence.h).
+void HttpSession::look_for_silence(Instant now) {
+  const Instant patience_over = facts_.connected + kAnswerPatience;
+  if (phase_ != Phase::kWaiting || !request_body_.done) {
+    worker_.loop().arm(*this, deadline_);
+  } else if (now < patience_over) {
+    worker_.loop().arm(*this, std::min(deadline_, patience_over));
+  } else if (server().state->unresponsive() && http::is_idempotent(method_) && request_kept_ &&
+             answer_input_.empty() && backend().config->redispatch != 0 &&
+             failures_ < backend().config->retries && other_server_usable(Others::kUnsuspected)) {
+    leave_silent_server();
+  } else {
+    if (!asked_about_silence_) {
+      asked_about_silence_ = true;
+      worker_.hub().on_silence(generation_->shared, static_cast<int>(backend_index_),
+                               server_index_);
+    }
+    worker_.loop().arm(*this, std::min(deadline_, now + kSilenceLook));
+  }
+}
+
+void HttpSession::leave_silent_server() {
+  server_counters().replays.add();
+  backend_counters().replays.add();
+  ++failures_;
+  abort_connection();
+  request_sent_ = false;
+  facts_.connected = Instant{};
+  if (tried_.size() < kTriedMax) tried_.push_back(server_index_);
+  leave_server();
+  dispatch();
 }
 
 void HttpSession::abort_connection() {
@@ -974,7 +1008,7 @@ void HttpSession::on_drained(io::Stream&) {
 void HttpSession::on_timer(Instant now) {
   if (now < deadline_) {
     watch_client();
-    worker_.loop().arm(*this, deadline_);
+    look_for_silence(now);
     return;
   }
   switch (phase_) {
@@ -1085,12 +1119,10 @@ void HttpSession::arm_until(Instant deadline) {
 void HttpSession::arm_waiting() {
   const auto& limit =
       request_body_.done ? backend().config->timeouts.server : frontend().config->timeouts.client;
-  if (limit) {
-    arm_until(worker_.loop().now() + *limit);
-  } else {
-    cancel();
-    watch_client();
-  }
+  const Instant now = worker_.loop().now();
+  deadline_ = limit ? now + *limit : Instant::max();
+  const Instant first_look = now + (watched_ ? kAnswerPatience : kAbortWatch);
+  worker_.loop().arm(*this, std::min(deadline_, first_look));
 }
 
 void HttpSession::arm_relay() {

@@ -87,6 +87,8 @@ class HttpSession final : public Session {
   void send_request();
   void attempt_failed(bool connecting, bool timed_out);
   void abort_connection();
+  void look_for_silence(Instant now);
+  void leave_silent_server();
 
   // The answer
   void take_answer(io::LentBytes bytes);
@@ -144,13 +146,14 @@ class HttpSession final : public Session {
   bool server_ended_ = false;       // its FIN came, in a tunnel
   bool server_keep_alive_ = false;
   bool upgrade_ = false;
-  bool dechunk_ = false;       // the answer is chunked and the client knows no chunks
-  bool request_sent_ = false;  // some of it is with the kernel
-  bool request_kept_ = true;   // request_ still holds all of it
-  bool fresh_only_ = false;    // a pooled connection has just failed this request
-  bool intercepted_ = false;   // the statistics page or the monitor answered
-  bool monitored_ = false;     // the monitor: never logged
-  bool taking_input_ = false;  // guards against recursion by pipelining
+  bool dechunk_ = false;              // the answer is chunked and the client knows no chunks
+  bool request_sent_ = false;         // some of it is with the kernel
+  bool request_kept_ = true;          // request_ still holds all of it
+  bool asked_about_silence_ = false;  // the server is being probed because this request waits
+  bool fresh_only_ = false;           // a pooled connection has just failed this request
+  bool intercepted_ = false;          // the statistics page or the monitor answered
+  bool monitored_ = false;            // the monitor: never logged
+  bool taking_input_ = false;         // guards against recursion by pipelining
   bool watched_ = false;
   std::uint64_t requests_ = 0;
   Body request_body_;

@@ -171,6 +171,14 @@ class ServerState {
            !draining.load(std::memory_order_relaxed) && weight.load(std::memory_order_relaxed) > 0;
   }
 
+  // Nothing comes back from it: a probe of ours says so, or checks that were not even refused. What
+  // waits on it waits in vain.
+  bool unresponsive() const {
+    if (silent.load(std::memory_order_relaxed)) return true;
+    const CheckStatus found = check_status.load(std::memory_order_relaxed);
+    return !up.load(std::memory_order_relaxed) &&
+           (found == CheckStatus::kLayer4Timeout || found == CheckStatus::kLayer7Timeout);
+  }
   // Usable, and yet passed over while another server can take the work.
   bool avoided() const {
     return suspect.load(std::memory_order_relaxed) || silent.load(std::memory_order_relaxed);

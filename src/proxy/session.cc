@@ -119,7 +119,7 @@ void Session::keep_server() {
 
 // In the class that the balancer would choose from: a backup is no alternative while an active
 // server counts as usable, refused or not. Then the session waits for the checks' verdict.
-bool Session::other_server_usable() const {
+bool Session::other_server_usable(Others which) const {
   const auto& servers = backend().servers;
   const bool backups = std::none_of(servers.begin(), servers.end(), [](const Server& server) {
     return !server.config->backup && server.state->usable();
@@ -127,6 +127,7 @@ bool Session::other_server_usable() const {
   for (std::size_t i = 0; i < servers.size(); ++i) {
     const int index = static_cast<int>(i);
     if (servers[i].config->backup != backups || !servers[i].state->usable()) continue;
+    if (which == Others::kUnsuspected && servers[i].state->avoided()) continue;
     const bool tried = std::find(tried_.begin(), tried_.end(), index) != tried_.end();
     if (index != server_index_ && !tried) return true;
     // Without "allbackups" the first usable backup is the whole class.

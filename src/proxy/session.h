@@ -13,6 +13,7 @@
 #include "proxy/retry.h"
 #include "proxy/server_connection.h"
 #include "proxy/session_log.h"
+#include "proxy/silence.h"
 #include "proxy/worker.h"
 
 namespace nines::proxy {
@@ -58,7 +59,8 @@ class Session : public io::StreamHandler, public ServerConnectionUser, protected
   Choice choose_server();
   // The same server again, without asking the balancer.
   void keep_server();
-  bool other_server_usable() const;
+  enum class Others : std::uint8_t { kUsable, kUnsuspected };
+  bool other_server_usable(Others which = Others::kUsable) const;
   // Before the same server is tried again: short while checks are finding out about it.
   Duration retry_pause() const;
   // The pause is over, the server is still a suspect, and waiting on may yet save the session.

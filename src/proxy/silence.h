@@ -17,7 +17,7 @@ namespace nines::proxy {
 
 inline constexpr Duration kAnswerPatience = std::chrono::milliseconds(500);
 // How often a session that waits looks whether its server was found silent.
-inline constexpr Duration kSilenceLook = std::chrono::milliseconds(100);
+inline constexpr Duration kSilenceLook = std::chrono::milliseconds(250);
 
 struct SilenceEffects {
   bool start_probe = false;    // open a connection, send a request, report what comes

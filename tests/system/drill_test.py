@@ -73,11 +73,16 @@ def our_balancer_reloads_without_losing_a_request(scope):
 
 
 @test
-def our_balancer_passes_over_a_host_that_is_cut_off(scope):
-    phases = drill(lab(scope), "host-cut")
+def our_balancer_passes_over_what_no_longer_answers(scope):
+    phases = drill(lab(scope), "service-stopped", "host-cut")
     all_held(phases)
-    # The incumbent needs 18 s; its clients wait for each request meanwhile.
+    # The incumbent needs 18 s to see the cut, and never sees the stop: its clients wait for each
+    # request meanwhile. Ours wait once.
     assert phases["host-cut"]["decided_ms"] < 6000, phases["host-cut"]["decided_ms"]
+    for name in ("service-stopped", "host-cut"):
+        for each in phases[name]["services"]:
+            assert each["unfinished"] == 0, each
+            assert each["slowest_ms"] < 4000, each
 
 
 @test
