@@ -627,6 +627,7 @@ class Master : private Timer {
       return Error(ErrorCode::kInvalid,
                    std::to_string(parsed.diagnostics.errors()) + " errors in the configuration");
     }
+    TRY(find_identity(parsed.config.global));  // a plane that has to start again will need it
     if (!has_listeners(parsed.config)) {
       return Error(ErrorCode::kInvalid, "no enabled listener (check for 'bind' directives)");
     }
@@ -827,6 +828,10 @@ int run_master(const MasterOptions& options) {
     return kExitBad;
   }
   loaded.config = std::move(parsed.config);
+  if (auto identity = find_identity(loaded.config.global); !identity) {
+    say(options, "ALERT", identity.error().message());
+    return kExitBad;
+  }
   if (options.dump) std::fputs(dump(loaded.config).c_str(), stdout);
   if (!has_listeners(loaded.config)) {
     say(options, "ALERT", "No enabled listener found (check for 'bind' directives) ! Exiting.");
