@@ -49,6 +49,12 @@ listen web
   option forwardfor
   server a 127.0.0.1:{a} check inter 2000
   server b 127.0.0.1:{b} check inter 2000
+listen reusing
+  bind 127.0.0.1:{reusing}
+  http-reuse always
+  option forwardfor
+  server a 127.0.0.1:{a} check inter 2000
+  server b 127.0.0.1:{b} check inter 2000
 listen logged
   bind 127.0.0.1:{logged}
   option forwardfor
@@ -79,6 +85,8 @@ MODES = {
     "keep-alive": ("kept connections, 110 B", "web", "/", []),
     "keep-alive-16k": ("kept connections, 16 KiB", "web", "/16k", []),
     "close": ("clients a connection each, 110 B", "web", "/", ["Connection: close"]),
+    # HAProxy's default opens a connection for the first request of each client; this does not.
+    "close-reuse": ("the same, http-reuse always", "reusing", "/", ["Connection: close"]),
     "tcp": ("both sides a connection each, 110 B", "stream", "/",
             ["Connection: close"]),
     "httplog": ("kept connections, 110 B, logged", "logged", "/", []),
@@ -203,8 +211,8 @@ class Setup:
         wait_for_port(b)
         self.proxies, self.ports = {}, {}
         for name in NAMES:
-            web, logged, stream = free_ports(3)
-            self.ports[name] = {"web": web, "logged": logged, "stream": stream}
+            listeners = ("web", "reusing", "logged", "stream")
+            self.ports[name] = dict(zip(listeners, free_ports(len(listeners))))
             self.write(f"{name}.cfg", CONFIG.format(a=a, b=b, sink=sink.getsockname()[1],
                                                     **self.ports[name]))
             self.start_proxy(name)
