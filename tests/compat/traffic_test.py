@@ -583,6 +583,10 @@ def main():
     names = [name for name in sys.argv[1:] if name != "-v"]
     chosen = [case for case in cases.CASES if not names or case.name in names]
     assert len({case.name for case in cases.CASES}) == len(cases.CASES), "two cases, one name"
+    for program in (HAPROXY, NINES):
+        if not shutil.which(program):
+            print(f"not ok programs there is no {program}")
+            sys.exit(1)
     failed = 0
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="nines-traffic-") as folder:
