@@ -56,7 +56,6 @@ DRIVERS = {
     },
     "address": {
         "interface_addresses": "puts addresses on interfaces and announces them",
-        "packet_socket": "sends frames of our own making",
     },
     "vrrp": {
         "vrrp_socket": "the raw sockets that adverts come and go by",

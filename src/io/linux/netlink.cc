@@ -360,6 +360,15 @@ Result<void> Netlink::put_address(int type, int flags, const InterfaceAddress& a
   request.put(IFA_LOCAL, bytes);
   request.put(IFA_ADDRESS, bytes);
   if (type == RTM_NEWADDR) {
+    message->ifa_scope = address.scope;
+    if (!address.label.empty()) {
+      if (address.label.size() >= IFNAMSIZ) {
+        return Error(ErrorCode::kInvalid, "the label " + address.label + " is too long");
+      }
+      // The kernel takes a string with its end.
+      request.put(IFA_LABEL, {address.label.c_str(), address.label.size() + 1});
+    }
+    if (address.broadcast) request.put(IFA_BROADCAST, address.broadcast->ip_bytes());
     request.put_u32(IFA_FLAGS, address.flags & ~(IFA_F_SECONDARY | IFA_F_PERMANENT));
     if (address.valid_lifetime != InterfaceAddress::kForever ||
         address.preferred_lifetime != InterfaceAddress::kForever) {

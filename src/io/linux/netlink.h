@@ -34,6 +34,10 @@ struct InterfaceAddress {
   // IFA_F_* of linux/if_addr.h, such as IFA_F_NODAD, IFA_F_NOPREFIXROUTE. Dumps and events give
   // what the kernel says; IFA_F_SECONDARY and IFA_F_PERMANENT are its own and ignored when adding.
   std::uint32_t flags = 0;
+  // When adding only; dumps and events leave these alone.
+  std::uint8_t scope = 0;                  // RT_SCOPE_* of linux/rtnetlink.h; 0: everywhere
+  std::string label;                       // IFA_LABEL, at most 15 bytes; empty: the link's name
+  std::optional<SocketAddress> broadcast;  // IPv4; none: none
 
   friend bool operator==(const InterfaceAddress&, const InterfaceAddress&) = default;
 };

@@ -1,0 +1,305 @@
+// Every effect is one or a few system calls; what fails is logged and tried again with the next
+// renewal or advert.
+#include "vrrp/vrrp_driver.h"
+
+#include <algorithm>
+
+#include <linux/if_addr.h>
+
+#include "base/check.h"
+#include "vrrp/script_runner.h"
+
+namespace nines::vrrp {
+
+namespace {
+
+constexpr Duration kComplaintSpacing = std::chrono::minutes(1);
+constexpr int kRenewalsPerLifetime = 4;
+
+SocketAddress computed_broadcast(const VirtualAddress& address) {
+  const std::string_view bytes = address.address.ip_bytes();
+  std::array<std::uint8_t, 4> all{};
+  for (int i = 0; i < 4; ++i) {
+    const int host_bits = std::clamp((i + 1) * 8 - address.prefix_length, 0, 8);
+    all[i] =
+        static_cast<std::uint8_t>(static_cast<std::uint8_t>(bytes[i]) | ((1 << host_bits) - 1));
+  }
+  return SocketAddress::ipv4(all, 0);
+}
+
+address::OwnedAddress owned_of(const VirtualAddress& address) {
+  address::OwnedAddress owned;
+  owned.address = address.address;
+  owned.prefix_length = address.prefix_length;
+  owned.device = address.device;
+  owned.label = address.label;
+  owned.scope = static_cast<std::uint8_t>(address.scope);
+  owned.broadcast = address.broadcast;
+  const bool ipv4 = address.address.family() == SocketAddress::Family::kIpv4;
+  if (address.broadcast_computed && ipv4) owned.broadcast = computed_broadcast(address);
+  if (!ipv4) owned.flags |= IFA_F_NODAD;  // the election has detected duplicates already
+  if (address.home) owned.flags |= IFA_F_HOMEADDRESS;
+  if (address.noprefixroute) owned.flags |= IFA_F_NOPREFIXROUTE;
+  return owned;
+}
+
+std::vector<address::OwnedAddress> owned_by(const VrrpInstance& instance) {
+  std::vector<address::OwnedAddress> owned;
+  for (const auto* list : {&instance.addresses, &instance.excluded_addresses}) {
+    for (const VirtualAddress& address : *list) owned.push_back(owned_of(address));
+  }
+  return owned;
+}
+
+const Command& command_of(const Notifications& notifications, State state) {
+  switch (state) {
+    case State::kMaster:
+      return notifications.master;
+    case State::kBackup:
+      return notifications.backup;
+    case State::kStopped:
+      return notifications.stop;
+    case State::kFault:
+    case State::kInit:
+      return notifications.fault;
+  }
+  CHECK(false);
+}
+
+}  // namespace
+
+VrrpDriver::VrrpDriver(VrrpInstance instance, VrrpWorld& world)
+    : world_(world), machine_(std::move(instance)), owned_(owned_by(machine_.instance())) {
+  for (const address::OwnedAddress& address : owned_) {
+    static_cast<void>(world_.addresses.drop(address).has_value());  // no interface: told elsewhere
+  }
+}
+
+VrrpDriver::~VrrpDriver() {
+  if (holding_) drop_addresses();
+}
+
+void VrrpDriver::set_conditions(const TrackSum& sum, const SocketAddress& primary) {
+  event::Conditions conditions;
+  conditions.known = sum.known;
+  conditions.faults = sum.faults;
+  conditions.weight = sum.weight;
+  conditions.primary = primary;
+  primary_ = primary;
+  handle(conditions);
+}
+
+void VrrpDriver::packet_came(const Packet& packet) {
+  const Rejection rejection = examine(instance(), primary_, packet);
+  if (rejection != Rejection::kNone) {
+    ++rejected_[static_cast<std::size_t>(rejection)];
+    if (rejection != Rejection::kOtherRouter) {
+      complain("dropped an advert from " + packet.source.ip_text() + ": " +
+               std::string(name_of(rejection)));
+    }
+    return;
+  }
+  event::AdvertHeard heard;
+  heard.priority = packet.advert.priority;
+  heard.source = packet.source;
+  heard.interval = packet.advert.interval;
+  handle(heard);
+}
+
+void VrrpDriver::address_removed(const SocketAddress& address) {
+  if (holding_ && owns(address)) {
+    tell(io::Severity::kWarning, "address " + address.ip_text() + " was taken away; taken again");
+    handle(event::AddressesLost{});
+  }
+}
+
+void VrrpDriver::reload(VrrpInstance instance) {
+  const std::vector<address::OwnedAddress> before = owned_;
+  owned_ = owned_by(instance);
+  for (const address::OwnedAddress& address : before) {
+    if (std::find(owned_.begin(), owned_.end(), address) == owned_.end()) {
+      static_cast<void>(world_.addresses.drop(address).has_value());
+    }
+  }
+  handle(event::Reload{std::move(instance)});
+}
+
+bool VrrpDriver::owns(const SocketAddress& address) const {
+  return std::any_of(owned_.begin(), owned_.end(),
+                     [&](const auto& owned) { return owned.address == address; });
+}
+
+void VrrpDriver::handle(const Event& event) {
+  Effects effects;
+  machine_.handle(event, world_.loop.now(), effects);
+  for (const Effect& effect : effects) perform(effect);
+  if (const auto deadline = machine_.deadline()) {
+    world_.loop.arm(deadline_, *deadline);
+  } else {
+    deadline_.cancel();
+  }
+}
+
+void VrrpDriver::perform(const Effect& effect) {
+  switch (effect.kind) {
+    case Effect::Kind::kSendAdvert:
+      return send_advert(effect.value);
+    case Effect::Kind::kTakeAddresses:
+      return take_addresses();
+    case Effect::Kind::kDropAddresses:
+      return drop_addresses();
+    case Effect::Kind::kAnnounce:
+      return announce(effect.value);
+    case Effect::Kind::kNotify:
+      return notify(effect.state);
+    case Effect::Kind::kRivalBeaten:
+      tell(io::Severity::kNotice, "a rival of lower priority was heard while MASTER");
+      return run(instance().notifications.master_rx_lower_priority, {});
+  }
+}
+
+void VrrpDriver::timer_fired() {
+  world_.drain();
+  handle(event::TimerFired{});
+}
+
+void VrrpDriver::renew() {
+  world_.drain();
+  // A machine that was stopped for too long finds out here and drops them instead.
+  handle(event::TimerFired{});
+  if (holding_) take_addresses();
+}
+
+void VrrpDriver::send_advert(int priority) {
+  if (socket_ == nullptr || !primary_.is_ip()) return;
+  const Advert advert = advert_of(instance(), priority);
+  if (advert.addresses.empty()) return;
+  const auto send = [&](const SocketAddress& to) {
+    const auto sent = socket_->send(primary_, to, encode_message(advert, primary_, to));
+    if (!sent.has_value()) complain(sent.error().message());
+  };
+  if (instance().unicast_peers.empty()) return send(world_.global.multicast_group4);
+  for (const SocketAddress& peer : instance().unicast_peers) send(peer);
+}
+
+// The shortest patience that any backup may have: its skew can be next to nothing.
+std::chrono::seconds VrrpDriver::lifetime() const {
+  return address::lifetime_within(instance().down_timer_adverts * instance().advert_int);
+}
+
+void VrrpDriver::take_addresses() {
+  const std::chrono::seconds seconds = lifetime();
+  for (const address::OwnedAddress& address : owned_) {
+    const bool shares_prefix =
+        address.address.family() == SocketAddress::Family::kIpv4 && address.prefix_length < 32;
+    if (!holding_ && shares_prefix) {
+      if (const auto done = address::InterfaceAddresses::promote_secondaries(address.device);
+          !done.has_value()) {
+        tell(io::Severity::kWarning, done.error().message());
+      }
+    }
+    if (const auto taken = world_.addresses.take(address, seconds); !taken.has_value()) {
+      complain("cannot set " + address.address.ip_text() + ": " + taken.error().message());
+    }
+  }
+  holding_ = true;
+  world_.loop.arm(renewal_, Duration(seconds) / kRenewalsPerLifetime);
+}
+
+void VrrpDriver::drop_addresses() {
+  holding_ = false;
+  renewal_.cancel();
+  for (const address::OwnedAddress& address : owned_) {
+    if (const auto dropped = world_.addresses.drop(address); !dropped.has_value()) {
+      complain("cannot remove " + address.address.ip_text() + ": " + dropped.error().message());
+    }
+  }
+}
+
+void VrrpDriver::announce(int count) {
+  for (const address::OwnedAddress& address : owned_) {
+    if (const auto done = world_.addresses.announce(address, count); !done.has_value()) {
+      complain(done.error().message());
+    }
+  }
+}
+
+// keepalived.conf(5): notify_STATE alone, then notify with INSTANCE, the name, the state and the
+// priority.
+void VrrpDriver::notify(State state) {
+  tell(io::Severity::kNotice, "entering " + std::string(name_of(state)) + " state");
+  run(command_of(instance().notifications, state), {});
+  run(instance().notifications.any, {"INSTANCE", instance().name, std::string(name_of(state)),
+                                     std::to_string(machine_.status().priority)});
+}
+
+void VrrpDriver::run(const Command& command, const std::vector<std::string>& more) {
+  if (command.empty()) return;
+  const auto start = [&]() -> Result<void> {
+    std::vector<std::string> arguments = TRY(resolve_command(command, world_.global));
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    // It tells of a stop as well, and so outlives us.
+    static_cast<void>(TRY(world_.processes.spawn({.arguments = std::move(arguments),
+                                                  .environment = {},
+                                                  .descriptors = {},
+                                                  .end_with_parent = false},
+                                                 [](int, io::ProcessExit) {})));
+    return {};
+  };
+  if (const auto started = start(); !started.has_value()) {
+    tell(io::Severity::kError, "notify script: " + started.error().message());
+  }
+}
+
+void VrrpDriver::tell(io::Severity severity, const std::string& text) {
+  world_.log.write(severity, "(" + instance().name + ") " + text);
+}
+
+// One line a minute, whatever the network or the kernel does.
+void VrrpDriver::complain(const std::string& about) {
+  ++complaints_;
+  const Instant now = world_.loop.now();
+  if (complained_at_ != Instant{} && now - complained_at_ < kComplaintSpacing) return;
+  complained_at_ = now;
+  const std::uint64_t more = complaints_ - 1;
+  complaints_ = 0;
+  tell(io::Severity::kWarning,
+       about + (more == 0 ? "" : " (and " + std::to_string(more) + " more complaints before)"));
+}
+
+std::string VrrpDriver::status_text() const {
+  const VrrpStatus& status = machine_.status();
+  const auto& counters = status.counters;
+  std::string text = " VRRP Instance = " + instance().name + "\n";
+  const auto line = [&text](std::string_view name, const std::string& value) {
+    text += "   " + std::string(name) + " = " + value + "\n";
+  };
+  line("State", std::string(name_of(status.state)));
+  line("Interface", instance().interface);
+  line("Virtual Router ID", std::to_string(instance().virtual_router_id));
+  line("Priority", std::to_string(instance().priority));
+  line("Effective priority", std::to_string(status.priority));
+  line("Primary address", primary_.is_ip() ? primary_.ip_text() : "none");
+  line("Master router", status.master_address.is_ip() ? status.master_address.ip_text() : "none");
+  line("Master priority", std::to_string(status.master_priority));
+  line("Adverts sent", std::to_string(counters.adverts_sent));
+  line("Adverts received", std::to_string(counters.adverts_heard));
+  line("Priority zero sent", std::to_string(counters.priority_zero_sent));
+  line("Priority zero received", std::to_string(counters.priority_zero_heard));
+  line("Became master", std::to_string(counters.became_master));
+  line("Released master", std::to_string(counters.released_master));
+  line("Claims abandoned", std::to_string(counters.claims_abandoned));
+  line("Rivals beaten", std::to_string(counters.rivals_beaten));
+  for (int i = 1; i < kRejections; ++i) {
+    if (rejected_[static_cast<std::size_t>(i)] == 0) continue;
+    line("Rejected, " + std::string(name_of(static_cast<Rejection>(i))),
+         std::to_string(rejected_[static_cast<std::size_t>(i)]));
+  }
+  for (const address::OwnedAddress& address : owned_) {
+    line("Virtual address", address.address.ip_text() + "/" +
+                                std::to_string(address.prefix_length) + " dev " + address.device);
+  }
+  return text;
+}
+
+}  // namespace nines::vrrp

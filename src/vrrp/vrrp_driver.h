@@ -1,0 +1,95 @@
+// One VRRP instance at work: performs what its machine decides, on the sockets, interfaces and
+// scripts that the daemon shares between instances.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "address/interface_addresses.h"
+#include "io/linux/epoll_loop.h"
+#include "io/linux/processes.h"
+#include "io/ports.h"
+#include "vrrp/script_tracker.h"
+#include "vrrp/vrrp.h"
+#include "vrrp/vrrp_filter.h"
+#include "vrrp/vrrp_socket.h"
+
+namespace nines::vrrp {
+
+// What several instances share. All of it outlives them and lives on one loop.
+struct VrrpWorld {
+  io::EpollLoop& loop;
+  io::LinuxProcesses& processes;
+  io::Log& log;
+  address::InterfaceAddresses& addresses;
+  const GlobalDefs& global;
+  // Reads every socket empty and delivers what came, before a timer decides (vrrp.h, duty 1).
+  std::function<void()> drain;
+};
+
+class VrrpDriver {
+ public:
+  // Addresses that an earlier process left behind are removed.
+  VrrpDriver(VrrpInstance instance, VrrpWorld& world);
+  ~VrrpDriver();
+  VrrpDriver(const VrrpDriver&) = delete;
+  VrrpDriver& operator=(const VrrpDriver&) = delete;
+
+  // The socket is borrowed until the next call; null while there is no interface.
+  void set_socket(VrrpSocket* socket) { socket_ = socket; }
+  // The interface as it is, the scripts as they are. `primary` of no family: none there.
+  void set_conditions(const TrackSum& sum, const SocketAddress& primary);
+  void packet_came(const Packet& packet);
+  void link_restored() { handle(event::LinkRestored{}); }
+  // An address went from an interface; ours are taken again.
+  void address_removed(const SocketAddress& address);
+  // Same name, router, version and interface.
+  void reload(VrrpInstance instance);
+  void stop() { handle(event::Stop{}); }
+
+  const Vrrp& machine() const { return machine_; }
+  const VrrpInstance& instance() const { return machine_.instance(); }
+  bool owns(const SocketAddress& address) const;
+  std::string status_text() const;  // lines for people
+
+ private:
+  class Wakeup final : public Timer {
+   public:
+    Wakeup(VrrpDriver& driver, void (VrrpDriver::*call)()) : driver_(driver), call_(call) {}
+    void on_timer(Instant) override { (driver_.*call_)(); }
+
+   private:
+    VrrpDriver& driver_;
+    void (VrrpDriver::*call_)();
+  };
+
+  void handle(const Event& event);
+  void perform(const Effect& effect);
+  void timer_fired();
+  void renew();
+  void send_advert(int priority);
+  void take_addresses();
+  void drop_addresses();
+  void announce(int count);
+  void notify(State state);
+  void run(const Command& command, const std::vector<std::string>& more);
+  void tell(io::Severity severity, const std::string& text);
+  void complain(const std::string& about);
+  std::chrono::seconds lifetime() const;
+
+  VrrpWorld& world_;
+  Vrrp machine_;
+  VrrpSocket* socket_ = nullptr;
+  SocketAddress primary_;
+  std::vector<address::OwnedAddress> owned_;
+  bool holding_ = false;
+  std::array<std::uint64_t, kRejections> rejected_{};
+  Instant complained_at_{};
+  std::uint64_t complaints_ = 0;  // since the last line
+  Wakeup deadline_{*this, &VrrpDriver::timer_fired};
+  Wakeup renewal_{*this, &VrrpDriver::renew};
+};
+
+}  // namespace nines::vrrp
