@@ -376,7 +376,7 @@ class Master : private Timer {
 
   void on_started(std::function<void()> callback) { started_callback_ = std::move(callback); }
 
-  // Before anybody may know our id.
+  // Before anybody may think that we run: the default action of most would end us.
   void watch_signals() {
     for (const int number : {SIGHUP, SIGUSR2}) {
       CHECK(loop_.on_signal(number, [this] { reload(); }).has_value());
@@ -865,11 +865,11 @@ int run_master(const MasterOptions& options) {
       options.pid_file.empty() ? loaded.config.global.pidfile : options.pid_file;
   auto log = make_log(**loop, options.quiet);
   Master master(**loop, *log, options, std::move(loaded), daemonize);
+  master.watch_signals();
   if (auto bound = master.bind_all(); !bound) {
     say(options, "ALERT", "Starting failed: " + bound.error().message());
     return kExitBad;
   }
-  master.watch_signals();
   if (!pid_file.empty()) {
     if (auto written = files.replace(pid_file, std::to_string(::getpid()) + "\n", 0644); !written) {
       say(options, "ALERT", "Cannot create pidfile " + pid_file + ": " + written.error().message());

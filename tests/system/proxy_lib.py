@@ -102,10 +102,10 @@ class Nines:
             wait_until(lambda: self.ready(port) or not self.process.alive(), what="a balancer")
             assert self.process.alive(), self.process.log()
 
-    @staticmethod
-    def ready(port):
+    def ready(self, port):
+        """Serving, and not only listening: the runtime socket is answered by the plane."""
         with socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
+            return len(children(self.pid)) == 1 and "Pid: " in ask(self.socket, "show info")
 
     def plane(self):
         """The process that carries the traffic."""
@@ -141,6 +141,12 @@ def status_of(pid):
 
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def is_sanitized(pid):
+    """Built with a sanitizer, which needs descriptors for its own checks and keeps freed memory."""
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as file:
+        return "san.so" in file.read()
 
 
 def resident_kib(pid):

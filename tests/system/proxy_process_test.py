@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from proxy_lib import (Load, Nines, as_haproxy, ask, children, defaults, descriptors, info,  # noqa
-                       resident_kib, server_column, start_nginx, status_of, wait_until)
+                       is_sanitized, resident_kib, server_column, start_nginx, status_of, wait_until)
 from nines_test import Skip, main, test  # noqa: E402
 
 CAP_SYS_RESOURCE = 24  # linux/capability.h
@@ -484,6 +484,8 @@ def running_out_of_descriptors_crashes_nothing(scope):
     if os.geteuid() == 0:
         limits = ["setpriv", "--bounding-set=-sys_resource"] + limits
     balancer = Nines(scope, config, port=front, prefix=limits)
+    if is_sanitized(balancer.plane()):
+        raise Skip("the sanitizer's own checks need descriptors")
     idle = [socket.create_connection(("127.0.0.1", front), timeout=5) for _ in range(150)]
     for connection in idle:
         connection.sendall(b"GET / HTTP/1.1\r\n")
@@ -661,7 +663,7 @@ def nothing_leaks_over_reloads_and_connections(scope):
         f"descriptors: were {master}, {plane}"))
     grown = resident_kib(balancer.plane()) - memory
     print(f"   # descriptors {(master, plane)} -> {quiet()}, memory {memory} KiB + {grown} KiB")
-    assert grown < 2048, f"{grown} KiB more after 50 reloads"
+    assert grown < 2048 or is_sanitized(balancer.plane()), f"{grown} KiB more after 50 reloads"
 
 
 if __name__ == "__main__":
