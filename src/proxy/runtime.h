@@ -155,7 +155,8 @@ class ServerState {
   // Set by a worker on a refused, reset or overdue connect; cleared by control once a check has
   // said what is the case. A suspect gets no new work while another server can take it.
   std::atomic<bool> suspect{false};
-  // Written by control: accepts connections and answers nothing (silence.h). Treated as a suspect.
+  // Written by control (silence.h): it is being found out, or was, that nobody answers there.
+  std::atomic<bool> doubted{false};
   std::atomic<bool> silent{false};
 
   // Moved by workers.
@@ -181,7 +182,7 @@ class ServerState {
   }
   // Usable, and yet passed over while another server can take the work.
   bool avoided() const {
-    return suspect.load(std::memory_order_relaxed) || silent.load(std::memory_order_relaxed);
+    return suspect.load(std::memory_order_relaxed) || doubted.load(std::memory_order_relaxed);
   }
 
   std::vector<ServerCounters> counters;  // by worker

@@ -33,6 +33,7 @@ void SilenceMachine::on_timer(Instant now, SilenceEffects& out) {
 }
 
 void SilenceMachine::probe(Instant now, SilenceEffects& out) {
+  if (state_ == State::kQuiet) out.doubted = true;
   state_ = State::kProbing;
   deadline_ = now + kProbePatience;
   out.start_probe = true;
@@ -40,6 +41,7 @@ void SilenceMachine::probe(Instant now, SilenceEffects& out) {
 
 void SilenceMachine::settle(SilenceEffects& out) {
   out.drop_probe = true;
+  out.doubted = false;
   if (silent_) out.silent = false;
   silent_ = false;
   state_ = State::kQuiet;

@@ -20,12 +20,13 @@ inline constexpr Duration kAnswerPatience = std::chrono::milliseconds(500);
 inline constexpr Duration kSilenceLook = std::chrono::milliseconds(250);
 
 struct SilenceEffects {
-  bool start_probe = false;    // open a connection, send a request, report what comes
-  bool drop_probe = false;     // end that connection, if there is one
-  std::optional<bool> silent;  // publish
+  bool start_probe = false;     // open a connection, send a request, report what comes
+  bool drop_probe = false;      // end that connection, if there is one
+  std::optional<bool> doubted;  // publish: a probe is out, or the last one was not answered
+  std::optional<bool> silent;   // publish
 };
 
-// Duties of the driver: carry out drop_probe before start_probe; publish `silent` at once; call
+// Duties of the driver: carry out drop_probe before start_probe; publish what is set at once; call
 // on_timer() at deadline().
 class SilenceMachine {
  public:

@@ -35,6 +35,9 @@ class SilenceDriver::Watch final : public io::StreamHandler, private Timer {
       stream_ = &driver_.loop_.connect(server_.config->address, {}, *this);
       stream_->send(kProbe);
     }
+    if (effects.doubted) {
+      server_.state->doubted.store(*effects.doubted, std::memory_order_relaxed);
+    }
     if (effects.silent) {
       server_.state->silent.store(*effects.silent, std::memory_order_relaxed);
       driver_.changed_(proxy_, server_, *effects.silent);

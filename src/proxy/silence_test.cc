@@ -29,9 +29,10 @@ class SilenceTest : public testing::Test {
 };
 
 TEST_F(SilenceTest, ASlowServerThatAnswersTheProbeIsLeftInPeace) {
-  EXPECT_TRUE(evidence(1000).start_probe);
+  EXPECT_EQ(evidence(1000).doubted, true);
   const auto out = answered(1010);
   EXPECT_TRUE(out.drop_probe);
+  EXPECT_EQ(out.doubted, false);
   EXPECT_EQ(out.silent, std::nullopt);
   EXPECT_FALSE(machine.deadline().has_value());
 }
