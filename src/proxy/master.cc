@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -346,6 +347,30 @@ ListenerSockets listeners_of(const std::vector<int>& pids) {
   return found;
 }
 
+// Tells the service manager how we are (sd_notify(3)); units of Type=notify, which Debian's haproxy
+// has, count as started only then. Nobody there, or no answer: no matter.
+void notify_service_manager(const std::string& state) {
+  const char* const path = std::getenv("NOTIFY_SOCKET");
+  if (path == nullptr || path[0] == '\0') return;
+  sockaddr_un at{};
+  at.sun_family = AF_UNIX;
+  const std::size_t length = std::strlen(path);
+  if (length >= sizeof at.sun_path) return;
+  std::memcpy(at.sun_path, path, length);
+  if (path[0] == '@') at.sun_path[0] = '\0';  // in the abstract namespace
+  const io::Descriptor socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket) return;
+  static_cast<void>(::sendto(socket.get(), state.data(), state.size(), MSG_NOSIGNAL | MSG_DONTWAIT,
+                             reinterpret_cast<const sockaddr*>(&at),
+                             static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length)));
+}
+
+std::string now_of_service_manager() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return std::to_string(now.tv_sec * 1'000'000 + now.tv_nsec / 1'000);
+}
+
 // ---- The master -------------------------------------------------------------------------------
 
 class Master : private Timer {
@@ -542,6 +567,7 @@ class Master : private Timer {
     if (!ever_taken_) {
       ever_taken_ = true;
       if (started_callback_) started_callback_();
+      notify_service_manager("READY=1\nMAINPID=" + std::to_string(::getpid()) + "\n");
     }
     if (reloading_) {
       log_.write(io::Severity::kNotice, "reloaded: the new configuration runs");
@@ -550,6 +576,7 @@ class Master : private Timer {
       for (auto& [key, socket] : fresh_) sockets_[key] = std::move(socket);
       fresh_.clear();
       drop_unused();
+      notify_service_manager("READY=1\n");
     }
     reload_if_asked_meanwhile();
   }
@@ -569,6 +596,7 @@ class Master : private Timer {
   }
 
   void forget_reload() {
+    notify_service_manager("READY=1\n");  // what ran before runs on
     reloading_.reset();
     fresh_.clear();
     remove_unused_paths();
@@ -599,6 +627,7 @@ class Master : private Timer {
       reload_again_ = true;  // once the plane has answered; the newest text counts
       return;
     }
+    notify_service_manager("RELOADING=1\nMONOTONIC_USEC=" + now_of_service_manager() + "\n");
     const auto sent = [&]() -> Result<void> {
       io::LinuxFiles files;
       reloading_ = TRY(load_again(files));
@@ -644,6 +673,7 @@ class Master : private Timer {
   }
 
   void stop_softly() {
+    notify_service_manager("STOPPING=1\n");
     ending_ = true;
     exit_code_ = kExitGood;
     sockets_.clear();
@@ -653,6 +683,7 @@ class Master : private Timer {
   }
 
   void stop_hard(int code) {
+    notify_service_manager("STOPPING=1\n");
     ending_ = true;
     exit_code_ = code;
     sockets_.clear();

@@ -168,6 +168,34 @@ def a_daemon_that_cannot_bind_says_so_and_fails(scope):
 
 
 @test
+def the_service_manager_is_told(scope):
+    front, back = scope.free_ports(2)
+    start_nginx(scope, [back], ECHO)
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    scope.on_end(manager.close)
+    manager.settimeout(10)
+    manager.bind(scope.path("notify"))
+    # As Debian's unit runs it: Type=notify, and a master socket that has nothing to say here.
+    balancer = Nines(scope, one_server(scope, front, back),
+                     flags=("-Ws", "-S", scope.path("master.sock"), "-p", scope.path("pid")),
+                     env={**os.environ, "NOTIFY_SOCKET": scope.path("notify")})
+    told = manager.recv(4096).decode()
+    assert told == f"READY=1\nMAINPID={balancer.pid}\n", told
+    assert scope.http(front).status == 200
+    balancer.process.signal(signal.SIGUSR2)
+    told = manager.recv(4096).decode()
+    assert told.startswith("RELOADING=1\nMONOTONIC_USEC="), told
+    assert manager.recv(4096) == b"READY=1\n"
+    scope.write("haproxy.cfg", "nonsense\n")
+    balancer.process.signal(signal.SIGUSR2)
+    assert manager.recv(4096).startswith(b"RELOADING=1\n")
+    assert manager.recv(4096) == b"READY=1\n"
+    balancer.process.signal(signal.SIGUSR1)
+    assert manager.recv(4096) == b"STOPPING=1\n"
+    assert balancer.process.wait() == 0
+
+
+@test
 def stop_signals_have_their_exit_codes(scope):
     back = scope.free_port()
     start_nginx(scope, [back], ECHO)
