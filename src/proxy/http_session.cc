@@ -1204,15 +1204,9 @@ void HttpSession::end_if_idle() {
 }
 
 SessionInfo HttpSession::info() const {
-  SessionInfo info;
-  info.id = id_;
-  info.protocol = protocol_name();
-  info.source = client_->peer().text();
-  info.frontend = frontend().config->name;
-  if (has_backend()) {
-    info.backend = backend().config->name;
-    if (has_server()) info.server = server().config->name;
-  }
+  SessionInfo info = common_info();
+  info.requests = requests_;
+  if (facts_.begun != Instant{}) info.idle = worker_.loop().now() - facts_.begun;
   switch (phase_) {
     case Phase::kHead:
       info.state = "waiting for a request";
@@ -1239,13 +1233,6 @@ SessionInfo HttpSession::info() const {
       info.state = "closing";
       break;
   }
-  const Instant now = worker_.loop().now();
-  info.age = now - accepted_;
-  info.idle = facts_.begun == Instant{} ? info.age : now - facts_.begun;
-  info.worker = worker_.index();
-  info.requests = requests_;
-  info.bytes_in = facts_.bytes_in;
-  info.bytes_out = facts_.bytes_out;
   return info;
 }
 

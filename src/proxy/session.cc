@@ -50,6 +50,23 @@ std::string Session::protocol_name() const {
   return "tcpv4";
 }
 
+SessionInfo Session::common_info() const {
+  SessionInfo info;
+  info.id = id_;
+  info.protocol = protocol_name();
+  info.source = client_->peer().text();
+  info.frontend = frontend().config->name;
+  if (has_backend()) {
+    info.backend = backend().config->name;
+    if (has_server()) info.server = server().config->name;
+  }
+  info.age = info.idle = worker_.loop().now() - accepted_;
+  info.worker = worker_.index();
+  info.bytes_in = facts_.bytes_in;
+  info.bytes_out = facts_.bytes_out;
+  return info;
+}
+
 void Session::enter_backend(int backend) {
   backend_index_ = static_cast<std::size_t>(backend);
   in_backend_ = true;

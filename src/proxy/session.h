@@ -100,6 +100,7 @@ class Session : public io::StreamHandler, public ServerConnectionUser, protected
   Instant end_of_queue(Instant now) const {
     return facts_.assigned == Instant{} && facts_.queued != Instant{} ? now : facts_.assigned;
   }
+  SessionInfo common_info() const;  // all but the state; idle since the accept
   // Fills what both kinds of line have.
   void fill_record(SessionRecord& record) const;
   void write_log(const SessionRecord& record, bool http, LogLevel level);

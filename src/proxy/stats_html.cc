@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <vector>
 
+#include "proxy/health_log.h"
 #include "proxy/stats_info.h"
 
 namespace nines::proxy {
@@ -214,7 +215,8 @@ void Page::summary(const Generation& generation, Instant now) {
         continue;
       }
       std::string trouble = proxy.config->name + "/" + server.config->name + ": " +
-                            std::string(check_status_text(state.check_status)) + ", down for ";
+                            std::string(check_status_description(state.check_status)) +
+                            ", down for ";
       const std::int64_t seconds = (now.nanoseconds - state.changed_at) / 1'000'000'000;
       troubles.push_back(trouble + short_duration(std::max<std::int64_t>(0, seconds)));
     }

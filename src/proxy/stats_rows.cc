@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "proxy/health_log.h"
 
 namespace nines::proxy {
 namespace {
@@ -413,7 +414,7 @@ void StatsCursor::fill_server(const Proxy& proxy, const Server& server, StatsRow
         row.set_signed(C::kCheckDuration, took);
       }
       row.set(C::kLastChk, last_check_text(state));
-      row.set(C::kCheckDesc, check_status_text(status));
+      row.set(C::kCheckDesc, check_status_description(status));
       row.set(C::kCheckRise, static_cast<std::uint64_t>(config.rise));
       row.set(C::kCheckFall, static_cast<std::uint64_t>(config.fall));
       row.set(C::kCheckHealth,
@@ -581,34 +582,6 @@ std::string_view check_status_name(CheckStatus status) {
       return "L7STS";
   }
   return "UNK";
-}
-
-std::string_view check_status_text(CheckStatus status) {
-  switch (status) {
-    case CheckStatus::kUnknown:
-      return "Unknown";
-    case CheckStatus::kInitialized:
-      return "Initializing";
-    case CheckStatus::kSocketError:
-      return "Socket error";
-    case CheckStatus::kLayer4Ok:
-      return "Layer4 check passed";
-    case CheckStatus::kLayer4Timeout:
-      return "Layer4 timeout";
-    case CheckStatus::kLayer4Connection:
-      return "Layer4 connection problem";
-    case CheckStatus::kLayer7Ok:
-      return "Layer7 check passed";
-    case CheckStatus::kLayer7OkConditional:
-      return "Layer7 check conditionally passed";
-    case CheckStatus::kLayer7Timeout:
-      return "Layer7 timeout";
-    case CheckStatus::kLayer7Response:
-      return "Layer7 invalid response";
-    case CheckStatus::kLayer7Status:
-      return "Layer7 wrong status";
-  }
-  return "Unknown";
 }
 
 std::string_view algorithm_name(BalanceAlgorithm algorithm) {

@@ -232,9 +232,8 @@ class StatsCursor {
 
 // "UP", "DOWN 1/2", "MAINT", "DRAIN", "no check": the status column of a server.
 std::string server_status_text(const Server& server);
-// How a check ended, as a short name ("L4OK") and in words ("Layer4 check passed").
+// How a check ended, as a short name ("L4OK"); health_log.h has the words.
 std::string_view check_status_name(CheckStatus status);
-std::string_view check_status_text(CheckStatus status);
 // "roundrobin" and so on.
 std::string_view algorithm_name(BalanceAlgorithm algorithm);
 // Servers that take new work, by kind: what a backend has in "act" and "bck", and their weight.

@@ -296,15 +296,8 @@ void TcpSession::finish(char cause, char state) {
 }
 
 SessionInfo TcpSession::info() const {
-  SessionInfo info;
-  info.id = id_;
-  info.protocol = protocol_name();
-  info.source = client_->peer().text();
-  info.frontend = frontend().config->name;
-  if (has_backend()) {
-    info.backend = backend().config->name;
-    if (has_server()) info.server = server().config->name;
-  }
+  SessionInfo info = common_info();
+  if (last_activity_ != Instant{}) info.idle = worker_.loop().now() - last_activity_;
   switch (phase_) {
     case Phase::kQueued:
       info.state = "queued";
@@ -319,12 +312,6 @@ SessionInfo TcpSession::info() const {
       info.state = "relaying";
       break;
   }
-  const Instant now = worker_.loop().now();
-  info.age = now - accepted_;
-  info.idle = last_activity_ == Instant{} ? info.age : now - last_activity_;
-  info.worker = worker_.index();
-  info.bytes_in = facts_.bytes_in;
-  info.bytes_out = facts_.bytes_out;
   return info;
 }
 
