@@ -789,7 +789,7 @@ void HttpSession::account_and_log(char cause, char state) {
   const ProxyConfig& config = *frontend().config;
   const bool nothing_came = requests_ == 0 && facts_.begun == Instant{};
   if (!config.log_targets.empty() && !monitored_ && !(nothing_came && config.dontlognull) &&
-      !(config.dontlog_normal && cause == '-' && status_ < 500)) {
+      !(config.dontlog_normal && cause == '-' && status_ < 500 && went_smoothly())) {
     SessionRecord record;
     fill_record(record);
     if (facts_.begun == Instant{}) record.begun = worker_.loop().wall_time();
@@ -998,7 +998,10 @@ void HttpSession::on_drained(io::Stream&) {
     await_request();
     return;
   }
-  if (connection_ != nullptr && (phase_ == Phase::kAnswering || phase_ == Phase::kTunnel)) {
+  if (connection_ == nullptr) return;
+  if (phase_ == Phase::kWaiting) {
+    connection_->stream().resume();  // interim answers can fill the queue too
+  } else if (phase_ == Phase::kAnswering || phase_ == Phase::kTunnel) {
     connection_->stream().resume();
     arm_relay();
     if (phase_ == Phase::kTunnel) end_tunnel_if_done();
@@ -1177,6 +1180,7 @@ void HttpSession::capture(bool response, std::string_view bytes, std::uint32_t p
 }
 
 void HttpSession::kill(char cause) {
+  if (ended_) return;  // by the end of another one, a moment ago
   switch (phase_) {
     case Phase::kHead:
       finish();

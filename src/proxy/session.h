@@ -96,6 +96,8 @@ class Session : public io::StreamHandler, public ServerConnectionUser, protected
   std::int64_t since(Instant from, Instant to) const {
     return from == Instant{} || to == Instant{} ? -1 : milliseconds_of(to - from);
   }
+  // Neither retried nor redispatched: what "option dontlog-normal" leaves out.
+  bool went_smoothly() const { return failures_ == 0 && !redispatched_; }
   // When a server was given; for who gave up waiting for one, now.
   Instant end_of_queue(Instant now) const {
     return facts_.assigned == Instant{} && facts_.queued != Instant{} ? now : facts_.assigned;

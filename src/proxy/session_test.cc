@@ -29,6 +29,7 @@ class Service final : public io::AcceptHandler, public io::StreamHandler {
          at = bytes.view().find("\r\n\r\n", at + 4)) {
       ++requests;
       world_.after(works_, [this, &stream] {
+        for (int i = 0; i < interim_answers; ++i) stream.send("HTTP/1.1 103 Early Hints\r\n\r\n");
         stream.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(size_) + "\r\n\r\n" +
                     std::string(size_, 'x'));
       });
@@ -37,6 +38,7 @@ class Service final : public io::AcceptHandler, public io::StreamHandler {
   void on_end(io::Stream& stream) override { stream.close(); }
   void on_failed(io::Stream& stream, const Error&) override { stream.close(); }
   int requests = 0;
+  int interim_answers = 0;  // before each answer
 
  private:
   sim::World& world_;
@@ -186,6 +188,18 @@ TEST(Session, ClientThatNeverReadsItsAnswerIsCutOffVisibly) {
   EXPECT_TRUE(world.run_until([&] { return scene.balancer->worker().idle(); }, 20s));
   client.stream->resume();
   EXPECT_TRUE(world.run_until([&] { return client.failed; }, 1s)) << "a part looks like the whole";
+}
+
+TEST(Session, InterimAnswersThatAreReadLateDoNotStopTheAnswer) {
+  sim::World world(1);
+  Scene scene(world, "  timeout client 60s\n", "", 10);
+  scene.service->interim_answers = 2000;
+  Client& client = scene.connect();
+  client.stream->pause();
+  client.stream->send(requests(1));
+  world.run_for(5s);
+  client.stream->resume();
+  EXPECT_TRUE(world.run_until([&] { return client.answers() == 1; }, 5s));
 }
 
 TEST(Session, WhoWaitsForASlotWhileTheConfigurationIsReloadedIsServed) {

@@ -270,9 +270,10 @@ void TcpSession::finish(char cause, char state) {
   worker_.process().bytes_out[static_cast<std::size_t>(worker_.index())].add(facts_.bytes_out);
 
   const bool abnormal = cause != '-';
+  const bool normal = !abnormal && went_smoothly();
   const bool null_session = facts_.bytes_in == 0;  // whatever the server said
   const ProxyConfig& config = *frontend().config;
-  if ((abnormal || !config.dontlog_normal) && !(null_session && config.dontlognull)) {
+  if (!(normal && config.dontlog_normal) && !(null_session && config.dontlognull)) {
     write_log(record, false, LogLevel::kInfo);
   }
 
