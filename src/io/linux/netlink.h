@@ -24,8 +24,8 @@ struct NetworkLink {
 struct InterfaceAddress {
   static constexpr std::uint32_t kForever = UINT32_MAX;
 
-  int link = 0;           // index
-  SocketAddress address;  // the port is not used
+  int link = 0;                // index
+  SocketAddress address = {};  // the port is not used
   std::uint8_t prefix_length = 32;
   // Seconds until the kernel removes it by itself, so that a dead owner's address does not outlive
   // it for long; kForever never does.
@@ -35,9 +35,9 @@ struct InterfaceAddress {
   // what the kernel says; IFA_F_SECONDARY and IFA_F_PERMANENT are its own and ignored when adding.
   std::uint32_t flags = 0;
   // When adding only; dumps and events leave these alone.
-  std::uint8_t scope = 0;                  // RT_SCOPE_* of linux/rtnetlink.h; 0: everywhere
-  std::string label;                       // IFA_LABEL, at most 15 bytes; empty: the link's name
-  std::optional<SocketAddress> broadcast;  // IPv4; none: none
+  std::uint8_t scope = 0;  // RT_SCOPE_* of linux/rtnetlink.h; 0: everywhere
+  std::string label = {};  // IFA_LABEL, at most 15 bytes; empty: the link's name
+  std::optional<SocketAddress> broadcast = {};  // IPv4; none: none
 
   friend bool operator==(const InterfaceAddress&, const InterfaceAddress&) = default;
 };
