@@ -534,7 +534,7 @@ void HttpSession::begin_answer(http::ResponseHead& head, io::LentBytes bytes) {
   const bool tunnel = head.tunnel;
   dechunk_ = head.framing == http::Framing::kChunked && client_version_ == http::Version::kHttp10;
   client_keep_alive_ = client_keep_alive_ && !tunnel && request_body_.done && !dechunk_ &&
-                       head.framing != http::Framing::kUntilClose;
+                       head.framing != http::Framing::kUntilClose && may_have_another();
 
   http::HeadEditor editor(head, bytes.data());
   edit_response(head, bytes.data(), client_version_, client_keep_alive_, dechunk_, editor);
@@ -828,7 +828,7 @@ void HttpSession::next_request() {
   request_line_.clear();
   if (request_.capacity() > kBufferKept) std::string().swap(request_);
   watched_ = true;  // from the second request on it is registered
-  if (worker_.stopping() && input_.empty() && !taking_input_) {
+  if (input_.empty() && !taking_input_ && !may_have_another()) {
     end_client();
     return;
   }
@@ -846,7 +846,17 @@ void HttpSession::next_request() {
   await_request();
 }
 
+// Not when we stop, nor when the configuration of now has no such frontend.
+bool HttpSession::may_have_another() const {
+  return !worker_.stopping() &&
+         (generation_ == worker_.generation() || worker_.continues(frontend()));
+}
+
 void HttpSession::await_request() {
+  if (input_.empty() && !taking_input_ && !may_have_another()) {
+    end_client();
+    return;
+  }
   const Timeouts& timeouts = frontend().config->timeouts;
   const auto& limit = timeouts.http_keep_alive ? timeouts.http_keep_alive
                       : timeouts.http_request  ? timeouts.http_request
@@ -902,7 +912,7 @@ void HttpSession::finish() {
     connection_->close();
     connection_ = nullptr;
   }
-  if (client_aborts_) {
+  if (client_aborts_ || client_->queued() > 0) {  // an answer that is cut must not look whole
     client_->abort();
   } else {
     client_->close();
@@ -1014,12 +1024,15 @@ void HttpSession::on_timer(Instant now) {
     look_for_silence(now);
     return;
   }
+  if (peer_takes()) {
+    arm_until(now + (deadline_ - armed_at_));
+    return;
+  }
   switch (phase_) {
     case Phase::kHead:
       if (requests_ > 0 && facts_.begun == Instant{}) {
         // An idle kept-alive connection: nobody waits for anything. Or one that does not take its
-        // answer: it must not look whole.
-        client_aborts_ = client_->queued() > 0;
+        // answer.
         finish();
         return;
       }
@@ -1045,7 +1058,7 @@ void HttpSession::on_timer(Instant now) {
       }
       return;
     case Phase::kWaiting:
-      if (!request_body_.done) {
+      if (!request_body_.done && !server_backlogged_) {
         abort_connection();
         send_error(408, 'c', 'D');
         return;
@@ -1080,6 +1093,12 @@ void HttpSession::on_timer(Instant now) {
   }
 }
 
+// A slow peer is not a silent one: what is queued for it has grown less since the timer was set.
+bool HttpSession::peer_takes() const {
+  if (client_backlogged_ && client_->queued() < client_backlog_) return true;
+  return server_backlogged_ && connection_->stream().queued() < server_backlog_;
+}
+
 void HttpSession::to_client(std::string_view bytes) {
   if (bytes.empty()) return;
   facts_.bytes_out += bytes.size();
@@ -1112,18 +1131,26 @@ void HttpSession::watch_client() {
   client_->watch();
 }
 
+void HttpSession::note_backlogs() {
+  armed_at_ = worker_.loop().now();
+  client_backlog_ = client_->queued();
+  server_backlog_ = connection_ != nullptr ? connection_->stream().queued() : 0;
+}
+
 void HttpSession::arm_until(Instant deadline) {
   deadline_ = deadline;
+  note_backlogs();
   const Instant first_look = worker_.loop().now() + kAbortWatch;
   worker_.loop().arm(
       *this, watched_ || phase_ == Phase::kHead || deadline < first_look ? deadline : first_look);
 }
 
 void HttpSession::arm_waiting() {
-  const auto& limit =
-      request_body_.done ? backend().config->timeouts.server : frontend().config->timeouts.client;
+  const auto& limit = request_body_.done || server_backlogged_ ? backend().config->timeouts.server
+                                                               : frontend().config->timeouts.client;
   const Instant now = worker_.loop().now();
   deadline_ = limit ? now + *limit : Instant::max();
+  note_backlogs();
   const Instant first_look = now + (watched_ ? kAnswerPatience : kAbortWatch);
   worker_.loop().arm(*this, std::min(deadline_, first_look));
 }
@@ -1204,7 +1231,8 @@ void HttpSession::kill(char cause) {
 }
 
 void HttpSession::end_if_idle() {
-  if (phase_ == Phase::kHead && facts_.begun == Instant{} && requests_ > 0) finish();
+  const bool idle = phase_ == Phase::kHead && facts_.begun == Instant{} && requests_ > 0;
+  if (idle && !client_backlogged_) finish();  // else once it has taken its answer
 }
 
 SessionInfo HttpSession::info() const {

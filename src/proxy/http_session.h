@@ -109,6 +109,9 @@ class HttpSession final : public Session {
   void account_and_log(char cause, char state);
   void next_request();
   void await_request();
+  bool may_have_another() const;
+  bool peer_takes() const;
+  void note_backlogs();
   void arm_linger();
   void count_broken_request();
   void end_client();
@@ -164,6 +167,9 @@ class HttpSession final : public Session {
   std::string request_line_;  // for the log
   std::string client_ip_;     // as X-Forwarded-For says it
   Instant deadline_{};        // the timer may fire before it, to begin watching the client
+  Instant armed_at_{};        // when the deadline was set, and what was queued then
+  std::size_t client_backlog_ = 0;
+  std::size_t server_backlog_ = 0;
   std::size_t lingered_ = 0;
 };
 

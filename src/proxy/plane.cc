@@ -518,4 +518,9 @@ void Plane::on_server_down(const Proxy&, const Server& server) {
       [state = server.state](Worker& worker) { worker.kill_server_sessions(*state, 'D'); });
 }
 
+// Who waits for a slot hears of the new ones.
+void Plane::on_server_up(const Proxy& proxy, const Server&) {
+  to_all_workers([backend = proxy.backend](Worker& worker) { worker.serve_queues(*backend); });
+}
+
 }  // namespace nines::proxy

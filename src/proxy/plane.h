@@ -112,6 +112,7 @@ class Plane final : public Hub,
   // HealthObserver
   void on_health_log(const Proxy& proxy, LogLevel level, const std::string& text) override;
   void on_server_down(const Proxy& proxy, const Server& server) override;
+  void on_server_up(const Proxy& proxy, const Server& server) override;
 
   static constexpr Duration kMeasureInterval = std::chrono::seconds(1);
   static constexpr Duration kStopPoll = std::chrono::milliseconds(20);

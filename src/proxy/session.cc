@@ -86,15 +86,20 @@ void Session::leave_backend() {
 
 Session::Choice Session::choose_server() {
   CHECK(!has_server() && !queued_);
-  const Pick pick =
-      backend_runtime().balancer.pick(PickInput{.client = &client_->peer(), .excluded = tried_});
+  const auto choose = [this] {
+    return backend_runtime().balancer.pick(
+        PickInput{.client = &client_->peer(), .excluded = tried_});
+  };
+  const auto has_slot = [this](const Pick& found) {
+    return found.outcome == Pick::Outcome::kServer &&
+           !is_full(backend().servers[static_cast<std::size_t>(*found)]);
+  };
+  const Pick pick = choose();
   if (pick.outcome == Pick::Outcome::kNoServer) {
     backend_counters().connect_errors.add();
     return Choice::kNone;
   }
-  const bool full = pick.outcome == Pick::Outcome::kAllFull ||
-                    is_full(backend().servers[static_cast<std::size_t>(*pick)]);
-  if (full) {
+  if (!has_slot(pick)) {
     if (facts_.queued == Instant{}) {
       // Asked again for a slot and refused, it is still the same wait. The one that leaves the
       // queue is counted itself, as HAProxy has it.
@@ -104,6 +109,10 @@ Session::Choice Session::choose_server() {
     queued_ = true;
     backend().backend->queued.add(1);
     backend_runtime().queue.push_back(this);
+    // Another worker may have freed a slot after we looked and before it could see us wait: then
+    // it woke nobody. leave_server() does the two in the other order.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (has_slot(choose())) worker_.hub().on_slot_freed(*backend().backend, kAllWorkers);
     return Choice::kQueued;
   }
   server_index_ = *pick;
@@ -169,7 +178,9 @@ void Session::leave_server() {
   server().state->sessions.add(-1);
   last_server_ = server_index_;
   server_index_ = -1;
+  facts_.queued = Instant{};  // to wait again would be another wait
   const ProxyState& state = *backend().backend;
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // see choose_server()
   if (state.queued.value() > 0) {
     worker_.serve_queues(state);
     worker_.hub().on_slot_freed(state, worker_.index());

@@ -108,7 +108,8 @@ class Session : public io::StreamHandler, public ServerConnectionUser, protected
   void write_log(const SessionRecord& record, bool http, LogLevel level);
 
   static constexpr std::size_t kNoBackend = SIZE_MAX;
-  static constexpr int kTriedMax = 16;  // servers remembered as having failed this request
+  static constexpr int kAllWorkers = -1;  // for Hub::on_slot_freed: ourselves too
+  static constexpr int kTriedMax = 16;    // servers remembered as having failed this request
 
   Worker& worker_;
   io::Stream* client_;

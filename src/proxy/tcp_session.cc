@@ -102,6 +102,8 @@ void TcpSession::on_server_connected() {
 
 void TcpSession::arm_idle() {
   last_activity_ = worker_.loop().now();
+  client_backlog_ = client_->queued();
+  server_backlog_ = connection_->stream().queued();
   const Timeouts& front = frontend().config->timeouts;
   const Timeouts& back = backend().config->timeouts;
   std::optional<Duration> limit;
@@ -142,6 +144,11 @@ void TcpSession::on_timer(Instant) {
       }
       return;
     case Phase::kRelaying: {
+      // A slow peer is not a silent one.
+      if (client_->queued() < client_backlog_ || connection_->stream().queued() < server_backlog_) {
+        arm_idle();
+        return;
+      }
       const auto& client = frontend().config->timeouts.client;
       const auto& server = backend().config->timeouts.server;
       const bool tunnel = backend().config->timeouts.tunnel && !client_done_ && !server_done_;
@@ -288,7 +295,8 @@ void TcpSession::finish(char cause, char state) {
   }
   leave_server();
   leave_backend();
-  if (cause == 'S' && state == 'D') {
+  // What cannot be delivered any more must not look like the end.
+  if ((cause == 'S' && state == 'D') || client_->queued() > 0) {
     client_->abort();
   } else {
     client_->close();

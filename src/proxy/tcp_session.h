@@ -43,6 +43,8 @@ class TcpSession final : public Session {
   bool client_done_ = false;  // its FIN was passed on
   bool server_done_ = false;
   Instant last_activity_{};
+  std::size_t client_backlog_ = 0;  // bytes queued for each side at that time
+  std::size_t server_backlog_ = 0;
 };
 
 }  // namespace nines::proxy

@@ -3,6 +3,7 @@
 #include "proxy/worker.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "base/check.h"
 #include "proxy/http_session.h"
@@ -67,7 +68,7 @@ class Worker::Undertaker final : public io::EndOfPass {
  public:
   explicit Undertaker(Worker& worker) : worker_(worker) {}
   void call() {
-    if (called_) return;
+    if (called_ || worker_.dying_) return;
     called_ = true;
     worker_.loop_.at_end_of_pass(*this);
   }
@@ -97,6 +98,7 @@ Worker::Worker(io::Loop& loop, Hub& hub, ListenerSource& listeners, Options opti
 Worker::~Worker() {
   set_limited(false);
   listeners_.clear();
+  dying_ = true;
   kill_sessions();
   for (auto& [state, pool] : pools_) {
     while (!pool->idle.empty()) pool->idle.back()->close();
@@ -142,9 +144,32 @@ std::vector<Error> Worker::adopt(std::shared_ptr<const Generation> generation) {
   }
   std::erase_if(listeners_, [](const auto& entry) { return !entry.second->wanted; });
   update_listeners();
-  // Connections kept for servers that are gone, and kept-alive clients of frontends that are gone.
-  on_timer(loop_.now());
+  end_what_is_gone();
   return errors;
+}
+
+// Kept connections to servers that are gone, and kept-alive clients of frontends that are gone.
+void Worker::end_what_is_gone() {
+  std::unordered_set<const ServerState*> servers;
+  for (const Proxy& proxy : generation_->shared->proxies) {
+    for (const Server& server : proxy.servers) servers.insert(server.state.get());
+  }
+  for (auto& [state, pool] : pools_) {
+    if (servers.contains(state)) continue;
+    while (!pool->idle.empty()) pool->idle.back()->close();
+  }
+  for (Session* session = sessions_; session != nullptr;) {
+    Session* const next = session->next_;
+    if (!continues(session->frontend())) session->end_if_idle();
+    session = next;
+  }
+}
+
+bool Worker::continues(const Proxy& frontend) const {
+  const auto& proxies = generation_->shared->proxies;
+  return std::any_of(proxies.begin(), proxies.end(), [&](const Proxy& proxy) {
+    return proxy.frontend == frontend.frontend && proxy.config->mode == frontend.config->mode;
+  });
 }
 
 void Worker::begin_stopping() {

@@ -63,7 +63,8 @@ class Hub {
   virtual void on_silence(const std::shared_ptr<const Generation>& /*generation*/, int /*proxy*/,
                           int /*server*/) {}
   virtual void on_captured_error(CapturedError error) = 0;
-  // A server's or a proxy's slot came free while sessions of other workers wait for one.
+  // A server's or a proxy's slot came free while sessions of other workers wait for one. `worker`
+  // has looked already; a negative one: nobody has.
   virtual void on_slot_freed(const ProxyState& backend, int worker) = 0;
   // A client connection ended while some worker does not accept because "maxconn" was reached.
   virtual void on_connection_freed(int /*worker*/) {}
@@ -111,7 +112,7 @@ class Worker : private Timer {
     int pid = 0;
     std::string version;
   };
-  // All references outlive the worker.
+  // All references outlive the worker, which goes away between two passes of its loop.
   Worker(io::Loop& loop, Hub& hub, ListenerSource& listeners, Options options);
   ~Worker() override;
 
@@ -142,6 +143,8 @@ class Worker : private Timer {
   LogSender& logs() { return logs_; }
   const std::shared_ptr<WorkerGeneration>& generation() const { return generation_; }
   bool stopping() const { return stopping_; }
+  // Whether the configuration of now has this frontend still.
+  bool continues(const Proxy& frontend) const;
   ServerPool& pool_of(const std::shared_ptr<ServerState>& state);
   http::RequestHead& request_head() { return *request_head_; }
   http::ResponseHead& response_head() { return *response_head_; }
@@ -169,6 +172,7 @@ class Worker : private Timer {
   void on_timer(Instant now) override;  // sweeps idle server connections
   void accept(Listener& listener, io::Stream& stream);
   void bury();
+  void end_what_is_gone();
   void set_limited(bool limited);
 
   static constexpr Duration kSweepInterval = std::chrono::seconds(1);
@@ -190,6 +194,7 @@ class Worker : private Timer {
   Session* sessions_ = nullptr;  // intrusive list
   std::size_t session_count_ = 0;
   bool stopping_ = false;
+  bool dying_ = false;    // in the destructor: it buries by itself
   bool limited_ = false;  // a maxconn was reached: look again when sessions end
   std::unique_ptr<Undertaker> undertaker_;
   std::vector<std::unique_ptr<Session>> dead_sessions_;
