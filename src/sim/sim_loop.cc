@@ -489,6 +489,12 @@ void SimLoop::post(std::function<void()> task) {
   wake();
 }
 
+std::size_t SimLoop::queued() const {
+  std::size_t sum = 0;
+  for (const auto& stream : streams_) sum += stream->queued();
+  return sum;
+}
+
 void SimLoop::at_end_of_pass(io::EndOfPass& hook) {
   if (dead_) return;
   end_of_pass_.push_back(&hook);

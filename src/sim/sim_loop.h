@@ -48,6 +48,7 @@ class SimLoop final : public io::Loop {
   };
   const Counters& counters() const { return counters_; }
   std::size_t streams() const { return streams_.size(); }
+  std::size_t queued() const;  // bytes in all streams' own queues
   Process& process() { return process_; }
 
   // For the world.

@@ -1,165 +1,291 @@
-// Deliberately plain HTTP: what is tested stands between these two.
+// What production's process around the workers does, as far as sessions can tell.
 #include "proxy_world.h"
 
-#include <algorithm>
-#include <charconv>
+#include <set>
 
-#include "base/check.h"
 #include "proxy/config_load.h"
 
 namespace nines::scenarios {
 
-class WebService::Connection final : public io::StreamHandler, private Timer {
- public:
-  Connection(WebService& service, io::Stream& stream) : service_(service), stream_(&stream) {
-    stream.set_handler(this);
+ProxyWorld::ProxyWorld(sim::World& world, Options options)
+    : world_(world),
+      front_(world.add_host("front", {"10.0.0.1"})),
+      clients_host_(world.add_host("clients", {"10.0.0.2"})),
+      proxy_(&front_.start("proxy")),
+      clients_(&clients_host_.start("clients")),
+      process_state_(options.workers) {
+  proxy::Hub& hub = *this;
+  proxy::ListenerSource& listeners = *this;
+  proxy::HealthObserver& observer = *this;
+  for (int i = 0; i < options.workers; ++i) {
+    sim::SimLoop& loop = proxy_->add_loop();
+    worker_loops_.push_back(&loop);
+    workers_.push_back(std::make_unique<proxy::Worker>(
+        loop, hub, listeners, proxy::Worker::Options{.index = i, .pid = 1, .version = "test"}));
   }
-  ~Connection() override {
-    if (stream_ != nullptr) stream_->close();
+  health_ = std::make_unique<proxy::HealthDriver>(proxy_->loop(), observer,
+                                                  base::Rng(world.rng().next()));
+  for (int i = 1; i <= options.servers; ++i) {
+    hosts_.push_back(&world.add_host("s" + std::to_string(i), {"10.0.0.1" + std::to_string(i)}));
+    processes_.push_back(nullptr);
+    servers_.push_back(nullptr);
+    if (options.start_servers) start_server(i);
   }
+}
 
- private:
-  void on_data(io::Stream&, io::LentBytes bytes) override {
-    received_ += bytes.view();
-    begin_next();
-  }
-  void begin_next() {
-    const auto end = received_.find("\r\n\r\n");
-    if (end == std::string::npos || part_ != 0) return;
-    const auto space = received_.find(' ');
-    ++service_.executions_
-          .count[received_.substr(space + 1, received_.find(' ', space + 1) - space - 1)];
-    received_.erase(0, end + 4);
-    part_ = 1;
-    const auto spread = static_cast<std::uint64_t>(
-        (service_.options_.works_max - service_.options_.works_min).count());
-    service_.loop_.arm(*this, service_.options_.works_min + Duration(static_cast<std::int64_t>(
-                                                                service_.rng_.below(spread + 1))));
-  }
-  void on_timer(Instant) override {
-    if (stream_ == nullptr) return;
-    const std::size_t size = service_.options_.body_size;
-    if (part_ == 1) {
-      part_ = 2;
-      stream_->send("HTTP/1.1 200 OK\r\ncontent-length: " + std::to_string(size) + "\r\n\r\n" +
-                    std::string(size / 2, 'a'));
-      service_.loop_.arm(*this, service_.options_.between_parts);
-      return;
+ProxyWorld::~ProxyWorld() { end(); }
+
+void ProxyWorld::end() {
+  workers_.clear();
+  health_.reset();
+}
+
+void ProxyWorld::start_server(int number) {
+  sim::Host& host = server_host(number);
+  sim::Process& process = host.start("web");
+  processes_[index(number)] = &process;
+  servers_[index(number)] =
+      &process.make<WebServer>(process.loop(), host.address(kServerPort), host.name(), journal_);
+}
+
+void ProxyWorld::kill_server(int number, sim::Ending ending) {
+  processes_[index(number)]->kill(ending);
+  servers_[index(number)] = nullptr;
+}
+
+std::string ProxyWorld::fill(std::string text) const {
+  const auto replace = [&text](const std::string& what, const std::string& by) {
+    for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at)) {
+      text.replace(at, what.size(), by);
     }
-    part_ = 0;
-    stream_->send(std::string(size - size / 2, 'b'));
-    begin_next();
+  };
+  replace("%front", "10.0.0.1");
+  for (const sim::Host* host : hosts_) {
+    replace("%" + host->name(), host->address(kServerPort).text());
   }
-  void on_end(io::Stream&) override { drop(); }
-  void on_failed(io::Stream&, const Error&) override { drop(); }
-  void drop() {
-    cancel();
-    std::exchange(stream_, nullptr)->close();
+  return text;
+}
+
+void ProxyWorld::load(std::string text) {
+  const text::SourceFile file("test.cfg", fill(std::move(text)));
+  proxy::LoadedConfig loaded = proxy::load_config({&file, 1}, {});
+  ASSERT_TRUE(loaded.ok()) << loaded.diagnostics.all().front().message;
+  process_state_.maxconn = loaded.config.global.maxconn;
+  const bool first = generations_.empty();
+  proxy_->loop().post([this, config = std::move(loaded.config)]() mutable {
+    const auto* const before = generations_.empty() ? nullptr : generations_.back().get();
+    auto next = proxy::Generation::create(std::move(config), static_cast<int>(workers_.size()),
+                                          proxy_->loop().now(), before);
+    generations_.push_back(next);
+    health_->adopt(next);
+    on_workers([next](proxy::Worker& worker) {
+      for (const Error& error : worker.adopt(next)) ADD_FAILURE() << error.message();
+    });
+  });
+  if (first) world_.run_for(1ms);
+}
+
+void ProxyWorld::set_state(const std::string& proxy, const std::string& server,
+                           proxy::AdminState state) {
+  proxy_->loop().post([this, proxy, server, state] {
+    if (const auto* found = generation().find_server(proxy, server)) {
+      health_->set_state(*found, state);
+    }
+  });
+}
+
+void ProxyWorld::stop() {
+  on_workers([](proxy::Worker& worker) { worker.begin_stopping(); });
+}
+
+void ProxyWorld::on_workers(std::function<void(proxy::Worker&)> task) {
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    worker_loops_[i]->post([this, i, task] {
+      if (i < workers_.size()) task(*workers_[i]);
+    });
   }
-
-  WebService& service_;
-  io::Stream* stream_;
-  std::string received_;
-  int part_ = 0;  // of the answer, that is to be sent next; 0: none
-};
-
-WebService::WebService(sim::Process& process, const SocketAddress& at, Executions& executions,
-                       base::Rng& rng, Options options)
-    : loop_(process.loop()), executions_(executions), rng_(rng), options_(options) {
-  CHECK(loop_.listen(at, {}, *this).has_value());
-}
-WebService::~WebService() = default;
-
-void WebService::on_accepted(io::Stream& stream) {
-  connections_.push_back(std::make_unique<Connection>(*this, stream));
 }
 
-Balancer::Balancer(sim::Process& process, std::string config) {
-  const std::vector<text::SourceFile> files{text::SourceFile("haproxy.cfg", std::move(config))};
-  auto loaded = proxy::load_config(files, {});
-  CHECK(loaded.ok());
-  proxy::Worker::Options options;
-  options.pid = process.id();
-  worker_.emplace(process.loop(), static_cast<proxy::Hub&>(*this),
-                  static_cast<proxy::ListenerSource&>(*this), options);
-  const auto errors = worker_->adopt(
-      proxy::Generation::create(std::move(loaded.config), 1, process.loop().now(), nullptr));
-  CHECK(errors.empty());
-}
-Balancer::~Balancer() = default;
-
-Result<io::Acceptor*> Balancer::open(io::Loop& loop, const proxy::BindConfig& bind,
-                                     bool client_first, io::AcceptHandler& handler) {
-  io::ListenOptions options;
-  options.backlog = bind.backlog.value_or(0);
-  options.defer_accept = client_first;
-  return loop.listen(bind.address, options, handler);
+SocketAddress ProxyWorld::address(std::uint16_t port, int worker) const {
+  return front_.address(static_cast<std::uint16_t>(port + worker * kWorkerPorts));
 }
 
-WebClient::WebClient(sim::Process& process, const SocketAddress& to, std::string name, int requests)
-    : loop_(process.loop()), to_(to), name_(std::move(name)), requests_(requests) {
-  next();
+WebClient& ProxyWorld::add_client(WebClient::Options options, std::uint16_t port, int worker) {
+  web_clients_.push_back(
+      &clients_->make<WebClient>(clients_->loop(), address(port, worker), options, journal_));
+  return *web_clients_.back();
 }
-WebClient::~WebClient() { drop(); }
 
-void WebClient::next() {
-  if (done()) {
-    cancel();
-    drop();
-    return;
+bool ProxyWorld::clients_done() const {
+  for (const WebClient* client : web_clients_) {
+    if (!client->done()) return false;
   }
-  if (stream_ == nullptr) stream_ = &loop_.connect(to_, {}, *this);
-  const std::size_t number = outcomes_.size();
-  current_ = Outcome();
-  current_.method = number % 5 == 4 ? "POST" : "GET";
-  current_.path = "/" + name_ + "/" + std::to_string(number);
-  began_ = loop_.now();
-  loop_.arm(*this, kPatience);
-  received_.clear();
-  stream_->send(current_.method + " " + current_.path + " HTTP/1.1\r\nhost: api\r\n" +
-                (current_.method == "POST" ? "content-length: 0\r\n\r\n" : "\r\n"));
+  return true;
 }
 
-void WebClient::on_data(io::Stream&, io::LentBytes bytes) {
-  received_ += bytes.view();
-  const auto end = received_.find("\r\n\r\n");
-  if (end == std::string::npos) return;
-  current_.status = std::stoi(received_.substr(9, 3));
-  std::string head = received_.substr(0, end + 2);
-  std::transform(head.begin(), head.end(), head.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  const auto field = head.find("\r\ncontent-length: ");
-  if (field == std::string::npos) return;  // to the connection's end
-  std::size_t size = 0;
-  std::from_chars(head.data() + field + 18, head.data() + head.size(), size);
-  if (received_.size() < end + 4 + size) return;
-  current_.complete = true;
-  if (head.find("\r\nconnection: close") != std::string::npos) drop();
-  finish_request();
+std::string ProxyWorld::pending() const {
+  std::string text;
+  for (const WebClient* client : web_clients_) {
+    if (!client->done()) text += client->state() + "\n";
+  }
+  for (const auto& worker : workers_) {
+    for (const auto& session : worker->list_sessions()) {
+      text += session.source + " in " + session.frontend + ": " + session.state + " " +
+              session.server + "\n";
+    }
+  }
+  return text;
 }
 
-void WebClient::on_end(io::Stream&) { on_failed(*stream_, Error(ErrorCode::kReset, "ended")); }
-
-void WebClient::on_failed(io::Stream&, const Error&) {
-  drop();
-  // An error's text may end with the connection.
-  if (current_.status >= 400) current_.complete = true;
-  finish_request();
+int ProxyWorld::count(Outcome outcome) const {
+  int sum = 0;
+  for (const WebClient* client : web_clients_) {
+    for (const Answer& answer : client->answers()) sum += answer.outcome == outcome ? 1 : 0;
+  }
+  return sum;
 }
 
-void WebClient::on_timer(Instant) {
-  drop();
-  finish_request();
+proxy::ServerState& ProxyWorld::state(const std::string& proxy, const std::string& server) const {
+  return *generation().find_server(proxy, server)->state;
 }
 
-void WebClient::finish_request() {
-  current_.took = loop_.now() - began_;
-  outcomes_.push_back(current_);
-  next();
+proxy::ProxyState& ProxyWorld::backend(const std::string& proxy) const {
+  for (const proxy::Proxy& found : generation().proxies) {
+    if (found.config->name == proxy && found.backend != nullptr) return *found.backend;
+  }
+  ADD_FAILURE() << "no backend " << proxy;
+  std::abort();
 }
 
-void WebClient::drop() {
-  if (stream_ != nullptr) std::exchange(stream_, nullptr)->close();
+proxy::ProxyState& ProxyWorld::frontend(const std::string& proxy) const {
+  for (const proxy::Proxy& found : generation().proxies) {
+    if (found.config->name == proxy && found.frontend != nullptr) return *found.frontend;
+  }
+  ADD_FAILURE() << "no frontend " << proxy;
+  std::abort();
+}
+
+void ProxyWorld::watch_queues() {
+  look_at_queues();
+  world_.after(1ms, [this] { watch_queues(); });
+}
+
+void ProxyWorld::look_at_queues() {
+  std::size_t sum = 0;
+  for (const sim::SimLoop* loop : worker_loops_) sum += loop->queued();
+  queued_most_ = std::max(queued_most_, sum);
+}
+
+void ProxyWorld::expect_quiet(Duration limit) {
+  EXPECT_TRUE(
+      world_.run_until([&] { return process_state_.current_connections.value() == 0; }, limit))
+      << process_state_.current_connections.value() << " sessions do not end";
+  // The pools' connections live for some seconds more.
+  world_.run_for(proxy::ServerConnection::kIdleLife + 2s);
+  for (std::size_t i = 0; i < workers_.size(); ++i) EXPECT_TRUE(workers_[i]->idle());
+  for (const auto& generation : generations_) {
+    for (const proxy::Proxy& proxy : generation->proxies) {
+      for (const auto& side : {proxy.frontend, proxy.backend}) {
+        if (side == nullptr) continue;
+        EXPECT_EQ(side->sessions.value(), 0) << proxy.config->name;
+        EXPECT_EQ(side->queued.value(), 0) << proxy.config->name;
+      }
+      for (const proxy::Server& server : proxy.servers) {
+        EXPECT_EQ(server.state->sessions.value(), 0) << server.config->name;
+        EXPECT_EQ(server.state->queued.value(), 0) << server.config->name;
+        EXPECT_EQ(server.state->idle.value(), 0) << server.config->name;
+      }
+    }
+  }
+  check_sums();
+}
+
+// A backend counts what its servers count, of all generations that shared its state.
+void ProxyWorld::check_sums() {
+  std::set<const proxy::ProxyState*> backends;
+  for (const auto& generation : generations_) {
+    for (const proxy::Proxy& proxy : generation->proxies) {
+      if (proxy.backend != nullptr) backends.insert(proxy.backend.get());
+    }
+  }
+  for (const proxy::ProxyState* backend : backends) {
+    std::set<const proxy::ServerState*> servers;
+    std::string name;
+    for (const auto& generation : generations_) {
+      for (const proxy::Proxy& proxy : generation->proxies) {
+        if (proxy.backend.get() != backend) continue;
+        name = proxy.config->name;
+        for (const proxy::Server& server : proxy.servers) servers.insert(server.state.get());
+      }
+    }
+    const auto expect_sum = [&](const char* what, proxy::Counter proxy::ServerCounters::*part,
+                                proxy::Counter proxy::ProxyCounters::*whole) {
+      std::uint64_t parts = 0, sum = 0;
+      for (const auto* server : servers) {
+        for (const auto& counters : server->counters) parts += (counters.*part).value();
+      }
+      for (const auto& counters : backend->counters) sum += (counters.*whole).value();
+      EXPECT_EQ(parts, sum) << name << ": " << what;
+    };
+    using S = proxy::ServerCounters;
+    using P = proxy::ProxyCounters;
+    expect_sum("selected", &S::selected, &P::selected);
+    expect_sum("connects", &S::connects, &P::connects);
+    expect_sum("reuses", &S::reuses, &P::reuses);
+    expect_sum("replays", &S::replays, &P::replays);
+    expect_sum("retries", &S::retries, &P::retries);
+    expect_sum("redispatches", &S::redispatches, &P::redispatches);
+    expect_sum("response errors", &S::response_errors, &P::response_errors);
+    expect_sum("server aborts", &S::server_aborts, &P::server_aborts);
+  }
+}
+
+void ProxyWorld::on_traffic_failure(const std::shared_ptr<const proxy::Generation>& generation,
+                                    int proxy, int server) {
+  proxy_->loop().post([this, generation, proxy, server] {
+    if (health_ != nullptr) health_->on_traffic_failure(*generation, proxy, server);
+  });
+}
+
+void ProxyWorld::on_slot_freed(const proxy::ProxyState& backend, int worker) {
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    if (static_cast<int>(i) == worker) continue;
+    worker_loops_[i]->post([this, i, &backend] {
+      if (i < workers_.size()) workers_[i]->serve_queues(backend);
+    });
+  }
+}
+
+void ProxyWorld::on_connection_freed(int worker) {
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    if (static_cast<int>(i) == worker) continue;
+    worker_loops_[i]->post([this, i] {
+      if (i < workers_.size()) workers_[i]->update_listeners();
+    });
+  }
+}
+
+void ProxyWorld::on_health_log(const proxy::Proxy&, proxy::LogLevel, const std::string& text) {
+  health_lines_.push_back(text.substr(0, text.find(',')));
+  world_.note(health_lines_.back());
+}
+
+void ProxyWorld::on_server_down(const proxy::Proxy&, const proxy::Server& server) {
+  if (!server.config->mark_down_kills_sessions) return;
+  on_workers(
+      [state = server.state](proxy::Worker& worker) { worker.kill_server_sessions(*state, 'D'); });
+}
+
+void ProxyWorld::on_server_up(const proxy::Proxy& proxy, const proxy::Server&) {
+  on_workers([backend = proxy.backend](proxy::Worker& worker) { worker.serve_queues(*backend); });
+}
+
+Result<io::Acceptor*> ProxyWorld::open(io::Loop& loop, const proxy::BindConfig& bind, bool,
+                                       io::AcceptHandler& handler) {
+  int worker = 0;
+  while (worker_loops_[static_cast<std::size_t>(worker)] != &loop) ++worker;
+  const auto port = static_cast<std::uint16_t>(bind.address.port() + worker * kWorkerPorts);
+  return loop.listen(bind.address.with_port(port), {}, handler);
 }
 
 }  // namespace nines::scenarios

@@ -1,108 +1,127 @@
-// A small cloud in the simulated world: one balancer running the real worker on a haproxy.cfg, web
-// services that count what they executed, and clients that note how each request fared.
+// A whole proxy in a simulated world: real workers, real health checks, real configurations, with
+// scripted servers behind and scripted clients in front.
+//
+//   host "clients" ── host "front": control loop, worker loops ── hosts "s1", "s2", ...
 #pragma once
 
-#include <map>
+#include <cstdint>
+#include <functional>
 #include <memory>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "io/loop.h"
+#include <gtest/gtest.h>
+
+#include "proxy/health_driver.h"
+#include "proxy/server_connection.h"
 #include "proxy/worker.h"
+#include "sim/for_each_seed.h"
 #include "sim/world.h"
+#include "web_client.h"
+#include "web_server.h"
 
 namespace nines::scenarios {
 
-// What all services together executed, by the request's path.
-struct Executions {
-  std::map<std::string, int> count;
-};
-
-// An HTTP/1.1 service: reads a request without a body, works for a while, answers in two parts.
-class WebService final : public io::AcceptHandler {
+class ProxyWorld final : private proxy::Hub,
+                         private proxy::HealthObserver,
+                         private proxy::ListenerSource {
  public:
+  static constexpr std::uint16_t kServerPort = 80;
+  static constexpr std::uint16_t kWorkerPorts = 1000;  // worker n listens at the port + n * this
+
   struct Options {
-    Duration works_min = 100us;  // from the request's end to the answer's first part
-    Duration works_max = 3ms;
-    Duration between_parts = 500us;
-    std::size_t body_size = 2000;  // bytes
+    int servers = 3;
+    int workers = 1;
+    bool start_servers = true;  // WebServers
   };
-  WebService(sim::Process& process, const SocketAddress& at, Executions& executions, base::Rng& rng,
-             Options options);
-  ~WebService() override;
-  void on_accepted(io::Stream& stream) override;
-  void on_accept_exhausted(const Error&) override {}
+  ProxyWorld(sim::World& world, Options options);
+  explicit ProxyWorld(sim::World& world) : ProxyWorld(world, Options{}) {}
+  ~ProxyWorld() override;
 
- private:
-  class Connection;
-  io::Loop& loop_;
-  Executions& executions_;
-  base::Rng& rng_;
-  Options options_;
-  std::vector<std::unique_ptr<Connection>> connections_;
-};
+  // Loads, and returns when that is done; or reloads, on the proxy's loops, which takes less than a
+  // millisecond. "%s1" and so on in the text stand for the servers' addresses, "%front" for ours.
+  void load(std::string text);
+  void set_state(const std::string& proxy, const std::string& server, proxy::AdminState state);
+  void stop();  // softly
+  void end();   // the workers go away, whatever they are doing
 
-// The real worker, with nothing around it.
-class Balancer final : private proxy::Hub, private proxy::ListenerSource {
- public:
-  // `config`: the text of a haproxy.cfg without mistakes.
-  Balancer(sim::Process& process, std::string config);
-  ~Balancer() override;
-  proxy::Worker& worker() { return *worker_; }
-  int failures_seen() const { return failures_; }  // by traffic, told to the health checks
+  sim::World& world() { return world_; }
+  sim::Host& front() { return front_; }
+  sim::Host& clients_host() { return clients_host_; }
+  sim::Process& clients() { return *clients_; }
+  sim::Host& server_host(int number) { return *hosts_[index(number)]; }  // from 1
+  sim::Process& server_process(int number) { return *processes_[index(number)]; }
+  WebServer& server(int number) { return *servers_[index(number)]; }
+  void start_server(int number);
+  void kill_server(int number, sim::Ending ending = sim::Ending::kLikeLinux);
 
- private:
-  proxy::ProcessState& process() override { return state_; }
-  void on_traffic_failure(const std::shared_ptr<const proxy::Generation>&, int, int) override {
-    ++failures_;
+  SocketAddress address(std::uint16_t port, int worker = 0) const;
+  WebClient& add_client(WebClient::Options options = {}, std::uint16_t port = 8080, int worker = 0);
+  std::uint64_t next_id() { return ++last_id_; }
+  Ask ask() { return Ask{.id = next_id()}; }
+  bool clients_done() const;
+  std::string pending() const;  // what clients still wait for
+  // How many answers ended so, over all clients.
+  int count(Outcome outcome) const;
+
+  const proxy::Generation& generation() const { return *generations_.back(); }
+  proxy::ServerState& state(const std::string& proxy, const std::string& server) const;
+  proxy::ProxyState& backend(const std::string& proxy) const;
+  proxy::ProxyState& frontend(const std::string& proxy) const;
+  proxy::Worker& worker(int number = 0) { return *workers_[static_cast<std::size_t>(number)]; }
+  sim::SimLoop& worker_loop(int number = 0) {
+    return *worker_loops_[static_cast<std::size_t>(number)];
   }
+  proxy::ProcessState& state() { return process_state_; }
+  Journal& journal() { return journal_; }
+  const std::vector<std::string>& health_lines() const { return health_lines_; }
+
+  // After the traffic: sessions end, pools empty, every level returns to zero and the sums agree.
+  void expect_quiet(Duration limit = 60s);
+  // The most bytes that the proxy's streams held in their own queues at once, so far.
+  std::size_t queued_most() const { return queued_most_; }
+  void watch_queues();  // begins looking
+
+ private:
+  static std::size_t index(int number) { return static_cast<std::size_t>(number - 1); }
+  void on_workers(std::function<void(proxy::Worker&)> task);
+  std::string fill(std::string text) const;
+  void look_at_queues();
+  void check_sums();
+
+  proxy::ProcessState& process() override { return process_state_; }
+  void on_traffic_failure(const std::shared_ptr<const proxy::Generation>& generation, int proxy,
+                          int server) override;
   void on_captured_error(proxy::CapturedError) override {}
-  void on_slot_freed(const proxy::ProxyState&, int) override {}
+  void on_slot_freed(const proxy::ProxyState& backend, int worker) override;
+  void on_connection_freed(int worker) override;
   proxy::ProcessInfo process_info() const override { return {}; }
+
+  void on_health_log(const proxy::Proxy&, proxy::LogLevel, const std::string& text) override;
+  void on_server_down(const proxy::Proxy&, const proxy::Server&) override;
+  void on_server_up(const proxy::Proxy&, const proxy::Server&) override;
+
   Result<io::Acceptor*> open(io::Loop& loop, const proxy::BindConfig& bind, bool client_first,
                              io::AcceptHandler& handler) override;
 
-  proxy::ProcessState state_{1};
-  int failures_ = 0;
-  std::optional<proxy::Worker> worker_;
-};
-
-struct Outcome {
-  std::string method, path;
-  int status = 0;         // 0: the connection broke before a whole head came
-  bool complete = false;  // the whole body came
-  Duration took{};
-};
-
-// Sends requests one after another, on one connection as long as it lasts; every fifth is a POST.
-class WebClient final : private io::StreamHandler, private Timer {
- public:
-  static constexpr Duration kPatience = 30s;  // a reset may be lost, and nobody sends it again
-  WebClient(sim::Process& process, const SocketAddress& to, std::string name, int requests);
-  ~WebClient() override;
-  bool done() const { return static_cast<int>(outcomes_.size()) >= requests_; }
-  const std::vector<Outcome>& outcomes() const { return outcomes_; }
-
- private:
-  void next();
-  void finish_request();
-  void on_data(io::Stream&, io::LentBytes bytes) override;
-  void on_end(io::Stream&) override;
-  void on_failed(io::Stream&, const Error&) override;
-  void on_timer(Instant) override;
-  void drop();
-
-  io::Loop& loop_;
-  SocketAddress to_;
-  std::string name_;
-  int requests_;
-  io::Stream* stream_ = nullptr;
-  std::string received_;
-  Instant began_{};
-  Outcome current_;
-  std::vector<Outcome> outcomes_;
+  sim::World& world_;
+  sim::Host& front_;
+  sim::Host& clients_host_;
+  sim::Process* proxy_;
+  sim::Process* clients_;
+  proxy::ProcessState process_state_;
+  std::vector<sim::SimLoop*> worker_loops_;
+  std::vector<std::unique_ptr<proxy::Worker>> workers_;
+  std::unique_ptr<proxy::HealthDriver> health_;
+  std::vector<std::shared_ptr<const proxy::Generation>> generations_;  // all there were
+  std::vector<sim::Host*> hosts_;
+  std::vector<sim::Process*> processes_;
+  std::vector<WebServer*> servers_;
+  std::vector<WebClient*> web_clients_;
+  Journal journal_;
+  std::vector<std::string> health_lines_;
+  std::uint64_t last_id_ = 0;
+  std::size_t queued_most_ = 0;
 };
 
 }  // namespace nines::scenarios
