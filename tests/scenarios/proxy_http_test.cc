@@ -327,6 +327,47 @@ TEST(ProxyHttp, a_server_that_is_cut_off_costs_one_client_its_patience_and_then_
   });
 }
 
+TEST(ProxyHttp, a_stopped_server_delays_what_it_was_given_and_runs_nothing_twice) {
+  sim::for_each_seed(20, [](std::uint64_t, sim::World& world) {
+    ProxyWorld proxy(world);
+    proxy.load(kThreeServers);
+    for (int i = 0; i < 6; ++i) {
+      WebClient& client = proxy.add_client({.think = 10ms});
+      for (int n = 0; n < 30; ++n) {
+        Ask ask = proxy.ask();
+        ask.method = i == 0 && n % 10 == 5 ? "POST" : "GET";
+        ask.delay_ms = static_cast<int>(world.rng().below(5));
+        client.ask(ask);
+      }
+    }
+    world.after(std::chrono::milliseconds(world.rng().below(100)),
+                [&] { proxy.server_process(2).pause(); });
+    world.after(10s, [&] { proxy.server_process(2).resume(); });
+    EXPECT_TRUE(world.run_until([&] { return proxy.clients_done(); }, 100s)) << proxy.pending();
+    // Its neighbours answer: nobody waits for "timeout server", and a POST waits for the server.
+    EXPECT_EQ(proxy.count(Outcome::kWhole), 6 * 30) << proxy.pending();
+    proxy.expect_quiet();
+  });
+}
+
+TEST(ProxyHttp, a_proxy_that_dies_breaks_connections_and_no_answer_looks_whole) {
+  sim::for_each_seed(20, [](std::uint64_t, sim::World& world) {
+    ProxyWorld proxy(world);
+    for (int i = 0; i < 6; ++i) {
+      if (i == 0) proxy.load(kThreeServers);
+      WebClient& client = proxy.add_client({.read_pause = i % 2 == 0 ? 1ms : 0ms});
+      for (int n = 0; n < 20; ++n) {
+        Ask ask = proxy.ask();
+        ask.size = world.rng().below(100000);
+        ask.framing = static_cast<Ask::Framing>(world.rng().below(2));
+        client.ask(ask);
+      }
+    }
+    world.after(std::chrono::microseconds(world.rng().below(30000)), [&] { proxy.kill(); });
+    EXPECT_TRUE(world.run_until([&] { return proxy.clients_done(); }, 100s));
+  });
+}
+
 TEST(ProxyHttp, one_refused_connect_brings_a_server_down_within_a_second) {
   sim::for_each_seed(20, [](std::uint64_t, sim::World& world) {
     ProxyWorld proxy(world);

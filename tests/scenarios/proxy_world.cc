@@ -25,6 +25,10 @@ ProxyWorld::ProxyWorld(sim::World& world, Options options)
   }
   health_ = std::make_unique<proxy::HealthDriver>(proxy_->loop(), observer,
                                                   base::Rng(world.rng().next()));
+  silence_ = std::make_unique<proxy::SilenceDriver>(
+      proxy_->loop(), [this](const proxy::Proxy&, const proxy::Server& server, bool silent) {
+        world_.note(server.config->name + (silent ? " is silent" : " answers again"));
+      });
   for (int i = 1; i <= options.servers; ++i) {
     hosts_.push_back(&world.add_host("s" + std::to_string(i), {"10.0.0.1" + std::to_string(i)}));
     processes_.push_back(nullptr);
@@ -37,6 +41,7 @@ ProxyWorld::~ProxyWorld() { end(); }
 
 void ProxyWorld::end() {
   workers_.clear();
+  silence_.reset();
   health_.reset();
 }
 
@@ -97,6 +102,8 @@ void ProxyWorld::set_state(const std::string& proxy, const std::string& server,
 void ProxyWorld::stop() {
   on_workers([](proxy::Worker& worker) { worker.begin_stopping(); });
 }
+
+void ProxyWorld::kill() { proxy_->kill(); }
 
 void ProxyWorld::on_workers(std::function<void(proxy::Worker&)> task) {
   for (std::size_t i = 0; i < workers_.size(); ++i) {
@@ -244,6 +251,13 @@ void ProxyWorld::on_traffic_failure(const std::shared_ptr<const proxy::Generatio
                                     int proxy, int server) {
   proxy_->loop().post([this, generation, proxy, server] {
     if (health_ != nullptr) health_->on_traffic_failure(*generation, proxy, server);
+  });
+}
+
+void ProxyWorld::on_silence(const std::shared_ptr<const proxy::Generation>& generation, int proxy,
+                            int server) {
+  proxy_->loop().post([this, generation, proxy, server] {
+    if (silence_ != nullptr) silence_->on_evidence(generation, proxy, server);
   });
 }
 

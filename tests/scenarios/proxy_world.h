@@ -14,6 +14,7 @@
 
 #include "proxy/health_driver.h"
 #include "proxy/server_connection.h"
+#include "proxy/silence_driver.h"
 #include "proxy/worker.h"
 #include "sim/for_each_seed.h"
 #include "sim/world.h"
@@ -43,6 +44,7 @@ class ProxyWorld final : private proxy::Hub,
   void load(std::string text);
   void set_state(const std::string& proxy, const std::string& server, proxy::AdminState state);
   void stop();  // softly
+  void kill();  // the process, as by SIGKILL
   void end();   // the workers go away, whatever they are doing
 
   sim::World& world() { return world_; }
@@ -92,6 +94,8 @@ class ProxyWorld final : private proxy::Hub,
   proxy::ProcessState& process() override { return process_state_; }
   void on_traffic_failure(const std::shared_ptr<const proxy::Generation>& generation, int proxy,
                           int server) override;
+  void on_silence(const std::shared_ptr<const proxy::Generation>& generation, int proxy,
+                  int server) override;
   void on_captured_error(proxy::CapturedError) override {}
   void on_slot_freed(const proxy::ProxyState& backend, int worker) override;
   void on_connection_freed(int worker) override;
@@ -113,6 +117,7 @@ class ProxyWorld final : private proxy::Hub,
   std::vector<sim::SimLoop*> worker_loops_;
   std::vector<std::unique_ptr<proxy::Worker>> workers_;
   std::unique_ptr<proxy::HealthDriver> health_;
+  std::unique_ptr<proxy::SilenceDriver> silence_;
   std::vector<std::shared_ptr<const proxy::Generation>> generations_;  // all there were
   std::vector<sim::Host*> hosts_;
   std::vector<sim::Process*> processes_;
