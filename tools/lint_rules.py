@@ -56,6 +56,7 @@ DRIVERS = {
     },
     "address": {
         "interface_addresses": "puts addresses on interfaces and announces them",
+        "session_killer": "destroys sockets of an address that was lost",
     },
     "vrrp": {
         "vrrp_socket": "the raw sockets that adverts come and go by",

@@ -39,6 +39,8 @@ Vrrp::Vrrp(VrrpInstance instance) : instance_(std::move(instance)) {
 
 void Vrrp::handle(const Event& event, Instant now, Effects& out) {
   if (status_.state == State::kStopped) return;
+  // Before anything else is judged by a state that the world has left behind.
+  if (status_.state == State::kMaster && was_stopped_too_long(now)) stand_again(now, out);
   std::visit([&](const auto& one) { on(one, now, out); }, event);
 }
 
@@ -130,12 +132,6 @@ void Vrrp::on(const event::TimerFired&, Instant now, Effects& out) {
     return status_.claiming ? become_master(now, out) : claim(now, out);
   }
   if (status_.state != State::kMaster) return;
-  if (was_stopped_too_long(now)) {
-    become_backup(now, out);
-    // Whoever took over meanwhile keeps the address when we are not to preempt.
-    if (!instance_.nopreempt) claim(now, out);
-    return;
-  }
   if (now >= next_at_) advertise(now, out);
   announce_due(now, out);
 }
@@ -171,7 +167,6 @@ void Vrrp::on(const event::LinkRestored&, Instant now, Effects& out) {
 
 void Vrrp::on(const event::AddressesLost&, Instant now, Effects& out) {
   if (status_.state != State::kMaster) return;
-  if (was_stopped_too_long(now)) return on(event::TimerFired{}, now, out);
   out.push_back({.kind = Effect::Kind::kTakeAddresses});
   announce_after_doubt(now, out);
 }
@@ -255,6 +250,12 @@ void Vrrp::become_backup(Instant now, Effects& out) {
   preempt_at_ = Instant{};
   next_at_ = now + master_down_interval();
   enter(State::kBackup, now, out);
+}
+
+// Whoever took over meanwhile keeps the address when we are not to preempt.
+void Vrrp::stand_again(Instant now, Effects& out) {
+  become_backup(now, out);
+  if (!instance_.nopreempt) claim(now, out);
 }
 
 void Vrrp::release(Effects& out) {

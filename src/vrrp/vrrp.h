@@ -150,6 +150,7 @@ class Vrrp {
   void claim(Instant now, Effects& out);
   void become_master(Instant now, Effects& out);
   void become_backup(Instant now, Effects& out);
+  void stand_again(Instant now, Effects& out);
   void release(Effects& out);
   void enter(State state, Instant now, Effects& out);
   void send_advert(int priority, Effects& out);

@@ -6,6 +6,7 @@
 
 #include <linux/if_addr.h>
 
+#include "address/session_killer.h"
 #include "base/check.h"
 #include "vrrp/script_runner.h"
 
@@ -76,6 +77,7 @@ VrrpDriver::VrrpDriver(VrrpInstance instance, VrrpWorld& world)
 }
 
 VrrpDriver::~VrrpDriver() {
+  *alive_ = false;
   if (holding_) drop_addresses();
 }
 
@@ -207,6 +209,7 @@ void VrrpDriver::take_addresses() {
 }
 
 void VrrpDriver::drop_addresses() {
+  lost_ = holding_;
   holding_ = false;
   renewal_.cancel();
   for (const address::OwnedAddress& address : owned_) {
@@ -224,10 +227,29 @@ void VrrpDriver::announce(int count) {
   }
 }
 
+// What was accepted on an address must not live on without it: behind a session may be a lock.
+void VrrpDriver::destroy_sessions() {
+  for (const address::OwnedAddress& address : owned_) {
+    const auto destroyed = address::destroy_sessions(address.address);
+    if (!destroyed.has_value()) {
+      complain("sessions on " + address.address.ip_text() + ": " + destroyed.error().message());
+    } else if (*destroyed > 0) {
+      tell(io::Severity::kNotice,
+           "ended " + std::to_string(*destroyed) + " session(s) on " + address.address.ip_text());
+    }
+  }
+}
+
 // keepalived.conf(5): notify_STATE alone, then notify with INSTANCE, the name, the state and the
 // priority.
 void VrrpDriver::notify(State state) {
   tell(io::Severity::kNotice, "entering " + std::string(name_of(state)) + " state");
+  // Not at a graceful end, so that who drains may finish. Later than the adverts that are due now.
+  if (std::exchange(lost_, false) && state != State::kStopped) {
+    world_.loop.post([this, alive = alive_] {
+      if (*alive && !holding_) destroy_sessions();
+    });
+  }
   run(command_of(instance().notifications, state), {});
   run(instance().notifications.any, {"INSTANCE", instance().name, std::string(name_of(state)),
                                      std::to_string(machine_.status().priority)});

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -73,6 +74,7 @@ class VrrpDriver {
   void take_addresses();
   void drop_addresses();
   void announce(int count);
+  void destroy_sessions();
   void notify(State state);
   void run(const Command& command, const std::vector<std::string>& more);
   void tell(io::Severity severity, const std::string& text);
@@ -85,9 +87,12 @@ class VrrpDriver {
   SocketAddress primary_;
   std::vector<address::OwnedAddress> owned_;
   bool holding_ = false;
+  bool lost_ = false;  // the addresses, and nothing was done about their sessions yet
   std::array<std::uint64_t, kRejections> rejected_{};
   Instant complained_at_{};
   std::uint64_t complaints_ = 0;  // since the last line
+  // Whether this driver still lives, for what it posted; shared with that alone.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   Wakeup deadline_{*this, &VrrpDriver::timer_fired};
   Wakeup renewal_{*this, &VrrpDriver::renew};
 };

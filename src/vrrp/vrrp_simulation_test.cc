@@ -392,6 +392,25 @@ TEST(VrrpSimulation, NopreemptKeepsTheAddressWhereItIs) {
   });
 }
 
+TEST(VrrpSimulation, AStoppedMasterThatMayNotPreemptStaysAway) {
+  for_seeds(300, [](std::uint64_t seed) {
+    Wire wire(seed, {});
+    wire.add(150, true);
+    wire.add(100, true);
+    wire.start(0);
+    wire.start(1);
+    wire.run_for(kSettled);
+    ASSERT_EQ(wire.holder(), 0);
+    wire.pause(0);
+    wire.run_for(500ms + std::chrono::milliseconds(wire.rng().below(3000)));
+    ASSERT_EQ(wire.holder(), 1);
+    wire.resume(0);
+    wire.run_for(kSettled);
+    EXPECT_EQ(wire.holder(), 1);
+    EXPECT_EQ(wire.two_held_max(), Duration{});
+  });
+}
+
 TEST(VrrpSimulation, AHealedCutLeavesOneThatAnnouncesAgain) {
   for_seeds(500, [](std::uint64_t seed) {
     Wire wire(seed, {});

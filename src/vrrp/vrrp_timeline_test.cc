@@ -110,6 +110,8 @@ class Timeline {
       long until = 0;
       words >> until;
       now_ = kOrigin + std::chrono::milliseconds(until);
+      // What wakes it is a timer, unless the rest of the line says otherwise.
+      if (words >> std::ws; !words.eof()) return happen(words);
       handle(event::TimerFired{});
     } else {
       CHECK(what == "end");

@@ -1,0 +1,128 @@
+// sock_diag(7): a dump of TCP sockets, of which those of our address are destroyed one by one by
+// their cookies, so that none that was opened meanwhile is hit.
+#include "address/session_killer.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <libmnl/libmnl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "io/linux/descriptor.h"
+
+namespace nines::address {
+
+namespace {
+
+constexpr std::size_t kRequestSize = 256;
+constexpr std::size_t kAnswerSize = 32u << 10;
+// Everything but what has no address to lose, or no life left.
+constexpr std::uint32_t kStates =
+    0xfffu & ~(1u << TCP_LISTEN | 1u << TCP_CLOSE | 1u << TCP_TIME_WAIT);
+
+struct Session {
+  std::uint8_t family;
+  std::uint8_t state;
+  inet_diag_sockid id;
+};
+
+Result<void> send(int descriptor, int type, int flags, const inet_diag_req_v2& body) {
+  alignas(nlmsghdr) std::array<char, kRequestSize> buffer{};
+  nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
+  header->nlmsg_type = static_cast<std::uint16_t>(type);
+  header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+  std::memcpy(mnl_nlmsg_put_extra_header(header, sizeof body), &body, sizeof body);
+  if (::send(descriptor, header, header->nlmsg_len, 0) < 0) {
+    return Error::from_errno(errno, "ask for sockets");
+  }
+  return {};
+}
+
+// Calls visit(message) for each answer until the last one.
+template <typename Visit>
+Result<void> receive(int descriptor, Visit visit) {
+  std::vector<char> buffer(kAnswerSize);
+  while (true) {
+    const ssize_t count = ::recv(descriptor, buffer.data(), buffer.size(), 0);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return Error::from_errno(errno, "hear of sockets");
+    int left = static_cast<int>(count);
+    const auto* header = reinterpret_cast<const nlmsghdr*>(buffer.data());
+    for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left)) {
+      if (header->nlmsg_type == NLMSG_DONE) return {};
+      if (header->nlmsg_type == NLMSG_ERROR) {
+        if (mnl_nlmsg_get_payload_len(header) < sizeof(nlmsgerr)) {
+          return Error(ErrorCode::kSystem, "a short answer about sockets");
+        }
+        const auto* error = static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(header));
+        if (error->error == 0) return {};
+        return Error::from_errno(-error->error, "sockets");
+      }
+      visit(*header);
+    }
+  }
+}
+
+// A socket of both families has an IPv4 address as ::ffff:a.b.c.d.
+bool is_local(const inet_diag_msg& message, const SocketAddress& local) {
+  const std::string_view wanted = local.ip_bytes();
+  const std::string_view found(reinterpret_cast<const char*>(message.id.idiag_src), 16);
+  if (message.idiag_family == AF_INET) return found.substr(0, 4) == wanted;
+  if (wanted.size() == 16) return found == wanted;
+  constexpr char kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '\xff', '\xff'};
+  return found.substr(0, 12) == std::string_view(kMapped, 12) && found.substr(12) == wanted;
+}
+
+Result<void> collect(int descriptor, int family, const SocketAddress& local,
+                     std::vector<Session>& sessions) {
+  inet_diag_req_v2 request{};
+  request.sdiag_family = static_cast<std::uint8_t>(family);
+  request.sdiag_protocol = IPPROTO_TCP;
+  request.idiag_states = kStates;
+  TRY(send(descriptor, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, request));
+  return receive(descriptor, [&](const nlmsghdr& header) {
+    if (mnl_nlmsg_get_payload_len(&header) < sizeof(inet_diag_msg)) return;
+    const auto* message = static_cast<const inet_diag_msg*>(mnl_nlmsg_get_payload(&header));
+    if (sessions.size() < kSessionsMax && is_local(*message, local)) {
+      sessions.push_back({message->idiag_family, message->idiag_state, message->id});
+    }
+  });
+}
+
+}  // namespace
+
+Result<int> destroy_sessions(const SocketAddress& local) {
+  const io::Descriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+  if (!socket) return Error::from_errno(errno, "a socket for sock_diag");
+  std::vector<Session> sessions;
+  if (local.family() == SocketAddress::Family::kIpv4) {
+    TRY(collect(socket.get(), AF_INET, local, sessions));
+  }
+  TRY(collect(socket.get(), AF_INET6, local, sessions));
+  int destroyed = 0;
+  for (const Session& session : sessions) {
+    inet_diag_req_v2 request{};
+    request.sdiag_family = session.family;
+    request.sdiag_protocol = IPPROTO_TCP;
+    request.idiag_states = 1u << session.state;
+    request.id = session.id;
+    TRY(send(socket.get(), SOCK_DESTROY, NLM_F_ACK, request));
+    const auto done = receive(socket.get(), [](const nlmsghdr&) {});
+    if (done.has_value()) {
+      ++destroyed;
+    } else if (done.error().error_number() != ENOENT) {  // that one ended by itself
+      return done.error();
+    }
+  }
+  return destroyed;
+}
+
+}  // namespace nines::address
