@@ -1,4 +1,5 @@
-// The one program: a table of contents. Called through a link named `haproxy` it is a haproxy.
+// The one program: a table of contents. Called through a link named `haproxy` it is a haproxy, and
+// a keepalived through one of that name.
 #include <cstdio>
 #include <cstring>
 #include <span>
@@ -8,6 +9,7 @@
 #include "lab_command.h"
 #include "proxy_command.h"
 #include "version.h"
+#include "vrrp_command.h"
 
 namespace {
 
@@ -21,6 +23,10 @@ int run_proxy(std::span<char*> arguments) {
   return nines::proxy_command(arguments, "nines proxy", false);
 }
 
+int run_vrrp(std::span<char*> arguments) {
+  return nines::vrrp_command(arguments, "nines vrrp", false);
+}
+
 int show_version(std::span<char*>) {
   std::printf("nines %s\n", nines::kVersion);
   return 0;
@@ -28,7 +34,8 @@ int show_version(std::span<char*>) {
 
 constexpr Command kCommands[] = {
     {"proxy", "balance: runs a haproxy.cfg", run_proxy},
-    {"check", "say what is wrong with a configuration", nines::check_command},
+    {"vrrp", "hold an address with others: runs a keepalived.conf", run_vrrp},
+    {"check", "say what is wrong with a configuration", nines::check_files_command},
     {"lab", "several hosts on this machine, to try things on", nines::lab_command},
     {"drill", "break things in a lab under load, and say what clients noticed",
      nines::drill_command},
@@ -51,6 +58,7 @@ int main(int argc, char** argv) {
   const char* const slash = std::strrchr(argv[0], '/');
   const std::string_view called = slash != nullptr ? slash + 1 : argv[0];
   if (called == "haproxy") return nines::proxy_command(arguments.subspan(1), argv[0], true);
+  if (called == "keepalived") return nines::vrrp_command(arguments.subspan(1), argv[0], true);
 
   const std::string_view name = argc > 1 ? argv[1] : "";
   for (const Command& command : kCommands) {

@@ -124,19 +124,9 @@ std::optional<VirtualAddress> read_virtual_address(Reader& reader, const Stateme
         good = false;
       }
     } else if (word.text == "peer") {
-      const Word* const peer = value();
-      if (peer == nullptr) break;
-      SocketAddress address;
-      int length = 0;
-      if (!read_prefix(reader, *peer, address, length)) {
-        good = false;
-      } else if (address.family() != out.address.family()) {
-        reader.error(*peer, "the peer is of another family than the address");
-        good = false;
-      } else {
-        out.peer = address;
-        out.prefix_length = length;
-      }
+      reader.error(word, "an address with a peer is not supported");
+      good = false;
+      break;
     } else if (word.text == "no_track") {
       out.no_track = true;
     } else if (word.text == "-nodad" || word.text == "nodad") {
@@ -155,7 +145,7 @@ std::optional<VirtualAddress> read_virtual_address(Reader& reader, const Stateme
     } else {
       reader.error(word, "an address knows no such word")
           .with_found(word.text)
-          .with_allowed("dev, label, scope, brd, peer, no_track, home, -nodad, noprefixroute")
+          .with_allowed("dev, label, scope, brd, no_track, home, -nodad, noprefixroute")
           .with_help("each address stands in a line of its own");
       good = false;
       break;

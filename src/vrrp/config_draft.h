@@ -14,7 +14,6 @@ namespace nines::vrrp {
 struct AnnouncementsDraft {
   std::optional<Duration> master_delay, master_refresh, lower_priority_delay;
   std::optional<int> master_repeat, master_refresh_repeat, lower_priority_repeat;
-  Duration interval{}, na_interval{};  // global only
 };
 
 struct TrackDraft {

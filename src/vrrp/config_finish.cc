@@ -101,8 +101,8 @@ class Finisher {
   void finish_addresses(InstanceDraft& draft) {
     VrrpInstance& instance = draft.instance;
     if (instance.addresses.empty() && draft.addresses.empty()) {
-      reader_.complaint(draft.name, "this instance has no virtual_ipaddress")
-          .with_help("it elects a master that holds nothing");
+      reader_.error(draft.name, "this instance has no virtual_ipaddress")
+          .with_help("add virtual_ipaddress { ADDRESS }");
     }
     if (instance.addresses.size() > kVirtualAddressesMax) {
       reader_.error(draft.addresses[kVirtualAddressesMax], "VRRP carries at most 255 addresses")
@@ -312,8 +312,6 @@ class Finisher {
         pick(own.lower_priority_delay, global.lower_priority_delay, out.master_delay);
     out.lower_priority_repeat =
         pick(own.lower_priority_repeat, global.lower_priority_repeat, out.master_repeat);
-    out.interval = global.interval;
-    out.na_interval = global.na_interval;
     draft.instance.announcements = out;
   }
 
@@ -385,14 +383,8 @@ class Finisher {
         draft.group.instances.push_back(member.text);
       }
     }
-    if (draft.members.empty()) {
-      reader_.error(draft.name, "this sync group has no members").with_help("group { NAME ... }");
-    } else if (draft.members.size() == 1) {
-      reader_.complaint(draft.name, "a sync group of one instance changes nothing");
-    } else {
-      reader_.error(draft.name, "instances that move together are not supported")
-          .with_help("put the addresses of these instances into one vrrp_instance");
-    }
+    reader_.error(draft.name, "instances that move together are not supported")
+        .with_help("let them share a track_script, or put their addresses into one instance");
     finish_tracks(draft.track_scripts, draft.track_interfaces, draft.group.track_scripts,
                   draft.group.track_interfaces);
   }

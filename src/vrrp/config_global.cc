@@ -16,6 +16,7 @@ constexpr std::string_view kMail = "nines sends no mail; use notify scripts";
 constexpr std::string_view kLvsOnly = "it concerns virtual servers, which are not served here";
 constexpr std::string_view kSnmp = "there is no SNMP here";
 constexpr std::string_view kBuffers = "socket buffers are sized by nines itself";
+constexpr std::string_view kAtOnce = "announcements of a round are sent at once";
 constexpr std::string_view kFifo = "use notify scripts";
 constexpr std::string_view kFirewall = "nines makes no packet filter from keepalived.conf";
 constexpr std::string_view kProcess = "nines has other processes than keepalived";
@@ -42,13 +43,6 @@ void read_repeat(Reader& reader, ConfigDraft& draft, const Statement& statement)
 template <bool ConfigDraft::*Field>
 void read_flag(Reader& reader, ConfigDraft& draft, const Statement& statement) {
   if (const auto value = reader.boolean(statement)) draft.*Field = *value;
-}
-
-template <Duration AnnouncementsDraft::*Field>
-void read_interval(Reader& reader, ConfigDraft& draft, const Statement& statement) {
-  if (const auto value = reader.seconds(statement, Duration{}, std::chrono::seconds(1000))) {
-    draft.announcements.*Field = *value;
-  }
 }
 
 template <SocketAddress GlobalDefs::*Field, SocketAddress::Family kFamily>
@@ -221,8 +215,8 @@ constexpr K kGlobal[] = {
          draft.announcements.lower_priority_repeat = *value;
        }
      }},
-    {"vrrp_garp_interval", kRead, {}, read_interval<&AnnouncementsDraft::interval>},
-    {"vrrp_gna_interval", kRead, {}, read_interval<&AnnouncementsDraft::na_interval>},
+    {"vrrp_garp_interval", kHarmless, kAtOnce},
+    {"vrrp_gna_interval", kHarmless, kAtOnce},
     {"vrrp_min_garp", kRead, {}, read_minimal_announcements},
     {"vrrp_down_timer_adverts",
      kRead,
@@ -393,7 +387,7 @@ constexpr K kTop[] = {
     {"linkbeat_interfaces", kHarmless, "the kernel tells of every change of a link"},
     {"child_wait_time", kHarmless, kProcess},
     {"interface_up_down_delays", kUnsupported, "a link that goes down is a fault at once"},
-    {"garp_group", kUnsupported, "use vrrp_garp_interval in global_defs"},
+    {"garp_group", kUnsupported, "announcements of a round are sent at once"},
     {"static_ipaddress", kUnsupported, kStaticNetwork},
     {"static_routes", kUnsupported, kStaticNetwork},
     {"static_rules", kUnsupported, kStaticNetwork},
