@@ -61,6 +61,19 @@ std::string environment_of_config(const NamedTexts& texts) {
   return list;
 }
 
+// "FILE:LINE:COLUMN: error: ..." of the first mistake, for a log's single line.
+std::string first_error(std::string_view rendered) {
+  constexpr std::string_view kMark = ": error: ";
+  const auto mark = rendered.find(kMark);
+  if (mark == std::string_view::npos) return "the configuration has errors";
+  const auto begin = rendered.rfind('\n', mark) + 1;  // npos + 1 is 0
+  return std::string(rendered.substr(begin, rendered.find('\n', mark) - begin));
+}
+
+std::string not_reloaded(const std::string& reason) {
+  return "not reloaded, the running configuration stays: " + reason;
+}
+
 bool on_terminal() { return ::isatty(STDERR_FILENO) == 1; }
 
 // "-f" names files, or directories whose *.cfg files count in bytewise order.
@@ -211,7 +224,7 @@ class PlaneProcess {
           });
           break;
         case ChannelMessage::Kind::kBadReload:
-          plane_.count_failed_reload();
+          if (started_) plane_.on_failed_reload(not_reloaded(message->text));
           break;
         case ChannelMessage::Kind::kTaken:
         case ChannelMessage::Kind::kRefused:
@@ -245,7 +258,7 @@ class PlaneProcess {
       answer.kind = ChannelMessage::Kind::kRefused;
       answer.text = result.error().message().substr(0, kChannelTextMax);
       if (started_) {
-        plane_.count_failed_reload();
+        plane_.on_failed_reload(not_reloaded(answer.text));
       } else {
         loop_.stop();
       }
@@ -583,7 +596,7 @@ class Master : private Timer {
 
   void on_refused(const std::string& reason) {
     if (reloading_) {
-      log_.write(io::Severity::kAlert, "not reloaded, the running configuration stays: " + reason);
+      log_.write(io::Severity::kAlert, not_reloaded(reason));
       forget_reload();
       reload_if_asked_meanwhile();
       return;
@@ -636,10 +649,9 @@ class Master : private Timer {
       return send_configuration(reloading_->texts);
     }();
     if (sent) return;
-    log_.write(io::Severity::kAlert,
-               "not reloaded, the running configuration stays: " + sent.error().message());
+    log_.write(io::Severity::kAlert, not_reloaded(sent.error().message()));
     forget_reload();
-    tell_bad_reload();
+    tell_bad_reload(sent.error().message());
   }
 
   Result<Loaded> load_again(io::Files& files) {
@@ -653,8 +665,10 @@ class Master : private Timer {
           stderr);
     }
     if (!parsed.ok()) {
+      const std::size_t more = std::max<std::size_t>(parsed.diagnostics.errors(), 1) - 1;
       return Error(ErrorCode::kInvalid,
-                   std::to_string(parsed.diagnostics.errors()) + " errors in the configuration");
+                   first_error(text::render_text(parsed.diagnostics, loaded.files)) +
+                       (more > 0 ? " (and " + std::to_string(more) + " more)" : ""));
     }
     TRY(find_identity(parsed.config.global));  // a plane that has to start again will need it
     if (!has_listeners(parsed.config)) {
@@ -664,10 +678,12 @@ class Master : private Timer {
     return loaded;
   }
 
-  void tell_bad_reload() {
+  // The plane counts it and writes it to the configuration's logs: a daemon has no others.
+  void tell_bad_reload(const std::string& reason) {
     if (!channel_) return;
-    if (auto sent = send_message(channel_.get(), {ChannelMessage::Kind::kBadReload, "", {}});
-        !sent) {
+    const ChannelMessage message{
+        ChannelMessage::Kind::kBadReload, reason.substr(0, kChannelTextMax), {}};
+    if (auto sent = send_message(channel_.get(), message); !sent) {
       log_.write(io::Severity::kError, sent.error().message());
     }
   }

@@ -134,6 +134,12 @@ Result<void> Plane::reload(Config config, ListenerSockets sockets) {
   return {};
 }
 
+void Plane::on_failed_reload(const std::string& text) {
+  ++failed_reloads_;
+  const GlobalConfig& global = generation_->config.global;
+  logs_->send(global.log_targets, LogLevel::kAlert, global.log_send_hostname, global.log_tag, text);
+}
+
 Result<void> Plane::check_sockets(const Config& config, const ListenerSockets& more) const {
   const std::lock_guard lock(sockets_mutex_);
   const auto check = [&](const BindConfig& bind) -> Result<void> {

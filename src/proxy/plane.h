@@ -51,7 +51,8 @@ class Plane final : public Hub,
   // Swaps the configuration under the running workers: `sockets` are the new ones only. On an error
   // nothing has changed.
   Result<void> reload(Config config, ListenerSockets sockets);
-  void count_failed_reload() { ++failed_reloads_; }
+  // Counted, and logged where the running configuration's global section says. After start().
+  void on_failed_reload(const std::string& text);
   // Accepts nothing more; `done` runs when the last session has ended.
   void stop_softly(std::function<void()> done);
 

@@ -21,7 +21,7 @@ struct ChannelMessage {
     kListener = 'L',    // to the plane: text is the listener's key, with its socket
     kConfigure = 'C',   // to the plane: a memfd with the configuration's files; ends the listeners
     kStopSoftly = 'S',  // to the plane
-    kBadReload = 'B',   // to the plane: a reload failed before it got that far
+    kBadReload = 'B',   // to the plane: a reload failed before it got that far, text: why
     kTaken = 'T',       // to the master: the configuration runs
     kRefused = 'R',     // to the master: text says why; what ran before runs on
   };

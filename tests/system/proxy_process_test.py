@@ -577,7 +577,12 @@ def is_refused(port):
 def a_bad_reload_changes_nothing(scope):
     front, back, other = scope.free_ports(3)
     start_nginx(scope, [back], ECHO)
-    good = one_server(scope, front, back, "  stats enable\n  stats uri /statistics\n")
+    log = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    scope.on_end(log.close)
+    log.bind(("127.0.0.1", 0))
+    log.settimeout(10)
+    good = one_server(scope, front, back, "  stats enable\n  stats uri /statistics\n").replace(
+        "global\n", f"global\n  log 127.0.0.1:{log.getsockname()[1]} local0\n", 1)
     balancer = Nines(scope, good, port=front)
     cases = [(good + "  no-such-word here\n", ["haproxy.cfg:", "no-such-word"]),
              (good + f"listen two\n  bind 198.51.100.1:{other}\n  bind nowhere:x\n", ["nowhere"]),
@@ -593,6 +598,10 @@ def a_bad_reload_changes_nothing(scope):
             wait_until(lambda: balancer.count("not reloaded") == number, what=expected[0])
             for word in expected:
                 assert word in balancer.process.log(), (word, balancer.process.log())
+            # A daemon's operator finds it in the log.
+            line = log.recv(65536).decode()
+            assert line.startswith("<129>") and "not reloaded" in line, line
+            assert any(word in line for word in expected), line
             assert scope.http(front).status == 200
     assert b"0 (5 refused)" in scope.http(front, "/statistics").body
     balancer.reload(good)
