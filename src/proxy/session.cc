@@ -91,8 +91,11 @@ Session::Choice Session::choose_server() {
         PickInput{.client = &client_->peer(), .excluded = tried_});
   };
   const auto has_slot = [this](const Pick& found) {
-    return found.outcome == Pick::Outcome::kServer &&
-           !is_full(backend().servers[static_cast<std::size_t>(*found)]);
+    if (!found || is_full(backend().servers[static_cast<std::size_t>(*found)])) return false;
+    // One that has failed this request is chosen again only because all others are full: their
+    // next free slot is worth more than another refusal.
+    const bool again = std::find(tried_.begin(), tried_.end(), *found) != tried_.end();
+    return !again || !other_server_usable();
   };
   const Pick pick = choose();
   if (pick.outcome == Pick::Outcome::kNoServer) {

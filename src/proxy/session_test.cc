@@ -202,6 +202,18 @@ TEST(Session, InterimAnswersThatAreReadLateDoNotStopTheAnswer) {
   EXPECT_TRUE(world.run_until([&] { return client.answers() == 1; }, 5s));
 }
 
+TEST(Session, RefusedRequestWaitsForABusyServerRatherThanBeRefusedAgain) {
+  sim::World world(1);
+  Scene scene(world, "  timeout client 60s\n  timeout queue 50s\n  option redispatch\n",
+              "maxconn 1\n  server refusing 10.0.0.1:81", 10, 2s);
+  Client& first = scene.connect();
+  first.stream->send(requests(1));
+  EXPECT_TRUE(world.run_until([&] { return scene.service->requests == 1; }, 1s));
+  Client& second = scene.connect();
+  second.stream->send(requests(1));
+  EXPECT_TRUE(world.run_until([&] { return second.answers() == 1; }, 10s)) << second.received;
+}
+
 TEST(Session, WhoWaitsForASlotWhileTheConfigurationIsReloadedIsServed) {
   sim::World world(1);
   Scene scene(world, "  timeout client 60s\n  timeout queue 50s\n", "maxconn 1", 10, 2s);
