@@ -15,7 +15,6 @@
 #include <pwd.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
-#include <unistd.h>
 
 #include "vrrp/command_line.h"
 
