@@ -204,7 +204,7 @@ TEST(ProxyHttp, servers_that_break_connections_before_or_in_answers_are_told_apa
         EXPECT_EQ(answer.outcome, Outcome::kWhole) << answer.ask.id;
       } else {
         EXPECT_EQ(answer.outcome, Outcome::kError) << answer.ask.id;
-        EXPECT_EQ(answer.status, 502);
+        EXPECT_TRUE(answer.status == 502 || answer.status == 504) << answer.status;  // reset lost
       }
     }
     proxy.expect_quiet();
