@@ -46,6 +46,32 @@ def run(command):
     return done.returncode, done.stdout
 
 
+def compare_command_lines(folder):
+    """Through a link named keepalived: the version's place, signals' numbers, unknown options."""
+    link = os.path.join(folder, "keepalived")
+    os.symlink(os.path.abspath(NINES), link)
+    checks = {
+        "the_version_is_the_second_word_on_standard_error":
+            lambda program: subprocess.run([program, "-v"], stderr=subprocess.PIPE, text=True,
+                                           stdout=subprocess.DEVNULL, check=False,
+                                           timeout=TIMEOUT_SECONDS).stderr.split()[1],
+        "signals_have_the_same_numbers":
+            lambda program: [run([program, "--signum=" + name])[1].strip()
+                             for name in ("STOP", "RELOAD", "DATA", "STATS", "STATS_CLEAR",
+                                          "JSON")],
+        "an_unknown_option_ends_alike": lambda program: run([program, "--bogus"])[0],
+    }
+    failed = 0
+    for name, ask in checks.items():
+        theirs, ours = ask(KEEPALIVED), ask(link)
+        if theirs == ours:
+            print(f"ok {name}")
+        else:
+            failed += 1
+            print(f"not ok {name} keepalived: {theirs}, nines: {ours}")
+    return failed
+
+
 def main():
     if INSIDE not in os.environ:
         os.environ[INSIDE] = "1"
@@ -70,6 +96,7 @@ def main():
                 print("  " + line)
             print(f"not ok {name} expected {keepalived} and {nines}, "
                   f"keepalived ended with {theirs}, nines with {ours}")
+        failed += compare_command_lines(folder)
     sys.exit(1 if failed else 0)
 
 
