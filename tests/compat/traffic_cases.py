@@ -2,7 +2,7 @@
 
 A client's script and a server's are lists of steps; bytes are sent as they are. A server's steps
 are found by the target of the request, or by (server, target); it reads the request's body first
-unless BODY is among them. What is expected is what HAProxy does; `differ` names the parts in which
+unless BODY or Take is among them. What is expected is what HAProxy does; `differ` names the parts in which
 Nines differs on purpose, with the reason (docs/user/differences-from-haproxy.md)."""
 
 from dataclasses import dataclass, field
@@ -309,7 +309,7 @@ CASES = [
          front="timeout http-request 200ms"),
     Case("slow_body", [request(method="POST", fields="Content-Length: 8\r\n"), b"data",
                        Answer(), END],
-         {"/": [BODY]}, front="timeout client 200ms", back="timeout server 400ms",
+         {"/": [Take(4), HOLD]}, front="timeout client 200ms", back="timeout server 400ms",
          differ=differ(SLOW_CLIENT, "client", "log", "stats cli_abrt", "stats eresp",
                        "stats hrsp_4xx", "stats hrsp_5xx")),
     Case("slow_server", [GET, Answer(), END], {"/": [HOLD]}, back="timeout server 200ms"),
@@ -329,11 +329,11 @@ CASES = [
     Case("client_leaves_between_requests", [request(), Answer(), CLOSE]),
     Case("client_leaves_in_the_second_head", [request(), Answer(), b"GET /", CLOSE]),
     Case("client_leaves_in_the_body",
-         [request(method="POST", fields="Content-Length: 8\r\n"), b"data", served(1), CLOSE],
-         {"/": [BODY]}),
+         [request(method="POST", fields="Content-Length: 8\r\n"), b"data", served(2), CLOSE],
+         {"/": [Take(4), HOLD]}),
     Case("client_resets_in_the_body",
-         [request(method="POST", fields="Content-Length: 8\r\n"), served(1), RESET],
-         {"/": [BODY]}),
+         [request(method="POST", fields="Content-Length: 8\r\n"), b"data", served(2), RESET],
+         {"/": [Take(4), HOLD]}),
     Case("client_resets_while_waiting", [request(), served(1), RESET], {"/": [HOLD]},
          back="timeout server 400ms",
          differ=differ(GONE_CLIENT, "log", "stats eresp", "stats hrsp_5xx", "stats hrsp_other")),
