@@ -117,6 +117,10 @@ class Stream {
   virtual std::optional<Credentials> peer_credentials() const = 0;
   // SO_KEEPALIVE with the kernel's own intervals.
   virtual void set_keepalive(bool on) = 0;
+  // Acknowledges at once what came, because more is awaited: a peer that writes in pieces under
+  // Nagle's algorithm (RFC 896) holds the next one back until then, and our delayed ACK would
+  // cost it 40 ms. Does nothing while more may be read already.
+  virtual void acknowledge() {}
   // The descriptor for capabilities of the Linux loop alone (diagnostics); -1 in simulation.
   virtual int descriptor() const { return -1; }
 

@@ -88,6 +88,7 @@ void HttpSession::on_data(io::Stream&, io::LentBytes bytes) {
   if (!request_body_.done) {
     rest.remove_prefix(take_request_body(rest));
     if (ended_ || phase_ == Phase::kLingering) return;
+    if (!request_body_.done && !client_paused_) client_->acknowledge();
   }
   if (!rest.empty()) hold_input(rest);
 }
@@ -108,6 +109,8 @@ void HttpSession::take_input(std::string_view bytes) {
   taking_input_ = false;
   if (ended_ || phase_ == Phase::kLingering) return;
   if (!bytes.empty()) hold_input(bytes);
+  const bool more_awaited = phase_ == Phase::kHead ? !bytes.empty() : !request_body_.done;
+  if (more_awaited && !client_paused_) client_->acknowledge();
   if (phase_ == Phase::kHead && !client_backlogged_) set_client_reading(true);
 }
 
@@ -502,6 +505,7 @@ void HttpSession::take_answer(io::LentBytes bytes) {
     if (result.status == http::Parse::kNeedMore) {
       answer_input_.assign(io::LentBytes::kHeadroom, '\0');
       answer_input_.append(bytes.view());
+      connection_->stream().acknowledge();
       return;
     }
     if (result.status == http::Parse::kBad) {
@@ -602,7 +606,11 @@ void HttpSession::after_answer_bytes(const Body::Taken& taken, std::string_view 
     answer_done();
     return;
   }
-  if (client_backlogged_) connection_->stream().pause();
+  if (client_backlogged_) {
+    connection_->stream().pause();
+  } else {
+    connection_->stream().acknowledge();
+  }
   arm_relay();
 }
 

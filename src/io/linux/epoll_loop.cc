@@ -140,6 +140,13 @@ class EpollLoop::EpollStream final : public Pollable, public Stream {
     }
     return Credentials{found.pid, found.uid, found.gid};
   }
+  void acknowledge() override {
+    if (flags_.closed || flags_.failed || flags_.readable || flags_.peer_gone || !peer_.is_ip()) {
+      return;
+    }
+    const int on = 1;
+    static_cast<void>(setsockopt(descriptor_, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on));
+  }
   void set_keepalive(bool on) override {
     const int value = on ? 1 : 0;
     static_cast<void>(setsockopt(descriptor_, SOL_SOCKET, SO_KEEPALIVE, &value, sizeof value));
