@@ -66,7 +66,6 @@ int proxy_command(std::span<char*> arguments, const char* program, bool as_hapro
       std::fprintf(stderr, "[WARNING]  : '%s' has no effect here\n", flag.c_str());
     }
   }
-  line->options.program = program;
   line->options.version = kVersion;
   if (as_haproxy) {
     line->options.product = "HAProxy";
@@ -78,7 +77,6 @@ int proxy_command(std::span<char*> arguments, const char* program, bool as_hapro
 int check_command(std::span<char*> arguments) {
   proxy::MasterOptions options;
   options.check_only = true;
-  options.program = "nines check";
   options.version = kVersion;
   for (const std::string_view argument : as_views(arguments)) {
     if (argument == "--json") {

@@ -209,7 +209,7 @@ std::string_view command_line_usage() {
   -sf PID...    once listening, tell these to finish their sessions (SIGUSR1)
   -st PID...    once listening, tell these to end at once (SIGTERM)
   -C DIR        change to this directory first
-  -L NAME       the name of this node
+  -L NAME       the local peer: ${HAPROXY_LOCALPEER} in the configuration
   -n N          at most N connections
   -q            say nothing on standard error
   -cc COND      exit 0 if the condition holds, 1 if not

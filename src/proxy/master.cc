@@ -834,6 +834,13 @@ void signal_predecessors(const MasterOptions& options) {
   for (const int pid : options.end_pids) ::kill(pid, SIGTERM);
 }
 
+// Set once, for the master's reading and the plane's (management guide, section 3, "-L").
+void set_local_peer(const std::string& name) {
+  char host[256] = "";
+  if (name.empty()) static_cast<void>(::gethostname(host, sizeof host - 1));
+  ::setenv("HAPROXY_LOCALPEER", name.empty() ? host : name.c_str(), 1);
+}
+
 }  // namespace
 
 Environment process_environment() {
@@ -848,6 +855,7 @@ Environment process_environment() {
 }
 
 int run_master(const MasterOptions& options) {
+  set_local_peer(options.local_peer);
   if (!options.directory.empty() && ::chdir(options.directory.c_str()) != 0) {
     say(options, "ALERT",
         Error::from_errno(errno, "cannot change to " + options.directory).message());

@@ -18,11 +18,10 @@ struct MasterOptions {
   bool json = false;                      // "nines check --json"
   std::string pid_file;                   // "-p"
   std::string directory;                  // "-C": change there first
-  std::string local_peer;                 // "-L": the name of this node
+  std::string local_peer;                 // "-L": $HAPROXY_LOCALPEER; empty: the host's name
   std::optional<int> maxconn;             // "-n"
   std::vector<int> finish_pids;           // "-sf": SIGUSR1 once we listen
   std::vector<int> end_pids;              // "-st": SIGTERM once we listen
-  std::string program;                    // argv[0], as messages begin with it
   std::string product = "Nines";          // what "show info" calls us
   std::string version;
 };

@@ -99,6 +99,15 @@ def checking_a_configuration_has_its_exit_codes(scope):
 
 
 @test
+def the_local_peer_is_a_variable_of_the_configuration(scope):
+    text = scope.write("peer.cfg", 'global\n  maxconn "${HAPROXY_LOCALPEER}"\n' +
+                       one_server(scope, 1, 2))
+    assert run(scope, "-c", "-L", "100", "-f", text).returncode == 0
+    wrong = run(scope, "-c", "-L", "node7", "-f", text)
+    assert wrong.returncode == 1 and "node7" in wrong.stderr, wrong
+
+
+@test
 def several_files_and_a_directory_are_one_configuration(scope):
     front, back, other = scope.free_ports(3)
     start_nginx(scope, [back], ECHO)
