@@ -62,6 +62,7 @@ DRIVERS = {
         "vrrp_socket": "the raw sockets that adverts come and go by",
         "script_runner": "runs check and notify scripts",
         "config_files": "reads keepalived.conf and asks the host for what it names",
+        "vrrp_service": "all instances on a loop, with the links, addresses and scripts they need",
         "vrrp_daemon": "the process: signals, pid files, the loop",
     },
     "lab": {

@@ -25,6 +25,7 @@
 #include "vrrp/command_line.h"
 #include "vrrp/config_files.h"
 #include "vrrp/vrrp_daemon.h"
+#include "vrrp/vrrp_service.h"
 
 namespace nines {
 

@@ -1,432 +1,23 @@
-// Everything that changes in the world (links, addresses, scripts) ends in refresh(), which works
-// out each instance's conditions anew: there is no second way to learn a state.
+// The process's part: who signals what, where it is told that this process runs, and its log.
 #include "vrrp/vrrp_daemon.h"
 
-#include <algorithm>
-#include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <map>
-#include <set>
 
-#include <sched.h>
-#include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
-#include "address/interface_addresses.h"
+#include "io/linux/epoll_loop.h"
 #include "io/linux/files.h"
-#include "io/linux/netlink.h"
-#include "vrrp/script_runner.h"
-#include "vrrp/vrrp_driver.h"
-#include "vrrp/vrrp_socket.h"
-#include "vrrp/vrrp_wire.h"
+#include "vrrp/vrrp_service.h"
 
 namespace nines::vrrp {
 
 namespace {
 
-constexpr int kDrainMax = 1000;  // packets of one socket before timers get their turn
-constexpr Duration kComplaintSpacing = std::chrono::minutes(1);
-
 std::string environment(const char* name) {
   const char* const value = std::getenv(name);
   return value != nullptr ? value : "";
 }
-
-bool same_script(const VrrpScript& a, const VrrpScript& b) {
-  return a.command.words == b.command.words && a.command.user == b.command.user &&
-         a.command.group == b.command.group && a.interval == b.interval && a.timeout == b.timeout &&
-         a.fall == b.fall && a.rise == b.rise && a.init_fail == b.init_fail;
-}
-
-bool same_router(const VrrpInstance& a, const VrrpInstance& b) {
-  return a.name == b.name && a.interface == b.interface && a.version == b.version &&
-         a.virtual_router_id == b.virtual_router_id;
-}
-
-class Daemon {
- public:
-  Daemon(Config config, VrrpOptions options, io::EpollLoop& loop, io::Log& log,
-         address::InterfaceAddresses addresses, io::Netlink netlink, io::NetworkMonitor monitor)
-      : config_(std::move(config)),
-        options_(std::move(options)),
-        loop_(loop),
-        log_(log),
-        addresses_(std::move(addresses)),
-        netlink_(std::move(netlink)),
-        monitor_(std::move(monitor)) {}
-  ~Daemon() { close_sockets({}); }
-  Daemon(const Daemon&) = delete;
-  Daemon& operator=(const Daemon&) = delete;
-
-  Result<void> start() {
-    apply_scheduling();
-    loop_.watch_descriptor(monitor_.descriptor(), EPOLLIN,
-                           [this](std::uint32_t) { network_changed(); });
-    ready_at_ = loop_.now() + config_.global.startup_delay;
-    if (config_.global.startup_delay > Duration{}) loop_.arm(startup_, ready_at_);
-    for (const VrrpInstance& instance : config_.instances) add_driver(instance);
-    load_scripts();
-    refresh();
-    TRY(loop_.on_signal(SIGTERM, [this] { stop(); }));
-    TRY(loop_.on_signal(SIGINT, [this] { stop(); }));
-    TRY(loop_.on_signal(SIGHUP, [this] { reload(); }));
-    TRY(loop_.on_signal(SIGUSR1, [this] { dump(); }));
-    return {};
-  }
-
- private:
-  struct Socket {
-    int link = 0;  // the interface's index when it was opened
-    std::unique_ptr<VrrpSocket> socket;
-    io::EpollLoop::WatchId watch = 0;
-  };
-  struct Known {  // what an instance was last told
-    TrackSum sum;
-    SocketAddress primary;
-    bool running = false;
-    bool told = false;
-  };
-  struct Member {
-    std::unique_ptr<VrrpDriver> driver;
-    Known known;
-  };
-  class Startup final : public Timer {
-   public:
-    explicit Startup(Daemon& daemon) : daemon_(daemon) {}
-    void on_timer(Instant) override { daemon_.refresh(); }
-
-   private:
-    Daemon& daemon_;
-  };
-
-  // ---- The world as it is --------------------------------------------------------------------
-
-  void network_changed() {
-    std::vector<io::NetworkEvent> events;
-    if (const auto read = monitor_.read(events); !read.has_value()) {
-      log_.write(io::Severity::kError, read.error().message());
-    }
-    bool news = false;
-    for (const io::NetworkEvent& event : events) {
-      const bool of_address = event.kind == io::NetworkEvent::Kind::kAddressAdded ||
-                              event.kind == io::NetworkEvent::Kind::kAddressRemoved;
-      const bool ours = of_address && owned_by_any(event.address.address);
-      // Each renewal of an address of ours makes one as well.
-      if (!ours) news = true;
-      if (ours && event.kind == io::NetworkEvent::Kind::kAddressRemoved) {
-        drain();
-        for (Member& member : members_) member.driver->address_removed(event.address.address);
-      }
-    }
-    if (news) refresh();
-  }
-
-  bool owned_by_any(const SocketAddress& address) const {
-    return std::any_of(members_.begin(), members_.end(), [&](const Member& member) {
-      return member.driver->owns(address.with_port(0));
-    });
-  }
-
-  void refresh() {
-    auto links = netlink_.links();
-    auto addresses = netlink_.addresses();
-    if (!links.has_value() || !addresses.has_value()) {
-      log_.write(io::Severity::kError,
-                 (links.has_value() ? addresses.error() : links.error()).message());
-      return;
-    }
-    std::map<std::string, io::NetworkLink> by_name;
-    for (io::NetworkLink& link : *links) by_name.emplace(link.name, link);
-    open_sockets(by_name);
-    for (Member& member : members_) refresh(member, by_name, *addresses);
-  }
-
-  void refresh(Member& member, const std::map<std::string, io::NetworkLink>& links,
-               const std::vector<io::InterfaceAddress>& addresses) {
-    const VrrpInstance& instance = member.driver->instance();
-    const auto running = [&](const std::string& name) {
-      const auto found = links.find(name);
-      return found != links.end() && found->second.up && found->second.running;
-    };
-    Known known;
-    known.told = true;
-    known.running = running(instance.interface);
-    known.primary = primary_of(instance, links, addresses);
-    if (loop_.now() < ready_at_) known.sum.known = false;
-    if (!instance.dont_track_primary && !known.running) ++known.sum.faults;
-    if (!known.primary.is_ip() || sockets_.find(instance.interface) == sockets_.end()) {
-      ++known.sum.faults;
-    }
-    for (const Track& track : instance.track_interfaces) {
-      known.sum.add(running(track.name) ? ScriptState::kGood : ScriptState::kFailed, track.weight,
-                    track.reverse);
-    }
-    for (const Track& track : instance.track_scripts) {
-      const auto found = scripts_.find(track.name);
-      // One that cannot be run is left out, as keepalived does; the log has said so.
-      if (found == scripts_.end()) continue;
-      known.sum.add(found->second.runner->state(), track.weight, track.reverse);
-    }
-    const auto socket = sockets_.find(instance.interface);
-    member.driver->set_socket(socket == sockets_.end() ? nullptr : socket->second.socket.get());
-    const Known before = std::exchange(member.known, known);
-    if (!before.told || before.sum.known != known.sum.known ||
-        before.sum.faults != known.sum.faults || before.sum.weight != known.sum.weight ||
-        before.primary != known.primary) {
-      member.driver->set_conditions(known.sum, known.primary);
-    }
-    if (before.told && !before.running && known.running) member.driver->link_restored();
-  }
-
-  // The first address of the interface that no instance owns.
-  SocketAddress primary_of(const VrrpInstance& instance,
-                           const std::map<std::string, io::NetworkLink>& links,
-                           const std::vector<io::InterfaceAddress>& addresses) const {
-    const bool unicast = !instance.unicast_peers.empty();
-    if (const auto& wanted = unicast ? instance.unicast_src : instance.multicast_src) {
-      return *wanted;
-    }
-    const auto link = links.find(instance.interface);
-    if (link == links.end()) return {};
-    for (const io::InterfaceAddress& address : addresses) {
-      if (address.link == link->second.index &&
-          address.address.family() == SocketAddress::Family::kIpv4 &&
-          !owned_by_any(address.address)) {
-        return address.address.with_port(0);
-      }
-    }
-    return {};
-  }
-
-  // ---- Sockets -------------------------------------------------------------------------------
-
-  void open_sockets(const std::map<std::string, io::NetworkLink>& links) {
-    std::map<std::string, int> wanted;  // interface -> index
-    for (const Member& member : members_) {
-      const std::string& name = member.driver->instance().interface;
-      if (const auto link = links.find(name); link != links.end()) {
-        wanted.emplace(name, link->second.index);
-      }
-    }
-    close_sockets(wanted);
-    for (const auto& [name, index] : wanted) {
-      if (sockets_.count(name) != 0) continue;
-      auto socket = VrrpSocket::open(name, config_.global.multicast_group4);
-      if (!socket.has_value()) {
-        log_.write(io::Severity::kError, socket.error().message());
-        continue;
-      }
-      Socket opened;
-      opened.link = index;
-      opened.socket = std::make_unique<VrrpSocket>(*std::move(socket));
-      opened.watch = loop_.watch_descriptor(opened.socket->descriptor(), EPOLLIN,
-                                            [this](std::uint32_t) { drain(); });
-      sockets_.emplace(name, std::move(opened));
-    }
-  }
-
-  // All but those of the wanted interfaces, as long as these are the same ones.
-  void close_sockets(const std::map<std::string, int>& wanted) {
-    std::erase_if(sockets_, [&](const auto& entry) {
-      const auto found = wanted.find(entry.first);
-      if (found != wanted.end() && found->second == entry.second.link) return false;
-      loop_.unwatch_descriptor(entry.second.watch);
-      return true;
-    });
-  }
-
-  void drain() {
-    for (auto& [name, entry] : sockets_) {
-      for (int i = 0; i < kDrainMax; ++i) {
-        const std::string_view bytes = entry.socket->receive();
-        if (bytes.empty()) break;
-        Packet packet;
-        const WireFault fault = parse_packet(bytes, packet);
-        if (fault != WireFault::kNone) {
-          malformed(fault, name);
-          continue;
-        }
-        bool known = false;
-        for (Member& member : members_) {
-          const VrrpInstance& instance = member.driver->instance();
-          if (instance.interface != name) continue;
-          if (instance.virtual_router_id == packet.advert.router_id) known = true;
-          member.driver->packet_came(packet);
-        }
-        if (!known) ++foreign_;
-      }
-    }
-  }
-
-  void malformed(WireFault fault, const std::string& interface) {
-    ++malformed_[static_cast<std::size_t>(fault)];
-    ++malformed_untold_;
-    const Instant now = loop_.now();
-    if (complained_at_ != Instant{} && now - complained_at_ < kComplaintSpacing) return;
-    complained_at_ = now;
-    log_.write(io::Severity::kWarning, "dropped " + std::to_string(malformed_untold_) +
-                                           " malformed packet(s) of protocol 112, the last on " +
-                                           interface + ": " + std::string(name_of(fault)));
-    malformed_untold_ = 0;
-  }
-
-  // ---- Instances and scripts -----------------------------------------------------------------
-
-  void add_driver(const VrrpInstance& instance) {
-    members_.push_back({std::make_unique<VrrpDriver>(instance, world_), {}});
-  }
-
-  void load_scripts() {
-    std::set<std::string> tracked;
-    for (const VrrpInstance& instance : config_.instances) {
-      for (const Track& track : instance.track_scripts) tracked.insert(track.name);
-    }
-    std::map<std::string, Script> before = std::move(scripts_);
-    scripts_.clear();
-    for (const VrrpScript& script : config_.scripts) {
-      if (tracked.count(script.name) == 0) continue;
-      if (auto found = before.find(script.name);
-          found != before.end() && same_script(found->second.config, script)) {
-        scripts_.emplace(script.name, std::move(found->second));
-        continue;
-      }
-      auto arguments = resolve_command(script.command, config_.global);
-      if (!arguments.has_value()) {
-        log_.write(io::Severity::kError,
-                   "script " + script.name + " is left out: " + arguments.error().message());
-        continue;
-      }
-      Script added;
-      added.config = script;
-      added.runner = std::make_unique<ScriptRunner>(script, *std::move(arguments), loop_,
-                                                    processes_, log_, [this] { refresh_soon(); });
-      ScriptRunner& runner = *added.runner;
-      scripts_.emplace(script.name, std::move(added));
-      runner.start();
-    }
-  }
-
-  // A script may be judged while instances are being told; so afterwards.
-  void refresh_soon() {
-    loop_.post([this] { refresh(); });
-  }
-
-  void reload() {
-    if (!options_.reload) {
-      log_.write(io::Severity::kError, "this process cannot read its configuration again");
-      return;
-    }
-    std::optional<Config> fresh = options_.reload();
-    if (fresh) {
-      if (const auto checked = check_against_host(*fresh); !checked.has_value()) {
-        log_.write(io::Severity::kError, checked.error().message());
-        fresh.reset();
-      }
-    }
-    if (!fresh) {
-      log_.write(io::Severity::kError, "the configuration is bad; the old one stays");
-      return;
-    }
-    drain();
-    config_ = *std::move(fresh);
-    std::vector<Member> before = std::move(members_);
-    members_.clear();
-    for (const VrrpInstance& instance : config_.instances) {
-      const auto found = std::find_if(before.begin(), before.end(), [&](const Member& member) {
-        return member.driver != nullptr && same_router(member.driver->instance(), instance);
-      });
-      if (found == before.end()) continue;
-      members_.push_back(std::move(*found));
-      members_.back().driver->reload(instance);
-    }
-    // Those that went let go before new ones take.
-    for (Member& member : before) {
-      if (member.driver != nullptr) member.driver->stop();
-    }
-    before.clear();
-    for (const VrrpInstance& instance : config_.instances) {
-      const bool kept = std::any_of(members_.begin(), members_.end(), [&](const Member& member) {
-        return same_router(member.driver->instance(), instance);
-      });
-      if (!kept) add_driver(instance);
-    }
-    load_scripts();
-    refresh();
-    log_.write(io::Severity::kNotice, "reloaded");
-  }
-
-  void stop() {
-    for (Member& member : members_) member.driver->stop();
-    loop_.stop();
-  }
-
-  void dump() {
-    if (options_.dump_file.empty()) {
-      log_.write(io::Severity::kNotice, "no file was named for the status");
-      return;
-    }
-    std::string text = "------< VRRP Topology >------\n";
-    for (const Member& member : members_) text += member.driver->status_text();
-    text +=
-        "------< Packets >------\n   Foreign virtual routers = " + std::to_string(foreign_) + "\n";
-    for (int i = 1; i < kWireFaults; ++i) {
-      const std::uint64_t count = malformed_[static_cast<std::size_t>(i)];
-      if (count == 0) continue;
-      text += "   Malformed, " + std::string(name_of(static_cast<WireFault>(i))) + " = " +
-              std::to_string(count) + "\n";
-    }
-    io::LinuxFiles files;
-    if (const auto written = files.replace(options_.dump_file, text, 0600); !written.has_value()) {
-      log_.write(io::Severity::kError, written.error().message());
-    }
-  }
-
-  // Wishes: a container that may not grant them still runs.
-  void apply_scheduling() {
-    const GlobalDefs& global = config_.global;
-    const auto complain = [this](const std::string& what) {
-      log_.write(io::Severity::kWarning, Error::from_errno(errno, what).message());
-    };
-    if (global.process_no_swap && ::mlockall(MCL_CURRENT | MCL_FUTURE) != 0) complain("mlockall");
-    if (global.process_priority && ::setpriority(PRIO_PROCESS, 0, *global.process_priority) != 0) {
-      complain("vrrp_priority");
-    }
-    if (global.rt_priority) {
-      sched_param parameters{};
-      parameters.sched_priority = *global.rt_priority;
-      if (::sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &parameters) != 0) {
-        complain("vrrp_rt_priority");
-      }
-    }
-  }
-
-  struct Script {
-    VrrpScript config;
-    std::unique_ptr<ScriptRunner> runner;
-  };
-
-  Config config_;
-  VrrpOptions options_;
-  io::EpollLoop& loop_;
-  io::Log& log_;
-  address::InterfaceAddresses addresses_;
-  io::Netlink netlink_;
-  io::NetworkMonitor monitor_;
-  io::LinuxProcesses processes_{loop_};
-  VrrpWorld world_{loop_, processes_, log_, addresses_, config_.global, [this] { drain(); }};
-  std::map<std::string, Socket> sockets_;  // by interface
-  std::map<std::string, Script> scripts_;  // by name
-  std::vector<Member> members_;            // in the configuration's order
-  Startup startup_{*this};
-  Instant ready_at_{};
-  std::array<std::uint64_t, kWireFaults> malformed_{};
-  std::uint64_t malformed_untold_ = 0;
-  std::uint64_t foreign_ = 0;
-  Instant complained_at_{};
-};
 
 // Held as long as this process runs; a living process of that id is another daemon.
 Result<void> write_pid_file(const std::string& path) {
@@ -441,73 +32,53 @@ Result<void> write_pid_file(const std::string& path) {
   return files.replace(path, std::to_string(::getpid()) + "\n", 0644);
 }
 
-Result<void> run(Config config, VrrpOptions options, io::EpollLoop& loop, io::Log& log) {
+void reload(VrrpService& service, const VrrpOptions& options, io::Log& log) {
+  if (!options.reload) {
+    log.write(io::Severity::kError, "this process cannot read its configuration again");
+    return;
+  }
+  if (std::optional<Config> fresh = options.reload()) {
+    const auto reloaded = service.reload(*std::move(fresh));
+    if (reloaded.has_value()) return log.write(io::Severity::kNotice, "reloaded");
+    log.write(io::Severity::kError, reloaded.error().message());
+  }
+  log.write(io::Severity::kError, "the configuration is bad; the old one stays");
+}
+
+void dump(const VrrpService& service, const std::string& path, io::Log& log) {
+  if (path.empty()) return log.write(io::Severity::kNotice, "no file was named for the status");
+  constexpr unsigned kMode = 0600;
+  io::LinuxFiles files;
+  if (const auto written = files.replace(path, service.status_text(), kMode);
+      !written.has_value()) {
+    log.write(io::Severity::kError, written.error().message());
+  }
+}
+
+Result<void> run(Config config, const VrrpOptions& options, io::EpollLoop& loop, io::Log& log) {
   TRY(check_against_host(config));
-  const std::string pid_file = options.pid_file;
-  if (!pid_file.empty()) TRY(write_pid_file(pid_file));
+  if (!options.pid_file.empty()) TRY(write_pid_file(options.pid_file));
   {
-    Daemon daemon(std::move(config), std::move(options), loop, log,
-                  TRY(address::InterfaceAddresses::open()), TRY(io::Netlink::open()),
-                  TRY(io::NetworkMonitor::open()));
-    TRY(daemon.start());
+    const auto service = TRY(VrrpService::create(std::move(config), loop, log));
+    service->start();
+    const auto stop = [&] {
+      service->stop();
+      loop.stop();
+    };
+    TRY(loop.on_signal(SIGTERM, stop));
+    TRY(loop.on_signal(SIGINT, stop));
+    TRY(loop.on_signal(SIGHUP, [&] { reload(*service, options, log); }));
+    TRY(loop.on_signal(SIGUSR1, [&] { dump(*service, options.dump_file, log); }));
     log.write(io::Severity::kNotice, "VRRP runs");
     loop.run();
   }
   io::LinuxFiles files;
-  if (!pid_file.empty()) static_cast<void>(files.remove(pid_file).has_value());
+  if (!options.pid_file.empty()) static_cast<void>(files.remove(options.pid_file).has_value());
   log.write(io::Severity::kNotice, "VRRP has stopped");
   return {};
 }
 
 }  // namespace
-
-Result<void> check_against_host(const Config& config) {
-  io::Netlink netlink = TRY(io::Netlink::open());
-  std::string names;
-  std::set<std::string> there;
-  for (const io::NetworkLink& link : TRY(netlink.links())) {
-    there.insert(link.name);
-    names += (names.empty() ? "" : ", ") + link.name;
-  }
-  const auto at = [](const Place& place) {
-    return place.file.empty() ? "" : place.file + ":" + std::to_string(place.line) + ": ";
-  };
-  const auto needs = [&](const std::string& interface, const Place& place) -> Result<void> {
-    if (there.count(interface) != 0) return {};
-    return Error(ErrorCode::kNotFound,
-                 at(place) + "there is no interface '" + interface + "'; there are: " + names);
-  };
-  const auto refuse = [&](const Place& place, const std::string& what) {
-    return Error(ErrorCode::kUnsupported, at(place) + what);
-  };
-  if (!config.sync_groups.empty()) {
-    return refuse(config.sync_groups.front().place,
-                  "vrrp_sync_group is not supported; let the instances share a track_script");
-  }
-  for (const VrrpInstance& instance : config.instances) {
-    TRY(needs(instance.interface, instance.place));
-    if (instance.ipv6) {
-      return refuse(instance.place,
-                    "VRRP over IPv6 is not supported; use an IPv4 address as the "
-                    "instance's own and the others in virtual_ipaddress_excluded");
-    }
-    if (instance.addresses.empty()) {
-      return refuse(instance.place, "an instance without virtual_ipaddress is not supported");
-    }
-    for (const auto* list : {&instance.addresses, &instance.excluded_addresses}) {
-      for (const VirtualAddress& address : *list) {
-        TRY(needs(address.device, address.place));
-        if (address.peer) return refuse(address.place, "addresses with a peer are not supported");
-        if (list == &instance.addresses &&
-            address.address.family() != SocketAddress::Family::kIpv4) {
-          return refuse(address.place, "IPv6 addresses belong into virtual_ipaddress_excluded");
-        }
-      }
-    }
-    for (const Track& track : instance.track_interfaces) TRY(needs(track.name, track.place));
-  }
-  return {};
-}
 
 int run_vrrp(Config config, VrrpOptions options) {
   auto loop = io::EpollLoop::create();
@@ -522,7 +93,7 @@ int run_vrrp(Config config, VrrpOptions options) {
     return kVrrpExitBad;
   }
   ::signal(SIGPIPE, SIG_IGN);
-  if (const auto ran = run(std::move(config), std::move(options), **loop, log); !ran.has_value()) {
+  if (const auto ran = run(std::move(config), options, **loop, log); !ran.has_value()) {
     log.write(io::Severity::kCritical, ran.error().message());
     return kVrrpExitBad;
   }

@@ -1,5 +1,4 @@
-// The VRRP process: all instances of a configuration on one loop, their scripts, the interfaces
-// they watch, signals, the pid file.
+// The VRRP process: a service (vrrp_service.h) with signals, a pid file and a log.
 //
 // SIGTERM and SIGINT end it gracefully: addresses removed, priority 0 said, notify scripts started.
 // SIGHUP reloads. SIGUSR1 writes the status to a file.
@@ -29,10 +28,6 @@ struct VrrpOptions {
   // Where the log goes; none: stderr, or the journal if that is what stderr is.
   std::vector<std::unique_ptr<io::LogSink>> sinks;
 };
-
-// What the text cannot know or this program does not do: kNotFound for an interface that is not
-// there (the message names those that are), kUnsupported. Opens a netlink socket, needs no rights.
-Result<void> check_against_host(const Config& config);
 
 // Runs until stopped and returns the exit code. The process must have one thread.
 int run_vrrp(Config config, VrrpOptions options);

@@ -244,6 +244,7 @@ void VrrpDriver::destroy_sessions() {
 // priority.
 void VrrpDriver::notify(State state) {
   tell(io::Severity::kNotice, "entering " + std::string(name_of(state)) + " state");
+  world_.state_changed();
   // Not at a graceful end, so that who drains may finish. Later than the adverts that are due now.
   if (std::exchange(lost_, false) && state != State::kStopped) {
     world_.loop.post([this, alive = alive_] {

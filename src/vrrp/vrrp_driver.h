@@ -28,6 +28,7 @@ struct VrrpWorld {
   const GlobalDefs& global;
   // Reads every socket empty and delivers what came, before a timer decides (vrrp.h, duty 1).
   std::function<void()> drain;
+  std::function<void()> state_changed;  // of any instance
 };
 
 class VrrpDriver {

@@ -1,0 +1,135 @@
+// All instances of a configuration on one loop, with their scripts and the interfaces they watch:
+// VRRP without a process around it. `nines vrrp` puts a process around it, and so does the owner
+// plane.
+//
+// Everything that changes in the world (links, addresses, scripts) ends in refresh(), which works
+// out each instance's conditions anew: there is no second way to learn a state.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "address/interface_addresses.h"
+#include "base/result.h"
+#include "io/linux/epoll_loop.h"
+#include "io/linux/netlink.h"
+#include "io/linux/processes.h"
+#include "io/ports.h"
+#include "vrrp/script_runner.h"
+#include "vrrp/vrrp_config.h"
+#include "vrrp/vrrp_driver.h"
+#include "vrrp/vrrp_socket.h"
+#include "vrrp/vrrp_wire.h"
+
+namespace nines::vrrp {
+
+// What the text cannot know or this program does not do: kNotFound for an interface that is not
+// there (the message names those that are), kUnsupported. Opens a netlink socket, needs no rights.
+Result<void> check_against_host(const Config& config);
+
+// Lives on its loop's thread; loop and log outlive it. Destroyed, it lets go of its addresses.
+class VrrpService {
+ public:
+  // kRefused without the rights that raw and netlink sockets need.
+  static Result<std::unique_ptr<VrrpService>> create(Config config, io::EpollLoop& loop,
+                                                     io::Log& log);
+  ~VrrpService();
+  VrrpService(const VrrpService&) = delete;
+  VrrpService& operator=(const VrrpService&) = delete;
+
+  void start();
+  // Keeps the instances that stay. What check_against_host() refuses changes nothing.
+  Result<void> reload(Config config);
+  // Ends all instances: addresses dropped, priority 0 said, notify scripts started.
+  void stop();
+  // Beside what the configuration tracks: while something that all instances are there for does not
+  // work, none stands for election.
+  void set_fit(bool fit);
+  // Called whenever an instance's state has changed, once for any number of changes.
+  void on_change(std::function<void()> callback) { changed_ = std::move(callback); }
+
+  std::string status_text() const;  // lines for people
+  // In the configuration's order.
+  std::vector<const VrrpDriver*> drivers() const;
+
+ private:
+  VrrpService(Config config, io::EpollLoop& loop, io::Log& log,
+              address::InterfaceAddresses addresses, io::Netlink netlink,
+              io::NetworkMonitor monitor);
+
+  struct Socket {
+    int link = 0;  // the interface's index when it was opened
+    std::unique_ptr<VrrpSocket> socket;
+    io::EpollLoop::WatchId watch = 0;
+  };
+  struct Script {
+    VrrpScript config;
+    std::unique_ptr<ScriptRunner> runner;
+  };
+  struct Known {  // what an instance was last told
+    TrackSum sum;
+    SocketAddress primary;
+    bool running = false;
+    bool told = false;
+  };
+  struct Member {
+    std::unique_ptr<VrrpDriver> driver;
+    Known known;
+  };
+  using Links = std::map<std::string, io::NetworkLink>;  // by name
+  class Startup final : public Timer {
+   public:
+    explicit Startup(VrrpService& service) : service_(service) {}
+    void on_timer(Instant) override { service_.refresh(); }
+
+   private:
+    VrrpService& service_;
+  };
+
+  void network_changed();
+  bool owned_by_any(const SocketAddress& address) const;
+  void refresh();
+  void refresh(Member& member, const Links& links,
+               const std::vector<io::InterfaceAddress>& addresses);
+  void refresh_soon();
+  SocketAddress primary_of(const VrrpInstance& instance, const Links& links,
+                           const std::vector<io::InterfaceAddress>& addresses) const;
+  void open_sockets(const Links& links);
+  void close_sockets(const std::map<std::string, int>& wanted);
+  void drain();
+  void malformed(WireFault fault, const std::string& interface);
+  void add_driver(const VrrpInstance& instance);
+  void load_scripts();
+  void state_changed();
+  void apply_scheduling();
+
+  Config config_;
+  io::EpollLoop& loop_;
+  io::Log& log_;
+  address::InterfaceAddresses addresses_;
+  io::Netlink netlink_;
+  io::NetworkMonitor monitor_;
+  io::LinuxProcesses processes_{loop_};
+  VrrpWorld world_;
+  io::EpollLoop::WatchId monitor_watch_ = 0;
+  std::map<std::string, Socket> sockets_;  // by interface
+  std::map<std::string, Script> scripts_;  // by name
+  std::vector<Member> members_;            // in the configuration's order
+  Startup startup_{*this};
+  Instant ready_at_{};
+  bool fit_ = true;
+  std::function<void()> changed_;
+  bool change_posted_ = false;
+  // Whether this service still lives, for what it posted; shared with that alone.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  std::array<std::uint64_t, kWireFaults> malformed_{};
+  std::uint64_t malformed_untold_ = 0;
+  std::uint64_t foreign_ = 0;
+  Instant complained_at_{};
+};
+
+}  // namespace nines::vrrp
