@@ -16,9 +16,10 @@ MAY_INCLUDE = {
     "http": {"base"},  # pure: a codec knows of no socket
     "io": {"base", "text"},
     "sim": {"base", "io"},
-    "proxy": {"base", "text", "io", "http"},
+    "node": {"base", "text", "io"},  # knows planes, not what they do
+    "proxy": {"base", "text", "io", "http", "node"},
     "address": {"base", "io"},  # wherever the right to own comes from
-    "vrrp": {"base", "text", "io", "address"},
+    "vrrp": {"base", "text", "io", "address", "node"},
     "lab": {"base", "text", "io", "http"},
 }
 
@@ -51,8 +52,16 @@ DRIVERS = {
         "server_connection": "a stream to a server, in use or pooled",
         "log_sender": "sends a worker's log lines",
         "plane": "owns the control thread and the workers' threads",
-        "plane_channel": "passes configurations and listening sockets from master to plane",
-        "master": "loads, reloads and stops: signals, processes, privileges",
+        "plane_main": "the plane's process: gives up its rights, obeys its channel",
+        "proxy_master": "holds the listening sockets and the plane behind them",
+        "predecessor": "takes listening sockets over from another process",
+        "master_config": "reads the configuration's files, looks users up",
+        "master": "the process: command line, signals, going to the background",
+    },
+    "node": {
+        "plane_channel": "passes messages and descriptors between supervisor and planes",
+        "plane_process": "forks a plane, watches and kills it",
+        "service_manager": "tells the service manager how we are",
     },
     "address": {
         "interface_addresses": "puts addresses on interfaces and announces them",

@@ -9,6 +9,7 @@
 #include "proxy/command_line.h"
 #include "proxy/config_conditional.h"
 #include "proxy/master.h"
+#include "proxy/master_config.h"
 #include "version.h"
 
 namespace nines {

@@ -172,7 +172,7 @@ bool HttpSession::begin_request(http::RequestHead& head, const char* base) {
   client_version_ = head.version;
   upgrade_ = head.upgrade;
   const bool frontend_stays = move_to_current_generation();
-  client_keep_alive_ = head.keep_alive && !client_ended_ && frontend_stays && !worker_.stopping() &&
+  client_keep_alive_ = head.keep_alive && !client_ended_ && frontend_stays && !worker_.closing() &&
                        frontend().config->connection_mode != HttpConnectionMode::kClose;
   request_body_.begin(head.framing, head.content_length);
   const std::string_view line = head.start_line.in(base);
@@ -856,7 +856,7 @@ void HttpSession::next_request() {
 
 // Not when we stop, nor when the configuration of now has no such frontend.
 bool HttpSession::may_have_another() const {
-  return !worker_.stopping() &&
+  return !worker_.closing() &&
          (generation_ == worker_.generation() || worker_.continues(frontend()));
 }
 

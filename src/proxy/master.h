@@ -5,13 +5,9 @@
 // Signals to the master: SIGHUP and SIGUSR2 reload; SIGUSR1 stops softly; SIGTERM and SIGINT stop.
 #pragma once
 
-#include "proxy/config_environment.h"
 #include "proxy/master_options.h"
 
 namespace nines::proxy {
-
-// The variables that a configuration may refer to: this process's own.
-Environment process_environment();
 
 // Exit codes of run_master().
 inline constexpr int kExitGood = 0;

@@ -273,6 +273,31 @@ void Plane::stop_softly(std::function<void()> done) {
   loop_.arm(*this, kStopPoll);
 }
 
+void Plane::drain(std::function<void()> done) {
+  drained_ = std::move(done);
+  to_all_workers([](Worker& worker) { worker.begin_draining(); },
+                 [this] { look_whether_drained(); });
+}
+
+void Plane::look_whether_drained() {
+  if (!drained_) return;
+  auto left = std::make_shared<std::atomic<int>>(0);
+  to_all_workers([left](Worker& worker) { left->fetch_add(worker.drained() ? 0 : 1); },
+                 [this, left] {
+                   if (*left > 0) return loop_.arm(drain_look_, kStopPoll);
+                   if (const auto done = std::exchange(drained_, nullptr)) done();
+                 });
+}
+
+void Plane::ask(std::function<void()> done) {
+  if (std::exchange(asked_, true)) return;
+  to_all_workers([](Worker&) {},
+                 [this, done = std::move(done)] {
+                   asked_ = false;
+                   done();
+                 });
+}
+
 void Plane::on_timer(Instant now) {
   if (stopping_) {
     if (sockets_closed() && process_->current_connections.value() == 0) {
@@ -307,6 +332,15 @@ void Plane::to_all_workers(const std::function<void(Worker&)>& task) {
   for (auto& entry : workers_) {
     entry.loop->post([worker = entry.worker.get(), task] { task(*worker); });
   }
+}
+
+void Plane::to_all_workers(const std::function<void(Worker&)>& task, std::function<void()> done) {
+  auto left = std::make_shared<std::atomic<std::size_t>>(workers_.size());
+  auto finish = std::make_shared<std::function<void()>>(std::move(done));
+  to_all_workers([this, task, left, finish](Worker& worker) {
+    task(worker);
+    if (left->fetch_sub(1) == 1) loop_.post([finish] { (*finish)(); });
+  });
 }
 
 // ---- Hub --------------------------------------------------------------------------------------

@@ -55,6 +55,12 @@ class Plane final : public Hub,
   void on_failed_reload(const std::string& text);
   // Accepts nothing more; `done` runs when the last session has ended.
   void stop_softly(std::function<void()> done);
+  // Each answer ends its client's connection from now on; `done` runs when all sessions that are
+  // there now have ended. New ones are served as before.
+  void drain(std::function<void()> done);
+  // `done` runs when every worker has had its turn: none of them is stuck. Asked again before that,
+  // the newer `done` counts for nothing.
+  void ask(std::function<void()> done);
 
   // Hub: from any thread.
   ProcessState& process() override { return *process_; }
@@ -106,6 +112,9 @@ class Plane final : public Hub,
   void drop_unused_sockets();
   bool sockets_closed() const;
   void to_all_workers(const std::function<void(Worker&)>& task);
+  // `done` on the control thread once the last of them has done it.
+  void to_all_workers(const std::function<void(Worker&)>& task, std::function<void()> done);
+  void look_whether_drained();
   void log_to(const ProxyConfig& proxy, LogLevel level, std::string_view text);
   Result<const Server*> find_server(const std::string& proxy, const std::string& server) const;
   void measure_idle(Instant now);
@@ -138,7 +147,19 @@ class Plane final : public Hub,
   std::unique_ptr<RuntimeSocketDriver> runtime_socket_;
   std::map<std::string, RuntimeListener> runtime_listeners_;
   std::vector<CapturedError> captured_;
+  class DrainLook final : public Timer {
+   public:
+    explicit DrainLook(Plane& plane) : plane_(plane) {}
+    void on_timer(Instant) override { plane_.look_whether_drained(); }
+
+   private:
+    Plane& plane_;
+  };
+
   std::function<void()> stopped_;
+  std::function<void()> drained_;  // empty: nobody waits
+  DrainLook drain_look_{*this};
+  bool asked_ = false;
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> reloads_{0}, failed_reloads_{0};
   std::atomic<int> idle_percent_{100};

@@ -175,6 +175,22 @@ bool Worker::continues(const Proxy& frontend) const {
 void Worker::begin_stopping() {
   stopping_ = true;
   listeners_.clear();
+  end_idle_sessions();
+}
+
+void Worker::begin_draining() {
+  if (!std::exchange(draining_, true)) draining_since_ = loop_.now();
+  end_idle_sessions();
+}
+
+bool Worker::drained() const {
+  for (const Session* session = sessions_; session != nullptr; session = session->next_) {
+    if (session->accepted_ <= draining_since_) return false;
+  }
+  return true;
+}
+
+void Worker::end_idle_sessions() {
   for (Session* session = sessions_; session != nullptr;) {
     Session* const next = session->next_;
     session->end_if_idle();

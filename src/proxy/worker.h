@@ -122,6 +122,10 @@ class Worker : private Timer {
   std::vector<Error> adopt(std::shared_ptr<const Generation> generation);
   // Accepts nothing more; idle kept-alive connections are closed, others end after their answer.
   void begin_stopping();
+  // As that, but it goes on accepting: what comes now is answered and then closed as well.
+  void begin_draining();
+  // Whether all sessions that were there at begin_draining() have ended.
+  bool drained() const;
   bool idle() const { return session_count_ == 0; }
   void kill_sessions();  // a hard stop
 
@@ -143,6 +147,8 @@ class Worker : private Timer {
   LogSender& logs() { return logs_; }
   const std::shared_ptr<WorkerGeneration>& generation() const { return generation_; }
   bool stopping() const { return stopping_; }
+  // Each answer is its connection's last.
+  bool closing() const { return stopping_ || draining_; }
   // Whether the configuration of now has this frontend still.
   bool continues(const Proxy& frontend) const;
   ServerPool& pool_of(const std::shared_ptr<ServerState>& state);
@@ -170,6 +176,7 @@ class Worker : private Timer {
   class Undertaker;
 
   void on_timer(Instant now) override;  // sweeps idle server connections
+  void end_idle_sessions();
   void accept(Listener& listener, io::Stream& stream);
   void bury();
   void end_what_is_gone();
@@ -194,6 +201,8 @@ class Worker : private Timer {
   Session* sessions_ = nullptr;  // intrusive list
   std::size_t session_count_ = 0;
   bool stopping_ = false;
+  bool draining_ = false;
+  Instant draining_since_{};
   bool dying_ = false;    // in the destructor: it buries by itself
   bool limited_ = false;  // a maxconn was reached: look again when sessions end
   std::unique_ptr<Undertaker> undertaker_;

@@ -449,6 +449,20 @@ def a_killed_plane_is_back_within_half_a_second(scope):
 
 
 @test
+def a_stopped_plane_is_replaced(scope):
+    front, back = scope.free_ports(2)
+    start_nginx(scope, [back], ECHO)
+    balancer = Nines(scope, one_server(scope, front, back), port=front)
+    stopped = balancer.plane()
+    os.kill(stopped, signal.SIGSTOP)
+    begun = time.monotonic()
+    assert scope.http(front, timeout=10).status == 200  # it waited in the accept queue
+    print(f"   # served again after {time.monotonic() - begun:.2f} s")
+    assert balancer.plane() != stopped
+    assert balancer.count("does not answer and is killed") == 1
+
+
+@test
 def a_plane_ends_with_its_master(scope):
     front, back = scope.free_ports(2)
     start_nginx(scope, [back], ECHO)

@@ -1,6 +1,6 @@
 // Datagrams with a descriptor riding along (SCM_RIGHTS), and sealed memory files for what is larger
 // than a datagram.
-#include "proxy/plane_channel.h"
+#include "node/plane_channel.h"
 
 #include <cerrno>
 #include <cstring>
@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-namespace nines::proxy {
+namespace nines::node {
 
 namespace {
 
@@ -142,4 +142,4 @@ Result<NamedTexts> unpack_texts(int descriptor) {
   return texts;
 }
 
-}  // namespace nines::proxy
+}  // namespace nines::node

@@ -1,0 +1,58 @@
+// The wire between the supervisor and its planes: a seqpacket socket pair each. Small messages,
+// each a kind, a text and at most one descriptor. Either side learns of the other's death by the
+// end of the stream.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "io/linux/descriptor.h"
+
+namespace nines::node {
+
+struct ChannelMessage {
+  enum class Kind : std::uint8_t {
+    // To any plane, and its answers.
+    kAsk = 'a',      // are you there?
+    kAnswer = 'A',   // yes, with all my threads
+    kTaken = 'T',    // what was configured is at work
+    kRefused = 'R',  // text says why; what ran before runs on
+    // To the proxy plane.
+    kListener = 'L',    // text is the listener's key, with its socket
+    kConfigure = 'C',   // a memfd with the configuration's files; ends the listeners
+    kBadReload = 'B',   // a reload failed before it got that far, text: why
+    kDrain = 'd',       // end each client's connection after its answer; accept as before
+    kStopSoftly = 'S',  // accept nothing more, end with the last session
+    // From the proxy plane.
+    kDrained = 'D',  // all that was under way at kDrain has ended
+    // To the owner plane.
+    kProxyFit = 'f',    // the proxy serves
+    kProxyUnfit = 'u',  // it does not: stand for nothing
+    kReload = 'r',      // read the configuration again: kTaken or kRefused
+    kRelease = 'q',     // hand all addresses over and end
+    // From the owner plane.
+    kHoldings = 'H',  // text: what it is and holds (vrrp/owner_report.h)
+  };
+  Kind kind = Kind::kTaken;
+  std::string text;
+  io::Descriptor descriptor;
+};
+
+inline constexpr std::size_t kChannelTextMax = 8192;  // bytes of a message's text
+
+// Blocking only while the other side's buffer is full, which a live one empties at once; then for
+// as long as the socket's SO_SNDTIMEO says, and kUnavailable.
+Result<void> send_message(int channel, const ChannelMessage& message);
+// kUnavailable when nothing is there, kReset when the other side is gone.
+Result<ChannelMessage> receive_message(int channel);
+
+// Files with their names, in order, in a memfd that can no longer be changed (sealed).
+using NamedTexts = std::vector<std::pair<std::string, std::string>>;
+Result<io::Descriptor> pack_texts(const NamedTexts& texts);
+Result<NamedTexts> unpack_texts(int descriptor);
+
+}  // namespace nines::node
