@@ -85,6 +85,7 @@ DRIVERS = {
         "drill_load": "is the clients of a drill",
         "drill_run": "breaks, watches and mends in a lab that is up",
         "log_sink": "writes the balancers' log lines to a file with their instants",
+        "ownership_recorder": "watches the hosts' addresses and the switch's ARP",
     },
 }
 

@@ -189,7 +189,7 @@ Result<void> Namespaces::enter() const {
 Result<LabNetwork> LabNetwork::create(const LabPlan& plan) {
   const auto home = TRY(Namespaces::current());
   if (::unshare(CLONE_NEWNET) != 0) return failed("unshare network");
-  LabNetwork network(TRY(io::Netlink::open()));
+  LabNetwork network(TRY(io::Netlink::open()), TRY(open_path("/proc/self/ns/net", O_RDONLY)));
   auto made = [&]() -> Result<void> {
     TRY(network.switch_.add_bridge(kSwitchBridge));
     const int bridge = TRY(network.switch_.find_link(kSwitchBridge)).index;

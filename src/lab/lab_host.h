@@ -40,15 +40,19 @@ class LabNetwork {
 
   std::vector<LabHost>& hosts() { return hosts_; }
   LabHost* find(std::string_view name);
+  // The network namespace that the bridge is in.
+  const io::Descriptor& switch_network() const { return switch_network_; }
   // Takes the host's port of the switch down or up: nothing reaches it, nothing leaves it.
   Result<void> cut(LabHost& host);
   Result<void> heal(LabHost& host);
 
  private:
-  explicit LabNetwork(io::Netlink bridge_side) : switch_(std::move(bridge_side)) {}
+  LabNetwork(io::Netlink bridge_side, io::Descriptor network)
+      : switch_(std::move(bridge_side)), switch_network_(std::move(network)) {}
   Result<void> add_host(const LabPlan& plan, const HostPlan& host, int bridge);
 
   io::Netlink switch_;
+  io::Descriptor switch_network_;
   std::vector<LabHost> hosts_;
 };
 
