@@ -76,16 +76,16 @@ Result<std::vector<std::string>> resolve_command(const Command& command, const G
   return arguments;
 }
 
-ScriptRunner::ScriptRunner(const VrrpScript& script, std::vector<std::string> arguments,
-                           io::EpollLoop& loop, io::LinuxProcesses& processes, io::Log& log,
-                           Changed changed)
+ScriptRunner::ScriptRunner(const VrrpScript& script, ScriptState state,
+                           std::vector<std::string> arguments, io::EpollLoop& loop,
+                           io::LinuxProcesses& processes, io::Log& log, Changed changed)
     : script_(script),
       arguments_(std::move(arguments)),
       loop_(loop),
       processes_(processes),
       log_(log),
       changed_(std::move(changed)),
-      tracker_(script.rise, script.fall, script.init_fail) {}
+      tracker_(script.rise, script.fall, state) {}
 
 ScriptRunner::~ScriptRunner() {
   *alive_ = false;

@@ -24,8 +24,9 @@ Result<std::vector<std::string>> resolve_command(const Command& command, const G
 class ScriptRunner {
  public:
   using Changed = std::function<void()>;
-  ScriptRunner(const VrrpScript& script, std::vector<std::string> arguments, io::EpollLoop& loop,
-               io::LinuxProcesses& processes, io::Log& log, Changed changed);
+  // `state`: what is taken for it until it has ended often enough.
+  ScriptRunner(const VrrpScript& script, ScriptState state, std::vector<std::string> arguments,
+               io::EpollLoop& loop, io::LinuxProcesses& processes, io::Log& log, Changed changed);
   ~ScriptRunner();
 
   void start();

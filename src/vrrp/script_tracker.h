@@ -9,13 +9,11 @@ namespace nines::vrrp {
 enum class ScriptState : unsigned char { kUnknown, kGood, kFailed };
 
 // keepalived's rules: the first result counts at once, whatever rise and fall say; later ones only
-// in a row.
+// in a row. One whose state is known at the start (init_fail, or a dead process of this host knew
+// it) counts from there.
 class ScriptTracker {
  public:
-  ScriptTracker(int rise, int fall, bool init_fail)
-      : state_(init_fail ? ScriptState::kFailed : ScriptState::kUnknown),
-        rise_(rise),
-        fall_(fall) {}
+  ScriptTracker(int rise, int fall, ScriptState state) : state_(state), rise_(rise), fall_(fall) {}
 
   // Returns true when the state changed.
   bool ended(bool good);

@@ -7,14 +7,14 @@ namespace nines::vrrp {
 namespace {
 
 TEST(ScriptTracker, TheFirstResultCountsAtOnce) {
-  ScriptTracker tracker(3, 3, false);
+  ScriptTracker tracker(3, 3, ScriptState::kUnknown);
   EXPECT_EQ(tracker.state(), ScriptState::kUnknown);
   EXPECT_TRUE(tracker.ended(false));
   EXPECT_EQ(tracker.state(), ScriptState::kFailed);
 }
 
 TEST(ScriptTracker, LaterOnesCountInARowOnly) {
-  ScriptTracker tracker(2, 3, false);
+  ScriptTracker tracker(2, 3, ScriptState::kUnknown);
   EXPECT_TRUE(tracker.ended(true));
   EXPECT_FALSE(tracker.ended(false));
   EXPECT_FALSE(tracker.ended(false));
@@ -27,10 +27,18 @@ TEST(ScriptTracker, LaterOnesCountInARowOnly) {
 }
 
 TEST(ScriptTracker, InitFailWaitsForItsRise) {
-  ScriptTracker tracker(2, 1, true);
+  ScriptTracker tracker(2, 1, ScriptState::kFailed);
   EXPECT_EQ(tracker.state(), ScriptState::kFailed);
   EXPECT_FALSE(tracker.ended(true));
   EXPECT_TRUE(tracker.ended(true));
+}
+
+TEST(ScriptTracker, WhatADeadProcessKnewTakesItsFall) {
+  ScriptTracker tracker(1, 2, ScriptState::kGood);
+  EXPECT_FALSE(tracker.ended(true));
+  EXPECT_FALSE(tracker.ended(false));
+  EXPECT_TRUE(tracker.ended(false));
+  EXPECT_EQ(tracker.state(), ScriptState::kFailed);
 }
 
 TEST(TrackSum, WeightsAreAddedWhileGoodOrTakenWhileFailed) {

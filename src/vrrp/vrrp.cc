@@ -32,7 +32,8 @@ std::string_view name_of(State state) {
   CHECK(false);
 }
 
-Vrrp::Vrrp(VrrpInstance instance) : instance_(std::move(instance)) {
+Vrrp::Vrrp(VrrpInstance instance, Start start)
+    : instance_(std::move(instance)), resuming_(start == Start::kAsMaster) {
   status_.master_interval = instance_.advert_int;
   update_priority();
 }
@@ -94,6 +95,11 @@ void Vrrp::heard_as_backup(const event::AdvertHeard& advert, Instant now, Effect
   if (status_.claiming) {
     if (is_better(advert)) {
       ++status_.counters.claims_abandoned;
+      if (resuming_) {
+        // It holds them already, or is about to.
+        become_backup(now, out);
+        send_advert(status_.priority, out);
+      }
       follow(advert, now);
     } else {
       // It may have missed ours; a master of lower priority steps down for this one.
@@ -142,17 +148,18 @@ void Vrrp::on(const event::Conditions& conditions, Instant now, Effects& out) {
   update_priority();
   if (conditions_.faults > 0) {
     if (status_.state == State::kFault) return;
-    if (status_.state == State::kMaster) {
+    if (may_hold()) {
       release(out);
       send_advert(kPriorityStop, out);
     }
     return enter(State::kFault, now, out);
   }
   if (status_.state == State::kInit || status_.state == State::kFault) {
+    if (resuming_) return resume(now, out);
     if (!conditions_.known) return;
     become_backup(now, out);
     // RFC 5798, 6.4.1: the owner waits for nobody.
-    if (status_.priority == kPriorityOwner || conditions_.resume) claim(now, out);
+    if (status_.priority == kPriorityOwner) claim(now, out);
     return;
   }
   // A new priority is told at once, so that a better backup need not wait for the next advert.
@@ -190,7 +197,7 @@ void Vrrp::on(const event::Reload& reload, Instant now, Effects& out) {
 }
 
 void Vrrp::on(const event::Stop&, Instant now, Effects& out) {
-  if (status_.state == State::kMaster) {
+  if (may_hold()) {
     // First the addresses, then the word: the next master must not meet ours.
     release(out);
     send_advert(kPriorityStop, out);
@@ -220,8 +227,16 @@ void Vrrp::claim(Instant now, Effects& out) {
   next_at_ = now + claim_hold();
 }
 
+// Scripts are not told of the moment in between: to them the host has been master all the time.
+void Vrrp::resume(Instant now, Effects& out) {
+  status_.state = State::kBackup;
+  status_.since = now;
+  claim(now, out);
+}
+
 void Vrrp::become_master(Instant now, Effects& out) {
   status_.claiming = false;
+  resuming_ = false;
   status_.master_address = conditions_.primary;
   status_.master_priority = status_.priority;
   status_.master_interval = instance_.advert_int;
@@ -244,7 +259,7 @@ void Vrrp::become_master(Instant now, Effects& out) {
 }
 
 void Vrrp::become_backup(Instant now, Effects& out) {
-  if (status_.state == State::kMaster) release(out);
+  if (may_hold()) release(out);
   status_.claiming = false;
   status_.master_interval = instance_.advert_int;
   preempt_at_ = Instant{};
@@ -260,6 +275,7 @@ void Vrrp::stand_again(Instant now, Effects& out) {
 
 void Vrrp::release(Effects& out) {
   ++status_.counters.released_master;
+  resuming_ = false;
   out.push_back({.kind = Effect::Kind::kDropAddresses});
 }
 

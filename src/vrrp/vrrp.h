@@ -14,6 +14,9 @@
 //    master announce again.
 //  - A master that was stopped for longer than its backups wait (a paused process or machine) is no
 //    master any more: it drops its addresses and stands for election again.
+//  - A process that follows a dead one of this host as the master it was (Start::kAsMaster) finds
+//    the addresses in the kernel. It claims without waiting and keeps them meanwhile, or drops them
+//    at once when it may not stand or a better router answers.
 #pragma once
 
 #include <cstdint>
@@ -33,6 +36,10 @@ namespace nines::vrrp {
 enum class State : std::uint8_t { kInit, kBackup, kMaster, kFault, kStopped };
 std::string_view name_of(State state);  // as keepalived's scripts get it: "MASTER"
 
+// kAsMaster: an earlier process of this host died as master a moment ago, and its addresses are
+// still in the kernel. What scripts have not said yet is then taken for what that one knew.
+enum class Start : std::uint8_t { kFresh, kAsMaster };
+
 namespace event {
 // An advertisement that examine() let through.
 struct AdvertHeard {
@@ -44,12 +51,10 @@ struct TimerFired {};
 // All that the world says about whether this instance may stand, whenever any of it changes. The
 // first one is the start.
 struct Conditions {
-  bool known = true;      // false while a tracked script has not ended once
+  bool known = true;      // false while a tracked script has not ended once; kFresh waits for it
   int faults = 0;         // failed things of weight 0: the interface, scripts, ...
   int weight = 0;         // sum of what tracks add or take
   SocketAddress primary;  // of the interface; our adverts leave from it
-  // At the start only: an earlier process of this host was master a moment ago.
-  bool resume = false;
 };
 // What may have been learnt wrong about our addresses meanwhile is to be put right: an untracked
 // carrier came back.
@@ -118,13 +123,15 @@ class Vrrp {
   static constexpr Duration kClaimHoldMax = std::chrono::milliseconds(2);
 
   // `instance` as vrrp_config.h bounds it.
-  explicit Vrrp(VrrpInstance instance);
+  explicit Vrrp(VrrpInstance instance, Start start = Start::kFresh);
 
   // Appends to `out`. TimerFired before the deadline does nothing.
   void handle(const Event& event, Instant now, Effects& out);
   std::optional<Instant> deadline() const;
   const VrrpStatus& status() const { return status_; }
   const VrrpInstance& instance() const { return instance_; }
+  // The kernel has addresses that a dead process left to us, and this one is not master yet.
+  bool resuming() const { return resuming_; }
 
   // From the last advert of a master until a backup claims: adverts times the interval, and the
   // skew.
@@ -150,6 +157,7 @@ class Vrrp {
   void claim(Instant now, Effects& out);
   void become_master(Instant now, Effects& out);
   void become_backup(Instant now, Effects& out);
+  void resume(Instant now, Effects& out);
   void stand_again(Instant now, Effects& out);
   void release(Effects& out);
   void enter(State state, Instant now, Effects& out);
@@ -158,12 +166,14 @@ class Vrrp {
   void announce(int count, Instant now, Effects& out);
   void announce_after_doubt(Instant now, Effects& out);
   void announce_due(Instant now, Effects& out);
+  bool may_hold() const { return status_.state == State::kMaster || resuming_; }
   bool was_stopped_too_long(Instant now) const;
   void update_priority();
 
   VrrpInstance instance_;
   VrrpStatus status_;
   event::Conditions conditions_;
+  bool resuming_ = false;
   // Backup: when to claim, or when the claim is ripe. Master: when to advertise.
   Instant next_at_{};
   Instant preempt_at_{};  // zero: not begun

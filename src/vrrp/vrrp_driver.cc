@@ -69,8 +69,13 @@ const Command& command_of(const Notifications& notifications, State state) {
 
 }  // namespace
 
-VrrpDriver::VrrpDriver(VrrpInstance instance, VrrpWorld& world)
-    : world_(world), machine_(std::move(instance)), owned_(owned_by(machine_.instance())) {
+VrrpDriver::VrrpDriver(VrrpInstance instance, VrrpWorld& world, Start start)
+    : world_(world),
+      machine_(std::move(instance), start),
+      owned_(owned_by(machine_.instance())),
+      holding_(start == Start::kAsMaster),
+      resumed_(holding_) {
+  if (holding_) return;
   for (const address::OwnedAddress& address : owned_) {
     static_cast<void>(world_.addresses.drop(address).has_value());  // no interface: told elsewhere
   }
@@ -211,6 +216,7 @@ void VrrpDriver::take_addresses() {
 void VrrpDriver::drop_addresses() {
   lost_ = holding_;
   holding_ = false;
+  resumed_ = false;
   renewal_.cancel();
   for (const address::OwnedAddress& address : owned_) {
     if (const auto dropped = world_.addresses.drop(address); !dropped.has_value()) {

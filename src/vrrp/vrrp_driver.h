@@ -33,8 +33,9 @@ struct VrrpWorld {
 
 class VrrpDriver {
  public:
-  // Addresses that an earlier process left behind are removed.
-  VrrpDriver(VrrpInstance instance, VrrpWorld& world);
+  // kFresh: addresses that an earlier process left behind are removed. kAsMaster: they stay where
+  // they are until this one is master, or is not to be, and then go with their sessions.
+  VrrpDriver(VrrpInstance instance, VrrpWorld& world, Start start = Start::kFresh);
   ~VrrpDriver();
   VrrpDriver(const VrrpDriver&) = delete;
   VrrpDriver& operator=(const VrrpDriver&) = delete;
@@ -52,6 +53,8 @@ class VrrpDriver {
   void stop() { handle(event::Stop{}); }
 
   const Vrrp& machine() const { return machine_; }
+  // Took over from a dead process of this host and has held the addresses ever since.
+  bool resumed() const { return resumed_; }
   const VrrpInstance& instance() const { return machine_.instance(); }
   bool owns(const SocketAddress& address) const;
   std::string status_text() const;  // lines for people
@@ -88,6 +91,7 @@ class VrrpDriver {
   SocketAddress primary_;
   std::vector<address::OwnedAddress> owned_;
   bool holding_ = false;
+  bool resumed_ = false;
   bool lost_ = false;  // the addresses, and nothing was done about their sessions yet
   std::array<std::uint64_t, kRejections> rejected_{};
   Instant complained_at_{};

@@ -64,13 +64,16 @@ VrrpService::~VrrpService() {
   close_sockets({});
 }
 
-void VrrpService::start() {
+void VrrpService::start(const std::set<std::string>& masters_before) {
   apply_scheduling();
   monitor_watch_ = loop_.watch_descriptor(monitor_.descriptor(), EPOLLIN,
                                           [this](std::uint32_t) { network_changed(); });
   ready_at_ = loop_.now() + config_.global.startup_delay;
   if (config_.global.startup_delay > Duration{}) loop_.arm(startup_, ready_at_);
-  for (const VrrpInstance& instance : config_.instances) add_driver(instance);
+  for (const VrrpInstance& instance : config_.instances) {
+    const bool before = masters_before.count(instance.name) != 0;
+    add_driver(instance, before ? Start::kAsMaster : Start::kFresh);
+  }
   load_scripts();
   refresh();
 }
@@ -98,7 +101,7 @@ Result<void> VrrpService::reload(Config config) {
     const bool kept = std::any_of(members_.begin(), members_.end(), [&](const Member& member) {
       return same_router(member.driver->instance(), instance);
     });
-    if (!kept) add_driver(instance);
+    if (!kept) add_driver(instance, Start::kFresh);
   }
   load_scripts();
   refresh();
@@ -301,8 +304,20 @@ void VrrpService::malformed(WireFault fault, const std::string& interface) {
 
 // ---- Instances and scripts ---------------------------------------------------------------------
 
-void VrrpService::add_driver(const VrrpInstance& instance) {
-  members_.push_back({std::make_unique<VrrpDriver>(instance, world_), {}});
+void VrrpService::add_driver(const VrrpInstance& instance, Start start) {
+  members_.push_back({std::make_unique<VrrpDriver>(instance, world_, start), {}});
+}
+
+ScriptState VrrpService::initial_state_of(const VrrpScript& script) const {
+  for (const Member& member : members_) {
+    if (!member.driver->resumed()) continue;
+    for (const Track& track : member.driver->instance().track_scripts) {
+      if (track.name != script.name) continue;
+      // The dead process was master with it.
+      return track.reverse ? ScriptState::kFailed : ScriptState::kGood;
+    }
+  }
+  return script.init_fail ? ScriptState::kFailed : ScriptState::kUnknown;
 }
 
 void VrrpService::load_scripts() {
@@ -327,8 +342,9 @@ void VrrpService::load_scripts() {
     }
     Script added;
     added.config = script;
-    added.runner = std::make_unique<ScriptRunner>(script, *std::move(arguments), loop_, processes_,
-                                                  log_, [this] { refresh_soon(); });
+    added.runner =
+        std::make_unique<ScriptRunner>(script, initial_state_of(script), *std::move(arguments),
+                                       loop_, processes_, log_, [this] { refresh_soon(); });
     ScriptRunner& runner = *added.runner;
     scripts_.emplace(script.name, std::move(added));
     runner.start();

@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,7 +42,9 @@ class VrrpService {
   VrrpService(const VrrpService&) = delete;
   VrrpService& operator=(const VrrpService&) = delete;
 
-  void start();
+  // `masters_before`: names of instances of which a process of this host was master when it died,
+  // less than an advert interval ago. Their addresses are still in the kernel, and stay.
+  void start(const std::set<std::string>& masters_before = {});
   // Keeps the instances that stay. What check_against_host() refuses changes nothing.
   Result<void> reload(Config config);
   // Ends all instances: addresses dropped, priority 0 said, notify scripts started.
@@ -102,7 +105,8 @@ class VrrpService {
   void close_sockets(const std::map<std::string, int>& wanted);
   void drain();
   void malformed(WireFault fault, const std::string& interface);
-  void add_driver(const VrrpInstance& instance);
+  void add_driver(const VrrpInstance& instance, Start start);
+  ScriptState initial_state_of(const VrrpScript& script) const;
   void load_scripts();
   void state_changed();
   void apply_scheduling();

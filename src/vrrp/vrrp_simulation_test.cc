@@ -49,10 +49,9 @@ class Wire {
     return add(instance);
   }
 
-  void start(int host, bool resume = false) {
+  void start(int host) {
     event::Conditions conditions;
     conditions.primary = hosts_[host].primary;
-    conditions.resume = resume;
     handle(host, conditions);
   }
   void stop(int host) { handle(host, event::Stop{}); }
@@ -62,11 +61,14 @@ class Wire {
     doubt();
   }
   void restart(int host) {
-    hosts_[host].machine.emplace(hosts_[host].instance);
-    hosts_[host].alive = true;
-    hosts_[host].stopped = false;
+    bring_up(host, Start::kFresh);
     // A new process removes what a dead one left.
     set_holding(host, false);
+    start(host);
+  }
+  // As the master that the killed process was; its addresses are where the kernel left them.
+  void restart_as_master(int host) {
+    bring_up(host, Start::kAsMaster);
     start(host);
   }
   void pause(int host) { hosts_[host].stopped = true, doubt(); }
@@ -121,6 +123,11 @@ class Wire {
   }
   const Vrrp& machine(int host) const { return *hosts_[host].machine; }
   Instant now() const { return now_; }
+  // The longest that nobody held the address since the last call.
+  Duration take_none_held_max() {
+    watch();
+    return std::exchange(none_held_max_, Duration{});
+  }
   int announcements(int host) const { return hosts_[host].announcements; }
   Duration two_held_max() const { return two_held_max_; }
   Duration two_held_undoubted_max() const { return two_held_undoubted_max_; }
@@ -151,6 +158,14 @@ class Wire {
     }
   };
 
+  void bring_up(int host, Start start) {
+    watch();
+    hosts_[host].machine.emplace(hosts_[host].instance, start);
+    hosts_[host].alive = true;
+    hosts_[host].stopped = false;
+    hosts_[host].inbox.clear();
+  }
+
   // Something happened after which hearing each other starts anew.
   void doubt() {
     watch();
@@ -166,6 +181,12 @@ class Wire {
         hosts_[i].holding = false;
       }
       if (hosts_[i].holding) ++holders;
+    }
+    if (holders > 0) {
+      none_since_.reset();
+    } else {
+      if (!none_since_) none_since_ = now_;
+      none_held_max_ = std::max(none_held_max_, now_ - *none_since_);
     }
     if (holders < 2) {
       two_since_.reset();
@@ -286,7 +307,8 @@ class Wire {
   std::priority_queue<Flight, std::vector<Flight>, std::greater<>> flights_;
   std::uint64_t order_ = 0;
   std::vector<std::pair<int, int>> cuts_;
-  std::optional<Instant> two_since_;
+  std::optional<Instant> none_since_, two_since_;
+  Duration none_held_max_{};
   Instant undoubted_since_ = kOrigin;
   Duration two_held_max_{}, two_held_undoubted_max_{};
 };
@@ -488,6 +510,77 @@ TEST(VrrpSimulation, WhateverHappensOneMasterIsLeftInTheEnd) {
       }
     }
     // The master-down interval (400 ms at most) and an advert of undisturbed hearing.
+    EXPECT_LE(wire.two_held_undoubted_max(), 500ms);
+  });
+}
+
+TEST(VrrpSimulation, AMasterRestartedAtOnceKeepsItsAddress) {
+  for_seeds(500, [](std::uint64_t seed) {
+    Wire wire(seed, {});
+    wire.add(150, seed % 2 == 0);
+    wire.add(100, seed % 2 == 0);
+    wire.start(0);
+    wire.start(1);
+    wire.run_for(kSettled);
+    ASSERT_EQ(wire.holder(), 0);
+    wire.take_none_held_max();
+    for (int round = 0; round < 5; ++round) {
+      wire.kill(0);
+      wire.run_for(std::chrono::milliseconds(wire.rng().below(100)));
+      wire.restart_as_master(0);
+      wire.run_for(std::chrono::milliseconds(5 + wire.rng().below(500)));
+      EXPECT_EQ(wire.machine(0).status().state, State::kMaster);
+    }
+    EXPECT_EQ(wire.take_none_held_max(), Duration{});
+    EXPECT_EQ(wire.two_held_max(), Duration{});
+    EXPECT_EQ(wire.machine(1).status().counters.became_master, 0u);
+  });
+}
+
+TEST(VrrpSimulation, AMasterRestartedLateGivesWayToTheBetterOneThatTookOver) {
+  for_seeds(500, [](std::uint64_t seed) {
+    Wire wire(seed, {});
+    wire.add(150, true);
+    wire.add(200, true);
+    wire.start(0);
+    wire.run_for(kSettled);
+    wire.start(1);
+    wire.run_for(kSettled);
+    ASSERT_EQ(wire.holder(), 0);
+    wire.kill(0);
+    wire.run_for(kSettled);
+    ASSERT_EQ(wire.holder(), 1);
+    wire.restart_as_master(0);
+    wire.run_for(kSettled);
+    EXPECT_EQ(wire.holder(), 1);
+    EXPECT_EQ(wire.two_held_max(), Duration{});
+    EXPECT_EQ(wire.machine(0).status().counters.became_master, 0u);
+  });
+}
+
+TEST(VrrpSimulation, RestartsAsMasterUnderLossLeaveOneInTheEnd) {
+  for_seeds(1000, [](std::uint64_t seed) {
+    Conditions conditions;
+    conditions.loss = 0.2;
+    Wire wire(seed, conditions);
+    for (int i = 0; i < 3; ++i)
+      wire.add(static_cast<int>(1 + wire.rng().below(254)), seed % 2 == 0);
+    for (int i = 0; i < 3; ++i) wire.start(i);
+    wire.run_for(kSettled);
+    for (int round = 0; round < 6; ++round) {
+      const int host = wire.holder();
+      if (host < 0) {
+        wire.run_for(100ms);
+        continue;
+      }
+      wire.kill(host);
+      wire.run_for(std::chrono::milliseconds(wire.rng().below(600)));
+      wire.restart_as_master(host);
+      wire.run_for(std::chrono::milliseconds(wire.rng().below(300)));
+    }
+    wire.heal();
+    wire.run_for(kSettled);
+    EXPECT_GE(wire.holder(), 0);
     EXPECT_LE(wire.two_held_undoubted_max(), 500ms);
   });
 }

@@ -39,7 +39,7 @@ class Timeline {
       words >> first;
       if (first == "instance") {
         configure(words);
-        machine_.emplace(instance_);
+        machine_.emplace(instance_, start_);
       } else {
         advance_to(kOrigin + std::chrono::milliseconds(std::stol(first)));
         happen(words);
@@ -54,6 +54,10 @@ class Timeline {
     while (words >> word) {
       if (word == "nopreempt") {
         instance_.nopreempt = true;
+        continue;
+      }
+      if (word == "as_master") {
+        start_ = Start::kAsMaster;
         continue;
       }
       if (word == "lower_prio_no_advert") {
@@ -91,7 +95,6 @@ class Timeline {
       std::string word;
       while (words >> word) {
         if (word == "unknown") conditions.known = false;
-        if (word == "resume") conditions.resume = true;
         if (word == "faults") words >> conditions.faults;
         if (word == "weight") words >> conditions.weight;
       }
@@ -159,6 +162,7 @@ class Timeline {
   }
 
   VrrpInstance instance_;
+  Start start_ = Start::kFresh;
   std::optional<Vrrp> machine_;
   Instant now_ = kOrigin;
   std::ostringstream output_;
