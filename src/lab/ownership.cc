@@ -181,6 +181,7 @@ class Reader {
       if (event.kind != Kind::kAnnounced) continue;
       ++report_.announced[event.host];
       story_.announce(at, event.host);
+      add_to_burst(at, event.host);
     }
     measure(at);
   }
@@ -216,6 +217,21 @@ class Reader {
     tell(is.cut ? " holds behind the cut" : " holds", false);
   }
 
+  void add_to_burst(Instant at, const std::string& host) {
+    const auto heard = last_announced_.find(host);
+    const bool again =
+        heard != last_announced_.end() && at - heard->second < Ownership::kAnnouncementsApart;
+    last_announced_[host] = at;
+    auto& bursts = report_.bursts;
+    const auto same = std::find_if(bursts.rbegin(), bursts.rend(),
+                                   [&](const auto& burst) { return burst.host == host; });
+    if (again && same != bursts.rend()) {
+      ++same->count;
+    } else if (bursts.size() < Ownership::kMomentsMax) {
+      bursts.push_back({host, at - begin_, 1});
+    }
+  }
+
   void measure(Instant at) {
     const auto within = std::count_if(hosts_.begin(), hosts_.end(),
                                       [](const auto& each) { return each.second.within_reach(); });
@@ -246,6 +262,7 @@ class Reader {
   Story story_;
   Meter nobody_, overlap_, overlap_with_cut_off_;
   std::map<std::string, Since> open_;
+  std::map<std::string, Instant> last_announced_;
 };
 
 bool is_of_an_address(Kind kind) {

@@ -57,6 +57,15 @@ struct Holding {
   friend bool operator==(const Holding&, const Holding&) = default;
 };
 
+// Gratuitous ARPs of one host that follow each other sooner than Ownership::kAnnouncementsApart.
+struct AnnouncementBurst {
+  std::string host;
+  Duration at{};  // the first, since the window's begin
+  int count = 0;
+
+  friend bool operator==(const AnnouncementBurst&, const AnnouncementBurst&) = default;
+};
+
 struct OwnershipMoment {
   Duration at{};  // since the window's begin
   std::string what;
@@ -72,6 +81,7 @@ struct OwnershipReport {
   std::map<std::string, int> announced;                    // gratuitous ARPs by host
   std::map<std::string, int> answered;                     // ARP replies by host
   std::vector<Holding> holdings;                           // by begin, then by host
+  std::vector<AnnouncementBurst> bursts;                   // at most Ownership::kMomentsMax
   std::vector<OwnershipMoment> timeline;                   // at most Ownership::kMomentsMax
   // The recorder watched throughout. Otherwise instants may be later than what they tell of.
   bool complete = true;
@@ -82,7 +92,7 @@ class Ownership {
  public:
   static constexpr std::size_t kEventsMax = 100'000;  // later ones are dropped: not complete
   static constexpr std::size_t kMomentsMax = 200;
-  // Announcements of one host that follow each other sooner are told as one moment.
+  // Announcements of one host that follow each other sooner are told as one.
   static constexpr Duration kAnnouncementsApart = 1s;
 
   explicit Ownership(SocketAddress address) : address_(address.with_port(0)) {}

@@ -136,6 +136,8 @@ TEST(Ownership, BurstsOfAnnouncementsAreToldApart) {
   EXPECT_EQ(report.announced.at("node02"), 10);
   EXPECT_EQ(report.announced.at("node01"), 1);
   EXPECT_EQ(report.answered.at("node01"), 1);
+  EXPECT_EQ(report.bursts, (std::vector<AnnouncementBurst>{
+                               {"node02", 51ms, 5}, {"node02", 5051ms, 5}, {"node01", 5052ms, 1}}));
   EXPECT_EQ(render_timeline(report),
             "+0.000 nobody holds; +0.050 node02 holds, announced x5; "
             "+5.051 node02 announces x5; +5.052 node01 announces x1");
