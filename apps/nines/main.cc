@@ -8,6 +8,7 @@
 #include "drill_command.h"
 #include "lab_command.h"
 #include "proxy_command.h"
+#include "run_command.h"
 #include "version.h"
 #include "vrrp_command.h"
 
@@ -33,6 +34,8 @@ int show_version(std::span<char*>) {
 }
 
 constexpr Command kCommands[] = {
+    {"run", "the one daemon of a host: what its nines.yaml names", nines::run_command},
+    {"status", "how this host's daemon is, and who holds the addresses", nines::status_command},
     {"proxy", "balance: runs a haproxy.cfg", run_proxy},
     {"vrrp", "hold an address with others: runs a keepalived.conf", run_vrrp},
     {"check", "say what is wrong with a configuration", nines::check_files_command},

@@ -90,7 +90,7 @@ int check_command(std::span<char*> arguments) {
       std::puts(
           "usage: nines check [--json] [--dump] [--quiet] FILE...\n\n"
           "Checks a haproxy.cfg, several of which are one configuration in their order, or each\n"
-          "keepalived.conf, which is known by its first word.\n"
+          "keepalived.conf, which is known by its first word, or a nines.yaml with all it names.\n"
           "  --json   the findings as JSON on standard output\n"
           "  --dump   what the configuration means, a line for each fact\n"
           "Exit codes: 0 good, 1 errors, 2 no listener.");

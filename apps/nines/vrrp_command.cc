@@ -20,6 +20,7 @@
 
 #include "io/log.h"
 #include "proxy_command.h"
+#include "run_command.h"
 #include "text/units.h"
 #include "version.h"
 #include "vrrp/command_line.h"
@@ -286,7 +287,7 @@ int vrrp_command(std::span<char*> arguments, const char* program, bool as_keepal
 
 int check_files_command(std::span<char*> arguments) {
   std::vector<char*> others;
-  std::vector<std::string> keepalived;
+  std::vector<std::string> keepalived, daemons;
   bool json = false, dump = false, quiet = false, other_files = false, help = false;
   for (char* const argument : arguments) {
     const std::string_view word = argument;
@@ -294,7 +295,9 @@ int check_files_command(std::span<char*> arguments) {
     dump |= word == "--dump";
     quiet |= word == "-q" || word == "--quiet";
     help |= word == "-h" || word == "--help";
-    if (!word.starts_with('-') && is_keepalived_file(argument)) {
+    if (!word.starts_with('-') && (word.ends_with(".yaml") || word.ends_with(".yml"))) {
+      daemons.emplace_back(word);
+    } else if (!word.starts_with('-') && is_keepalived_file(argument)) {
       keepalived.emplace_back(word);
     } else {
       others.push_back(argument);
@@ -303,8 +306,12 @@ int check_files_command(std::span<char*> arguments) {
   }
   int status = 0;
   // Options alone go there as well: it knows which there are.
-  if (other_files || help || keepalived.empty()) status = check_command(others);
+  if (other_files || help || (keepalived.empty() && daemons.empty()))
+    status = check_command(others);
   if (help) return status;
+  for (const std::string& path : daemons) {
+    status = std::max(status, check_run_file(path, json, quiet));
+  }
   for (const std::string& path : keepalived) {
     status = std::max(status, check_keepalived_file(path, json, dump, quiet));
   }

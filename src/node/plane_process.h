@@ -57,6 +57,8 @@ class PlaneProcess : private Timer {
   void close_channel();
   // Kills a plane that has not ended within `patience`.
   void end(Duration patience);
+  // Now; it is started again unless its end is expected.
+  void kill();
 
   bool alive() const { return pid_ != 0; }
   pid_t pid() const { return pid_; }
@@ -69,7 +71,6 @@ class PlaneProcess : private Timer {
   Result<void> spawn();
   void read_channel();
   void on_exit();
-  void kill();
 
   std::string name_;
   io::EpollLoop& loop_;

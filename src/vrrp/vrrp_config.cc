@@ -1,7 +1,23 @@
 // The configuration's words for its own values.
 #include "vrrp/vrrp_config.h"
 
+#include <algorithm>
+
 namespace nines::vrrp {
+
+bool runs_scripts(const Config& config) {
+  const auto notifies = [](const auto& each) {
+    const Notifications& n = each.notifications;
+    for (const Command* const command : {&n.master, &n.backup, &n.fault, &n.stop, &n.deleted,
+                                         &n.master_rx_lower_priority, &n.any}) {
+      if (!command->empty()) return true;
+    }
+    return false;
+  };
+  return !config.scripts.empty() ||
+         std::any_of(config.instances.begin(), config.instances.end(), notifies) ||
+         std::any_of(config.sync_groups.begin(), config.sync_groups.end(), notifies);
+}
 
 std::string_view name_of(InitialState state) {
   return state == InitialState::kMaster ? "MASTER" : "BACKUP";

@@ -180,6 +180,9 @@ struct Config {
   std::vector<SyncGroup> sync_groups;
 };
 
+// Whether anything in it runs another program.
+bool runs_scripts(const Config& config);
+
 std::string_view name_of(InitialState state);
 std::string_view name_of(AuthType type);
 std::string_view name_of(AddressScope scope);

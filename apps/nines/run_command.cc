@@ -1,0 +1,332 @@
+// Wires the planes together: the supervisor's machine decides, the proxy's and the owner's planes
+// do.
+#include "run_command.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "io/linux/epoll_loop.h"
+#include "io/linux/files.h"
+#include "node/run_config.h"
+#include "node/service_manager.h"
+#include "node/supervisor.h"
+#include "proxy/master_config.h"
+#include "proxy/plane_main.h"
+#include "proxy/proxy_master.h"
+#include "run_control.h"
+#include "run_status.h"
+#include "text/diagnostics.h"
+#include "version.h"
+#include "vrrp/config_files.h"
+#include "vrrp/owner_plane.h"
+
+namespace nines {
+
+namespace {
+
+using Kind = node::SupervisorEffect::Kind;
+
+constexpr int kExitUsage = 2;
+
+bool on_terminal() { return ::isatty(STDERR_FILENO) == 1; }
+
+// What is wrong, all of it, to stderr; an error when that is too much to run.
+Result<node::RunConfig> load_run_file(const std::string& path) {
+  io::LinuxFiles files;
+  const text::SourceFile file(path, TRY(files.read(path)));
+  node::LoadedRunConfig loaded = node::load_run_config(file);
+  std::fputs(
+      text::render_text(loaded.diagnostics, std::span(&file, 1), {.color = on_terminal()}).c_str(),
+      stderr);
+  if (!loaded.ok()) return Error(ErrorCode::kInvalid, path + " has errors");
+  return std::move(loaded.config);
+}
+
+Result<vrrp::Config> load_keepalived(const std::string& path) {
+  auto loaded = TRY(vrrp::load_config_file(path, ""));
+  vrrp::check_names_on_host(loaded);
+  std::fputs(text::render_text(loaded.diagnostics, loaded.files, {.color = on_terminal()}).c_str(),
+             stderr);
+  if (!loaded.ok()) return Error(ErrorCode::kInvalid, path + " has errors");
+  return std::move(loaded.config);
+}
+
+proxy::MasterOptions proxy_options(const node::RunConfig& config) {
+  proxy::MasterOptions options;
+  options.config_paths = config.haproxy;
+  options.foreground = true;
+  options.version = kVersion;
+  return options;
+}
+
+// The daemon. Lives on its loop.
+class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, private Timer {
+ public:
+  Node(std::string config_path, node::RunConfig config, io::EpollLoop& loop, io::Log& log)
+      : config_path_(std::move(config_path)),
+        config_(std::move(config)),
+        loop_(loop),
+        log_(log),
+        options_(proxy_options(config_)),
+        machine_({.proxy = !config_.haproxy.empty(),
+                  .owner = !config_.keepalived.empty(),
+                  .drain = config_.drain}),
+        control_(loop, [this](std::string_view request) { return answer(request); }) {}
+
+  // Everything that can be refused is refused here, before anything runs.
+  Result<void> prepare() {
+    watch_signals();
+    if (!config_.haproxy.empty()) {
+      proxy::set_local_peer("");
+      io::LinuxFiles files;
+      proxy::ProxyObserver& observer = *this;
+      proxy_ = std::make_unique<proxy::ProxyMaster>(
+          loop_, log_, options_, TRY(proxy::load_again(files, options_)), false, observer);
+    }
+    if (!config_.keepalived.empty()) {
+      vrrp::Config owners = TRY(load_keepalived(config_.keepalived));
+      const auto load = [path = config_.keepalived] { return load_keepalived(path); };
+      owner_ = TRY(vrrp::OwnerPlane::create(std::move(owners), load, loop_, log_, *this));
+    }
+    TRY(control_.listen(config_.control));
+    if (proxy_) TRY(proxy_->bind_all());
+    return {};
+  }
+
+  int run() {
+    dispatch(node::event::Start{});
+    loop_.run();
+    return exit_code_;
+  }
+
+ private:
+  void watch_signals() {
+    CHECK(loop_.on_signal(SIGHUP, [this] { reload(); }).has_value());
+    CHECK(loop_.on_signal(SIGTERM, [this] { dispatch(node::event::StopAsked{}); }).has_value());
+    CHECK(loop_.on_signal(SIGINT, [this] { dispatch(node::event::StopAsked{}); }).has_value());
+    // Their default would end the daemon, and nobody means that.
+    for (const int number : {SIGPIPE, SIGUSR1, SIGUSR2}) ::signal(number, SIG_IGN);
+  }
+
+  // Effects may bring events about at once: they wait until their turn.
+  void dispatch(const node::SupervisorEvent& event) {
+    events_.push_back(event);
+    if (std::exchange(dispatching_, true)) return;
+    while (!events_.empty()) {
+      const node::SupervisorEvent next = events_.front();
+      events_.pop_front();
+      node::Supervisor::Effects effects;
+      machine_.handle(next, loop_.now(), effects);
+      for (const node::SupervisorEffect& effect : effects) perform(effect);
+    }
+    dispatching_ = false;
+    if (const auto deadline = machine_.deadline()) {
+      loop_.arm(*this, *deadline);
+    } else {
+      cancel();
+    }
+  }
+  void on_timer(Instant) override { dispatch(node::event::SupervisorTimer{}); }
+
+  void perform(const node::SupervisorEffect& effect) {
+    switch (effect.kind) {
+      case Kind::kStartProxy:
+        return begin(proxy_->start(), node::event::ProxyEnded{false});
+      case Kind::kStartOwner:
+        return begin(owner_->start(), node::event::OwnerEnded{false});
+      case Kind::kTellOwner:
+        return owner_->set_proxy_fit(effect.fit);
+      case Kind::kReady:
+        log_.write(io::Severity::kNotice, "all planes are at work");
+        return node::notify_ready(::getpid());
+      case Kind::kStopping:
+        log_.write(io::Severity::kNotice, "stopping");
+        return node::notify_stopping();
+      case Kind::kDrainProxy:
+        return proxy_->drain();
+      case Kind::kReleaseOwner:
+        return owner_->release();
+      case Kind::kStopProxySoftly:
+        return proxy_->stop_softly();
+      case Kind::kStopProxyHard:
+        return proxy_->stop_hard();
+      case Kind::kExit:
+        exit_code_ = effect.code;
+        return loop_.stop();
+    }
+  }
+
+  void begin(const Result<void>& started, const node::SupervisorEvent& failed) {
+    if (started.has_value()) return;
+    log_.write(io::Severity::kCritical, started.error().message());
+    dispatch(failed);
+  }
+
+  // ---- Reload: all of it or nothing ------------------------------------------------------------
+
+  void reload() {
+    if (machine_.stage() != node::Supervisor::Stage::kRunning || reloads_ > 0) {
+      log_.write(io::Severity::kWarning, "not reloaded: another thing is under way");
+      return;
+    }
+    node::notify_reloading();
+    std::optional<vrrp::Config> owners;
+    const auto checked = [&]() -> Result<void> {
+      node::RunConfig fresh = TRY(load_run_file(config_path_));
+      if (fresh.haproxy.empty() != config_.haproxy.empty() ||
+          fresh.keepalived != config_.keepalived || fresh.control != config_.control) {
+        return Error(ErrorCode::kUnsupported,
+                     "what runs, keepalived's path and the control socket change by a restart");
+      }
+      if (owner_) owners = TRY(load_keepalived(fresh.keepalived));
+      io::LinuxFiles files;
+      if (proxy_) TRY(proxy::load_again(files, proxy_options(fresh)));
+      config_ = std::move(fresh);
+      return {};
+    }();
+    if (!checked.has_value()) {
+      log_.write(io::Severity::kAlert,
+                 "not reloaded, what runs stays: " + checked.error().message());
+      return node::notify_reloaded();
+    }
+    machine_.set_drain(config_.drain);
+    options_ = proxy_options(config_);
+    reloads_ = (proxy_ ? 1 : 0) + (owner_ ? 1 : 0);
+    if (owner_) owner_->reload(*std::move(owners));
+    if (proxy_) proxy_->reload();
+  }
+
+  void reload_ended() {
+    if (reloads_ > 0 && --reloads_ == 0) node::notify_reloaded();
+  }
+
+  // ---- What the planes tell --------------------------------------------------------------------
+
+  void on_proxy_started() override { dispatch(node::event::ProxyStarted{}); }
+  void on_proxy_fit(bool fit) override { dispatch(node::event::ProxyFit{fit}); }
+  void on_reload_ended(bool) override { reload_ended(); }
+  void on_drained() override { dispatch(node::event::ProxyDrained{}); }
+  void on_proxy_ended(bool good) override { dispatch(node::event::ProxyEnded{good}); }
+
+  void on_owner_started() override { dispatch(node::event::OwnerStarted{}); }
+  void on_owner_reload_ended(const Result<void>& result) override {
+    if (result.has_value()) {
+      log_.write(io::Severity::kNotice, "reloaded: the owner's new configuration runs");
+    } else {
+      log_.write(io::Severity::kAlert, "the owner did not reload: " + result.error().message());
+    }
+    reload_ended();
+  }
+  void on_owner_ended(bool good) override { dispatch(node::event::OwnerEnded{good}); }
+
+  std::string answer(std::string_view request) const {
+    if (request == "status") {
+      return render_run_status({.config = config_,
+                                .config_path = config_path_,
+                                .stage = machine_.stage(),
+                                .now = loop_.now(),
+                                .proxy = proxy_.get(),
+                                .owner = owner_.get()});
+    }
+    return "{\"error\":\"known requests: status\"}\n";
+  }
+
+  const std::string config_path_;
+  node::RunConfig config_;
+  io::EpollLoop& loop_;
+  io::Log& log_;
+  proxy::MasterOptions options_;
+  node::Supervisor machine_;
+  std::deque<node::SupervisorEvent> events_;
+  bool dispatching_ = false;
+  int reloads_ = 0;  // planes that have not told yet
+  int exit_code_ = node::kRunExitGood;
+  std::unique_ptr<proxy::ProxyMaster> proxy_;
+  std::unique_ptr<vrrp::OwnerPlane> owner_;
+  RunControl control_;
+};
+
+int run_node(const std::string& config_path) {
+  const auto refuse = [](const Error& error) {
+    std::fprintf(stderr, "nines run: %s\n", error.message().c_str());
+    return node::kRunExitBad;
+  };
+  auto config = load_run_file(config_path);
+  if (!config.has_value()) return refuse(config.error());
+  auto loop = io::EpollLoop::create();
+  if (!loop.has_value()) return refuse(loop.error());
+  const auto log = proxy::make_log(**loop, false);
+  Node node(config_path, *std::move(config), **loop, *log);
+  if (const auto prepared = node.prepare(); !prepared.has_value()) {
+    return refuse(prepared.error());
+  }
+  return node.run();
+}
+
+}  // namespace
+
+int run_command(std::span<char*> arguments) {
+  CLI::App app(
+      "Runs all that this host needs as one daemon: the addresses of keepalived.conf, the balancer "
+      "of haproxy.cfg. SIGHUP reloads both or neither, SIGTERM lets answers end, hands the "
+      "addresses over and ends; a second one waits for no answer.",
+      "nines run");
+  std::string config_path{node::kDefaultRunConfig};
+  app.add_option("-c,--config", config_path, "nines.yaml")->capture_default_str();
+  app.footer("Exit codes: 0 ended as asked, 1 could not begin, 2 usage.");
+  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+  try {
+    app.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  return run_node(config_path);
+}
+
+int check_run_file(const std::string& path, bool json, bool quiet) {
+  io::LinuxFiles files;
+  const auto content = files.read(path);
+  if (!content.has_value()) {
+    std::fprintf(stderr, "nines check: %s\n", content.error().message().c_str());
+    return 1;
+  }
+  const text::SourceFile file(path, *content);
+  const node::LoadedRunConfig loaded = node::load_run_config(file);
+  if (json) {
+    std::puts(text::render_json(loaded.diagnostics, std::span(&file, 1)).c_str());
+  } else {
+    std::fputs(text::render_text(loaded.diagnostics, std::span(&file, 1), {.color = on_terminal()})
+                   .c_str(),
+               stderr);
+  }
+  if (!loaded.ok()) return 1;
+  bool good = true;
+  const auto judge = [&good](const Error& error) {
+    std::fprintf(stderr, "nines check: %s\n", error.message().c_str());
+    good = false;
+  };
+  if (!loaded.config.haproxy.empty()) {
+    const auto parsed = proxy::load_again(files, proxy_options(loaded.config));
+    if (!parsed.has_value()) judge(parsed.error());
+  }
+  if (!loaded.config.keepalived.empty()) {
+    const auto parsed = load_keepalived(loaded.config.keepalived);
+    if (!parsed.has_value()) judge(parsed.error());
+  }
+  if (good && !quiet && !json) std::puts("Configuration file is valid");
+  return good ? 0 : 1;
+}
+
+}  // namespace nines

@@ -1,0 +1,195 @@
+// The status as JSON, and the same for people: `nines status` reads the one and prints the other.
+#include "run_status.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <vector>
+
+#include <unistd.h>
+
+#include "run_command.h"
+#include "run_control.h"
+#include "version.h"
+#include "vrrp/owned.h"
+
+namespace nines {
+
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kExitUnwell = 1;
+constexpr int kExitUsage = 2;
+constexpr int kExitNoDaemon = 3;
+
+std::string_view name_of(node::Supervisor::Stage stage) {
+  switch (stage) {
+    case node::Supervisor::Stage::kStarting:
+      return "starting";
+    case node::Supervisor::Stage::kRunning:
+      return "running";
+    case node::Supervisor::Stage::kDraining:
+      return "draining";
+    case node::Supervisor::Stage::kReleasing:
+      return "releasing";
+    case node::Supervisor::Stage::kStopping:
+      return "stopping";
+    case node::Supervisor::Stage::kEnded:
+      return "ended";
+  }
+  return "";
+}
+
+std::string_view name_of(node::PlaneWatch::State state) {
+  switch (state) {
+    case node::PlaneWatch::State::kIdle:
+      return "idle";
+    case node::PlaneWatch::State::kStarting:
+      return "starting";
+    case node::PlaneWatch::State::kServing:
+      return "serving";
+    case node::PlaneWatch::State::kWaiting:
+      return "waiting to restart";
+    case node::PlaneWatch::State::kEnding:
+      return "ending";
+  }
+  return "";
+}
+
+Json plane(std::string_view name, const node::PlaneProcess& process, Json configuration,
+           Instant now) {
+  const node::PlaneWatch& watch = process.watch();
+  return {{"name", name},
+          {"pid", process.pid()},
+          {"state", name_of(watch.state())},
+          {"fit", watch.fit()},
+          {"since_s", static_cast<double>(milliseconds_of(now - watch.since())) / 1000},
+          {"restarts", watch.deaths()},
+          {"configuration", std::move(configuration)}};
+}
+
+Json instance(const vrrp::VrrpInstance& configured, const vrrp::OwnerReport& report) {
+  Json addresses = Json::array();
+  for (const auto& owned : vrrp::owned_by(configured)) {
+    addresses.push_back({{"address", owned.address.ip_text()},
+                         {"prefix_length", owned.prefix_length},
+                         {"device", owned.device}});
+  }
+  return {{"name", report.instance},
+          {"state", vrrp::name_of(report.state)},
+          {"interface", configured.interface},
+          {"virtual_router_id", configured.virtual_router_id},
+          {"priority", report.priority},
+          {"configured_priority", configured.priority},
+          {"master", report.master.is_ip() ? report.master.ip_text() : ""},
+          {"master_priority", report.master_priority},
+          {"addresses", std::move(addresses)}};
+}
+
+std::string text(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end()) return "";
+  return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+bool all_well(const Json& status) {
+  bool well = text(status, "stage") == "running";
+  for (const Json& each : status["planes"]) well = well && each.value("fit", false);
+  return well;
+}
+
+void print(const Json& status) {
+  std::printf("%s: %s (pid %s, nines %s, %s)\n", text(status, "host").c_str(),
+              text(status, "stage").c_str(), text(status, "pid").c_str(),
+              text(status, "version").c_str(), text(status, "configuration").c_str());
+  for (const Json& each : status["planes"]) {
+    std::printf("  %-6s %s%s, pid %s, restarts %s\n", text(each, "name").c_str(),
+                text(each, "state").c_str(), each.value("fit", false) ? "" : " (not fit)",
+                text(each, "pid").c_str(), text(each, "restarts").c_str());
+  }
+  for (const Json& each : status["instances"]) {
+    const std::string master = text(each, "master");
+    std::printf("  %s: %s, priority %s on %s", text(each, "name").c_str(),
+                text(each, "state").c_str(), text(each, "priority").c_str(),
+                text(each, "interface").c_str());
+    if (text(each, "state") != "MASTER" && !master.empty()) {
+      std::printf(", master is %s (priority %s)", master.c_str(),
+                  text(each, "master_priority").c_str());
+    }
+    std::puts("");
+    for (const Json& address : each["addresses"]) {
+      std::printf("    %s/%s dev %s%s\n", text(address, "address").c_str(),
+                  text(address, "prefix_length").c_str(), text(address, "device").c_str(),
+                  text(each, "state") == "MASTER" ? ", held here" : "");
+    }
+  }
+  if (!status["instances"].empty()) {
+    std::puts("  VRRP mode: if the hosts cannot hear each other, each side holds the addresses");
+  }
+}
+
+}  // namespace
+
+std::string render_run_status(const RunStatus& status) {
+  char host[256] = "";
+  static_cast<void>(::gethostname(host, sizeof host - 1));
+  Json planes = Json::array();
+  Json instances = Json::array();
+  if (status.proxy != nullptr) {
+    planes.push_back(plane("proxy", status.proxy->plane(), status.config.haproxy, status.now));
+  }
+  if (status.owner != nullptr) {
+    planes.push_back(plane("owner", status.owner->plane(), status.config.keepalived, status.now));
+    const auto reports = status.owner->reports();
+    for (const vrrp::VrrpInstance& configured : status.owner->config().instances) {
+      for (const vrrp::OwnerReport& report : reports) {
+        if (report.instance == configured.name) instances.push_back(instance(configured, report));
+      }
+    }
+  }
+  const Json json = {{"host", host},
+                     {"version", kVersion},
+                     {"pid", ::getpid()},
+                     {"stage", name_of(status.stage)},
+                     {"mode", "vrrp"},
+                     {"configuration", status.config_path},
+                     {"planes", std::move(planes)},
+                     {"instances", std::move(instances)}};
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+int status_command(std::span<char*> arguments) {
+  CLI::App app("How this host's daemon and its planes are, and who holds the addresses.",
+               "nines status");
+  std::string path{node::kDefaultControlPath};
+  bool json = false;
+  app.add_option("--control", path, "the daemon's control socket")->capture_default_str();
+  app.add_flag("--json", json, "for tools");
+  app.footer("Exit codes: 0 all planes are at work, 1 one is not, 2 usage, 3 no daemon answers.");
+  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+  try {
+    app.parse(reversed);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  const auto reply = ask_daemon(path, "status");
+  if (!reply.has_value()) {
+    std::fprintf(stderr, "nines status: %s\n", reply.error().message().c_str());
+    return kExitNoDaemon;
+  }
+  const Json status = Json::parse(*reply, nullptr, false);
+  if (!status.is_object() || !status.contains("planes")) {
+    std::fprintf(stderr, "nines status: %s gave no status\n", path.c_str());
+    return kExitNoDaemon;
+  }
+  if (json) {
+    std::puts(status.dump(2).c_str());
+  } else {
+    print(status);
+  }
+  return all_well(status) ? 0 : kExitUnwell;
+}
+
+}  // namespace nines

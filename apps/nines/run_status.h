@@ -1,0 +1,26 @@
+// How a host's daemon is: as JSON, for `nines status` and for tools.
+#pragma once
+
+#include <string>
+
+#include "base/time.h"
+#include "node/run_config.h"
+#include "node/supervisor.h"
+#include "proxy/proxy_master.h"
+#include "vrrp/owner_plane.h"
+
+namespace nines {
+
+struct RunStatus {
+  const node::RunConfig& config;
+  const std::string& config_path;
+  node::Supervisor::Stage stage;
+  Instant now;
+  const proxy::ProxyMaster* proxy = nullptr;  // null: there is none
+  const vrrp::OwnerPlane* owner = nullptr;    // the same
+};
+
+// A line of JSON.
+std::string render_run_status(const RunStatus& status);
+
+}  // namespace nines

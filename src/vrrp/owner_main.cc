@@ -1,0 +1,149 @@
+// The channel's messages to the service, the service's changes to the channel.
+#include "vrrp/owner_main.h"
+
+#include <cstdlib>
+#include <memory>
+
+#include <cap-ng.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+
+#include "io/linux/epoll_loop.h"
+#include "io/log.h"
+#include "node/plane_channel.h"
+#include "node/plane_process.h"
+#include "vrrp/owner_report.h"
+#include "vrrp/vrrp_service.h"
+
+namespace nines::vrrp {
+
+namespace {
+
+using node::ChannelMessage;
+
+// Addresses and raw packets; scheduling and locked memory where they are configured; the
+// configuration again, whoever owns it; scripts as other users. A script of root's has all rights,
+// since the bounding set stays when there are scripts.
+Result<void> drop_privileges(const Config& config) {
+  const bool scripts = runs_scripts(config);
+  capng_clear(CAPNG_SELECT_BOTH);
+  const auto keep = [](std::initializer_list<unsigned> capabilities) {
+    for (const unsigned each : capabilities) {
+      capng_update(CAPNG_ADD, static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED), each);
+    }
+  };
+  keep({CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_NICE, CAP_IPC_LOCK, CAP_DAC_READ_SEARCH});
+  if (scripts) keep({CAP_SETUID, CAP_SETGID, CAP_KILL});
+  if (capng_apply(scripts ? CAPNG_SELECT_CAPS : CAPNG_SELECT_BOTH) != 0) {
+    return Error(ErrorCode::kRefused, "the owner cannot give up its rights");
+  }
+  if (!scripts && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    return Error::from_errno(errno, "prctl(PR_SET_NO_NEW_PRIVS)");
+  }
+  return {};
+}
+
+class OwnerMain {
+ public:
+  OwnerMain(const OwnerMainOptions& options, io::EpollLoop& loop, io::Log& log,
+            std::unique_ptr<VrrpService> service)
+      : options_(options), loop_(loop), log_(log), service_(std::move(service)) {}
+
+  int run() {
+    service_->on_change([this] { report(); });
+    service_->set_fit(options_.proxy_fit);
+    service_->start(options_.masters);
+    loop_.watch_descriptor(node::kPlaneChannel, EPOLLIN, [this](std::uint32_t) { on_channel(); });
+    report();
+    say({ChannelMessage::Kind::kTaken, "", {}});
+    loop_.run();
+    return exit_code_;
+  }
+
+ private:
+  void on_channel() {
+    while (true) {
+      const auto message = node::receive_message(node::kPlaneChannel);
+      if (!message.has_value()) {
+        if (message.error().code() == ErrorCode::kUnavailable) return;
+        log_.write(io::Severity::kAlert, "the supervisor is gone: all addresses are released");
+        return release();
+      }
+      switch (message->kind) {
+        case ChannelMessage::Kind::kAsk:
+          say({ChannelMessage::Kind::kAnswer, "", {}});
+          break;
+        case ChannelMessage::Kind::kProxyFit:
+          service_->set_fit(true);
+          break;
+        case ChannelMessage::Kind::kProxyUnfit:
+          service_->set_fit(false);
+          break;
+        case ChannelMessage::Kind::kReload:
+          reload();
+          break;
+        case ChannelMessage::Kind::kRelease:
+          return release();
+        default:
+          break;  // ours to say, or another plane's to hear
+      }
+    }
+  }
+
+  void reload() {
+    const auto reloaded = [&]() -> Result<void> {
+      return service_->reload(TRY(options_.reload()));
+    }();
+    if (reloaded.has_value()) {
+      report();
+      return say({ChannelMessage::Kind::kTaken, "", {}});
+    }
+    say({ChannelMessage::Kind::kRefused,
+         reloaded.error().message().substr(0, node::kChannelTextMax),
+         {}});
+  }
+
+  void release() {
+    service_->stop();
+    report();
+    loop_.stop();
+  }
+
+  void report() {
+    for (const VrrpDriver* const driver : service_->drivers()) {
+      say({ChannelMessage::Kind::kHoldings, encode(report_of(driver->machine())), {}});
+    }
+  }
+
+  void say(const ChannelMessage& message) {
+    // A supervisor that is gone is heard of by the channel's end.
+    static_cast<void>(node::send_message(node::kPlaneChannel, message).has_value());
+  }
+
+  const OwnerMainOptions& options_;
+  io::EpollLoop& loop_;
+  io::Log& log_;
+  std::unique_ptr<VrrpService> service_;
+  int exit_code_ = 0;
+};
+
+}  // namespace
+
+int run_owner_main(const OwnerMainOptions& options) {
+  constexpr int kExitBad = 1;
+  auto loop = io::EpollLoop::create();
+  if (!loop.has_value()) return kExitBad;
+  io::Logger log([&loop] { return (*loop)->wall_time(); });
+  const char* const journal = std::getenv("JOURNAL_STREAM");
+  log.add(io::open_stderr_or_journal("nines-owner", journal != nullptr ? journal : ""));
+  const auto ran = [&]() -> Result<int> {
+    auto service = TRY(VrrpService::create(options.config, **loop, log));
+    TRY(drop_privileges(options.config));
+    return OwnerMain(options, **loop, log, std::move(service)).run();
+  }();
+  if (ran.has_value()) return *ran;
+  log.write(io::Severity::kCritical, ran.error().message());
+  return kExitBad;
+}
+
+}  // namespace nines::vrrp

@@ -1,0 +1,27 @@
+// The owner plane's process: VRRP and the addresses, with the rights that these need and no others.
+// Hears whether the proxy serves from its supervisor; tells what it is and holds.
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+
+#include "base/result.h"
+#include "vrrp/vrrp_config.h"
+
+namespace nines::vrrp {
+
+struct OwnerMainOptions {
+  Config config;
+  // Reads the configuration again; an error changes nothing.
+  std::function<Result<Config>()> reload;
+  bool proxy_fit = true;
+  // Instances that an earlier owner of this supervisor's was master of when it died, a moment ago.
+  std::set<std::string> masters;
+};
+
+// In the plane, over node::kPlaneChannel; returns the exit status. It ends when it is told to
+// release, or its supervisor is gone: addresses handed over either way.
+int run_owner_main(const OwnerMainOptions& options);
+
+}  // namespace nines::vrrp

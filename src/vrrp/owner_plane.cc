@@ -1,0 +1,172 @@
+// Everything that the next owner has to know is in options_ at the moment of its fork.
+#include "vrrp/owner_plane.h"
+
+#include <utility>
+
+#include "address/session_killer.h"
+#include "vrrp/owned.h"
+#include "vrrp/vrrp_service.h"
+
+namespace nines::vrrp {
+
+using node::ChannelMessage;
+
+// Renewed each half second, an address outlives its owner by 1.5 s at least: a silent owner has to
+// be replaced within that.
+node::PlanePolicy OwnerPlane::policy() {
+  node::PlanePolicy policy;
+  policy.restart_delay_min = std::chrono::milliseconds(1);
+  policy.back_within = kBackWithin;
+  return policy;
+}
+
+Result<std::unique_ptr<OwnerPlane>> OwnerPlane::create(Config config, Load load,
+                                                       io::EpollLoop& loop, io::Log& log,
+                                                       OwnerObserver& observer) {
+  TRY(check_against_host(config));
+  return std::unique_ptr<OwnerPlane>(new OwnerPlane(std::move(config), std::move(load), loop, log,
+                                                    TRY(address::InterfaceAddresses::open()),
+                                                    observer));
+}
+
+OwnerPlane::OwnerPlane(Config config, Load load, io::EpollLoop& loop, io::Log& log,
+                       address::InterfaceAddresses addresses, OwnerObserver& observer)
+    : log_(log),
+      observer_(observer),
+      addresses_(std::move(addresses)),
+      options_{
+          .config = std::move(config), .reload = std::move(load), .proxy_fit = true, .masters = {}},
+      plane_("owner", policy(), loop, log, *this) {}
+
+Result<void> OwnerPlane::start() { return plane_.start(); }
+
+void OwnerPlane::set_proxy_fit(bool fit) {
+  if (std::exchange(options_.proxy_fit, fit) == fit) return;
+  log_.write(io::Severity::kNotice, fit ? "the proxy serves: addresses may be held"
+                                        : "the proxy does not serve: addresses are given up");
+  tell({fit ? ChannelMessage::Kind::kProxyFit : ChannelMessage::Kind::kProxyUnfit, "", {}});
+}
+
+void OwnerPlane::reload(Config config) {
+  if (const auto checked = check_against_host(config); !checked.has_value()) {
+    return observer_.on_owner_reload_ended(checked);
+  }
+  if (reloading_ || !serving()) {
+    return observer_.on_owner_reload_ended(
+        Error(ErrorCode::kUnavailable, "the owner is not ready to read its configuration again"));
+  }
+  // Rights that were given up do not come back: another process takes over as the master it was.
+  if (runs_scripts(config) && !runs_scripts(options_.config)) {
+    options_.config = std::move(config);
+    plane_.kill();
+    return observer_.on_owner_reload_ended({});
+  }
+  reloading_ = std::move(config);
+  tell({ChannelMessage::Kind::kReload, "", {}});
+}
+
+void OwnerPlane::release() {
+  releasing_ = true;
+  if (!plane_.alive()) {
+    plane_.expect_end();
+    remove_addresses();
+    return observer_.on_owner_ended(true);
+  }
+  tell({ChannelMessage::Kind::kRelease, "", {}});
+  plane_.end(kReleasePatience);
+}
+
+std::vector<OwnerReport> OwnerPlane::reports() const {
+  std::vector<OwnerReport> reports;
+  for (const VrrpInstance& instance : options_.config.instances) {
+    const auto found = reports_.find(instance.name);
+    if (found != reports_.end()) reports.push_back(found->second);
+  }
+  return reports;
+}
+
+int OwnerPlane::run_plane() { return run_owner_main(options_); }
+
+Result<void> OwnerPlane::on_plane_started() { return {}; }
+
+void OwnerPlane::on_plane_message(ChannelMessage message) {
+  switch (message.kind) {
+    case ChannelMessage::Kind::kTaken:
+      if (reloading_) {
+        options_.config = *std::exchange(reloading_, std::nullopt);
+        return observer_.on_owner_reload_ended({});
+      }
+      plane_.served();
+      if (!std::exchange(ever_served_, true)) observer_.on_owner_started();
+      return;
+    case ChannelMessage::Kind::kRefused:
+      if (!std::exchange(reloading_, std::nullopt)) return;
+      return observer_.on_owner_reload_ended(Error(ErrorCode::kInvalid, message.text));
+    case ChannelMessage::Kind::kHoldings: {
+      auto report = parse_owner_report(message.text);
+      if (!report.has_value()) return log_.write(io::Severity::kError, report.error().message());
+      observer_.on_owner_report(*report);
+      const std::string name = report->instance;
+      reports_.insert_or_assign(name, *std::move(report));
+      return note_masters();
+    }
+    default:
+      return;  // ours to say, not to hear
+  }
+}
+
+// Called when an owner that was counted on no longer is, and when it is again.
+void OwnerPlane::on_plane_fit(bool fit) {
+  if (fit || releasing_) return;
+  log_.write(io::Severity::kAlert, "the owner is not back in time: its addresses are removed");
+  remove_addresses();
+  // One that was forked to go on as master must not: another host may be master by then.
+  if (!serving()) plane_.kill();
+}
+
+void OwnerPlane::on_plane_died(bool asked_for) {
+  if (std::exchange(reloading_, std::nullopt)) {
+    observer_.on_owner_reload_ended(
+        Error(ErrorCode::kReset, "the owner died while it read its configuration again"));
+  }
+  if (!asked_for && ever_served_) return;
+  if (!asked_for) plane_.expect_end();
+  remove_addresses();
+  observer_.on_owner_ended(asked_for);
+}
+
+// What it left in the kernel, and what was accepted on it: behind a session may be a lock.
+void OwnerPlane::remove_addresses() {
+  for (const VrrpInstance& instance : options_.config.instances) {
+    for (const address::OwnedAddress& owned : owned_by(instance)) {
+      if (const auto dropped = addresses_.drop(owned); !dropped.has_value()) {
+        log_.write(io::Severity::kError, dropped.error().message());
+      }
+      const auto destroyed = address::destroy_sessions(owned.address);
+      if (!destroyed.has_value()) {
+        log_.write(io::Severity::kError, destroyed.error().message());
+      } else if (*destroyed > 0) {
+        log_.write(io::Severity::kNotice, "ended " + std::to_string(*destroyed) +
+                                              " session(s) on " + owned.address.ip_text());
+      }
+    }
+  }
+  reports_.clear();
+  options_.masters.clear();
+}
+
+void OwnerPlane::note_masters() {
+  options_.masters.clear();
+  for (const auto& [name, report] : reports_) {
+    if (report.state == State::kMaster) options_.masters.insert(name);
+  }
+}
+
+void OwnerPlane::tell(const ChannelMessage& message) {
+  if (!plane_.alive()) return;  // the next one is forked with what it has to know
+  if (const auto sent = plane_.send(message); !sent.has_value()) {
+    log_.write(io::Severity::kError, sent.error().message());
+  }
+}
+
+}  // namespace nines::vrrp
