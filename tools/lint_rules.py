@@ -20,7 +20,7 @@ MAY_INCLUDE = {
     "proxy": {"base", "text", "io", "http", "node"},
     "address": {"base", "io"},  # wherever the right to own comes from
     "vrrp": {"base", "text", "io", "address", "node"},
-    "lab": {"base", "text", "io", "http"},
+    "lab": {"base", "text", "io", "http", "address"},  # a host that dies forgets its sessions
 }
 
 # What a subject's tests, fuzzers and benchmarks may include besides.
@@ -79,6 +79,9 @@ DRIVERS = {
     },
     "lab": {
         "lab_host": "makes namespaces",
+        "host_engine": "starts and signals the programs under test",
+        "host_processes": "reads the process table",
+        "echo": "answers datagrams at the virtual address",
         "lab_child": "starts the lab's processes and moves them into their hosts",
         "lab_keeper": "is process 1 of a lab: makes it, obeys its commands, takes it down",
         "lab_control": "starts, finds and commands a lab for the command line",

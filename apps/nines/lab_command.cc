@@ -58,15 +58,24 @@ std::string own_program() {
   return size > 0 ? std::string(path.data(), static_cast<std::size_t>(size)) : "nines";
 }
 
+// The files of the host that has the virtual address, or of the first.
 void print_whereabouts(const Json& status) {
+  std::string socket = text_of(status, "runtime_socket");
+  std::string log = text_of(status, "log");
+  for (const auto& host : status["hosts"]) {
+    if (host["owns_virtual_address"] != true || !host.contains("log")) continue;
+    socket = text_of(host, "runtime_socket");
+    log = text_of(host, "log");
+    break;
+  }
   for (const auto& each : status["forwards"]) {
     if (!text_of(each, "target").ends_with(":" + std::to_string(lab::kStatisticsPort))) continue;
     std::printf("statistics page   http://%s/ (user %s)\n", text_of(each, "local").c_str(),
                 std::string(lab::kStatisticsUser).c_str());
   }
-  std::printf("runtime socket    %s\n", text_of(status, "runtime_socket").c_str());
+  std::printf("runtime socket    %s\n", socket.c_str());
   std::printf("configuration     %s\n", text_of(status, "configuration").c_str());
-  std::printf("log               %s\n", text_of(status, "log").c_str());
+  std::printf("log               %s\n", log.c_str());
   std::printf("balancer's output %s\n", text_of(status, "balancer_output").c_str());
 }
 
@@ -95,6 +104,11 @@ void print_hosts(const Json& status) {
         others += " (" + detail + ')';
       }
     }
+    if (text_of(host, "power") != "on") {
+      std::printf("%-8s %-26s %s\n", text_of(host, "name").c_str(), address.c_str(),
+                  text_of(host, "power").c_str());
+      continue;
+    }
     std::printf("%-8s %-26s link %-4s %2zu of %2zu services run%s\n", text_of(host, "name").c_str(),
                 address.c_str(), text_of(host, "link").c_str(), running, host["services"].size(),
                 others.c_str());
@@ -105,6 +119,8 @@ struct Words {
   std::string name{lab::kDefaultLabName};
   int hosts = 3;
   std::string configuration_path;
+  std::string engine{lab::name_of(lab::EngineKind::kNines)};
+  std::string priorities;
   std::string balancer;
   std::string host;
   std::string service;
@@ -112,6 +128,31 @@ struct Words {
   bool json = false;
   bool quiet = false;
 };
+
+Result<lab::LabWishes> wishes_of(const Words& words) {
+  lab::LabWishes wishes{.name = words.name, .controllers = words.hosts, .self = own_program()};
+  // A host's working directory is another; a bare name is looked for in PATH there.
+  wishes.balancer = words.balancer;
+  if (words.balancer.find('/') != std::string::npos) {
+    wishes.balancer = std::filesystem::absolute(words.balancer);
+  }
+  const auto engine = lab::find_engine_kind(words.engine);
+  if (!engine || *engine == lab::EngineKind::kBalancer) {
+    return Error(ErrorCode::kInvalid,
+                 "an engine is nines or incumbent (keepalived and HAProxy); "
+                 "found '" +
+                     words.engine + "'");
+  }
+  wishes.engine = words.balancer.empty() ? *engine : lab::EngineKind::kBalancer;
+  if (!words.priorities.empty()) {
+    if (!words.balancer.empty()) {
+      return Error(ErrorCode::kInvalid,
+                   "--priorities goes with an engine that moves the address, not with --balancer");
+    }
+    wishes.priorities = TRY(lab::parse_priorities(words.priorities, words.hosts));
+  }
+  return wishes;
+}
 
 int up(const Words& words) {
   std::string configuration(lab::default_configuration());
@@ -123,14 +164,10 @@ int up(const Words& words) {
     }
     configuration.assign(std::istreambuf_iterator<char>(file), {});
   }
-  // A host's working directory is another; a bare name is looked for in PATH there.
-  std::string balancer = words.balancer;
-  if (balancer.find('/') != std::string::npos) balancer = std::filesystem::absolute(balancer);
-  auto plan = lab::plan_lab({.name = words.name,
-                             .controllers = words.hosts,
-                             .configuration = std::move(configuration),
-                             .balancer = balancer,
-                             .self = own_program()});
+  auto wishes = wishes_of(words);
+  if (wishes.has_value()) wishes->configuration = std::move(configuration);
+  const auto plan =
+      wishes.has_value() ? lab::plan_lab(*wishes) : Result<lab::LabPlan>(std::move(wishes).error());
   if (!plan.has_value()) {
     std::fprintf(stderr, "nines lab up: %s\n", plan.error().message().c_str());
     return kExitUsage;
@@ -242,8 +279,16 @@ int lab_command(std::span<char*> arguments) {
   command->add_option("--hosts", words.hosts, "controllers, 1 to 9")->capture_default_str();
   command->add_option("--config", words.configuration_path,
                       "a haproxy.cfg; without it the example of OpenStack");
+  command
+      ->add_option("--engine", words.engine,
+                   "what holds the address and balances on each controller: nines, or incumbent "
+                   "(keepalived and HAProxy)")
+      ->capture_default_str();
+  command->add_option("--priorities", words.priorities,
+                      "of the controllers' VRRP, such as 254,253,252; without it 3,2,1");
   command->add_option("--balancer", words.balancer,
-                      "another program in the balancer's place, such as /usr/sbin/haproxy");
+                      "instead of an engine one balancer, such as /usr/sbin/haproxy, on node01, "
+                      "which has the address for good");
   command->add_flag("--quiet", words.quiet, "no word unless it fails");
 
   add("down", "end a lab; nothing of it stays", [&] { return down(words); });
@@ -271,10 +316,14 @@ int lab_command(std::span<char*> arguments) {
   };
   add_host("cut", "take a host's network away");
   add_host("heal", "give it back");
-  add_service("kill", "SIGKILL a service");
-  add_service("pause", "SIGSTOP a service");
-  add_service("resume", "SIGCONT a service");
-  add_service("start", "start a service that has ended, and wait until it is ready");
+  add_host("crash", "end a controller like a power cut: its link, then every process");
+  add_host("boot", "start a crashed controller, and wait until its engine is ready");
+  add_host("drop-address", "delete the virtual address from a host by hand");
+  add_service("kill", "SIGKILL a service, or of the engine: supervisor, owner, proxy, engine");
+  add_service("pause", "SIGSTOP it");
+  add_service("resume", "SIGCONT it");
+  add_service("start", "start what has ended, and wait until it is ready");
+  add_service("stop", "end an engine gracefully, and wait until it has ended");
 
   std::string stand_in_service, stand_in_address, stand_in_node = "node";
   command = add("standin", "run one stand-in in the foreground",

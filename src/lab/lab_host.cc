@@ -15,6 +15,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "address/session_killer.h"
+
 namespace nines::lab {
 namespace {
 
@@ -23,7 +25,6 @@ constexpr const char* kScratchOptions = "mode=0755,size=64m";
 constexpr const char* kTemporaryOptions = "mode=1777,size=256m";
 constexpr const char* kOverlays = "/run/.overlay";
 constexpr const char* kSwitchBridge = "br0";
-constexpr const char* kHostInterface = "eth0";
 constexpr std::uint8_t kNetworkPrefix = 24;
 
 Error failed(std::string_view what) { return Error::from_errno(errno, what); }
@@ -128,12 +129,15 @@ Result<void> arrange_files(const LabPlan& plan, const HostPlan& host) {
   // Reached through descriptors: /run is about to be covered.
   const auto own = TRY(open_path(host_directory(plan, host), O_PATH | O_DIRECTORY));
   const auto sockets = TRY(open_path(host_directory(plan, host) + "/kolla", O_PATH | O_DIRECTORY));
-  const std::string& balancer = plan.balancer.front();
-  const io::Descriptor program(
-      balancer.starts_with('/') ? ::open(balancer.c_str(), O_PATH | O_CLOEXEC) : -1);
+  std::vector<std::pair<io::Descriptor, std::string>> programs;
+  for (const auto& each : plan.engine.programs) {
+    const std::string& path = each.command.front();
+    if (!path.starts_with('/')) continue;
+    programs.emplace_back(io::Descriptor(::open(path.c_str(), O_PATH | O_CLOEXEC)), path);
+  }
   TRY(mount_temporary("/run", kScratchOptions));
   TRY(mount_temporary("/tmp", kTemporaryOptions));
-  TRY(show_program(program, balancer));
+  for (const auto& [program, path] : programs) TRY(show_program(program, path));
   TRY(make_directory(kOverlays, 0700));
   TRY(overlay("/etc", "etc"));
   TRY(overlay("/var/lib", "lib"));
@@ -152,7 +156,7 @@ Result<void> arrange_files(const LabPlan& plan, const HostPlan& host) {
   return give_accounts();
 }
 
-Result<void> bring_up(io::Netlink& netlink, const char* name) {
+Result<void> bring_up(io::Netlink& netlink, std::string_view name) {
   const auto link = TRY(netlink.find_link(name));
   return netlink.set_link_state(link.index, io::LinkState::kUp);
 }
@@ -187,28 +191,30 @@ Result<void> Namespaces::enter() const {
 }
 
 Result<LabNetwork> LabNetwork::create(const LabPlan& plan) {
-  const auto home = TRY(Namespaces::current());
+  auto home = TRY(Namespaces::current());
   if (::unshare(CLONE_NEWNET) != 0) return failed("unshare network");
-  LabNetwork network(TRY(io::Netlink::open()), TRY(open_path("/proc/self/ns/net", O_RDONLY)));
+  LabNetwork network(TRY(io::Netlink::open()), TRY(open_path("/proc/self/ns/net", O_RDONLY)),
+                     std::move(home));
   auto made = [&]() -> Result<void> {
     TRY(network.switch_.add_bridge(kSwitchBridge));
     const int bridge = TRY(network.switch_.find_link(kSwitchBridge)).index;
     TRY(network.switch_.set_link_state(bridge, io::LinkState::kUp));
     for (const auto& host : plan.hosts) {
-      TRY(home.enter());
+      TRY(network.home_.enter());
       auto added = network.add_host(plan, host, bridge);
       if (!added.has_value()) return std::move(added).error().with_context("host " + host.name);
     }
     return {};
   }();
-  TRY(home.enter());
+  TRY(network.home_.enter());
   TRY(std::move(made));
   return network;
 }
 
 Result<void> LabNetwork::add_host(const LabPlan& plan, const HostPlan& host, int bridge) {
   if (::unshare(CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS) != 0) return failed("unshare");
-  LabHost made{.plan = host, .namespaces = TRY(Namespaces::current())};
+  LabHost made{
+      .plan = host, .namespaces = TRY(Namespaces::current()), .inside = TRY(io::Netlink::open())};
   if (::sethostname(host.name.data(), host.name.size()) != 0) return failed("sethostname");
   TRY(arrange_files(plan, host));
 
@@ -218,11 +224,10 @@ Result<void> LabNetwork::add_host(const LabPlan& plan, const HostPlan& host, int
   TRY(switch_.set_link_master(made.switch_port, bridge));
   TRY(switch_.set_link_state(made.switch_port, io::LinkState::kUp));
 
-  auto inside = TRY(io::Netlink::open());
-  TRY(bring_up(inside, "lo"));
-  TRY(give_address(inside, host.address, kNetworkPrefix));
-  if (host.owns_virtual_address) TRY(give_address(inside, kVirtualAddress, 32));
-  TRY(bring_up(inside, kHostInterface));
+  TRY(bring_up(made.inside, "lo"));
+  TRY(give_address(made.inside, host.address, kNetworkPrefix));
+  if (host.owns_virtual_address) TRY(give_address(made.inside, kVirtualAddress, 32));
+  TRY(bring_up(made.inside, kHostInterface));
   // As deployments do it, so that a balancer starts where the virtual address is not.
   TRY(write_setting("/proc/sys/net/ipv4/ip_nonlocal_bind", "1"));
   hosts_.push_back(std::move(made));
@@ -246,6 +251,46 @@ Result<void> LabNetwork::heal(LabHost& host) {
   TRY(switch_.set_link_state(host.switch_port, io::LinkState::kUp));
   host.cut = false;
   return {};
+}
+
+Result<std::vector<io::InterfaceAddress>> LabNetwork::virtual_addresses(LabHost& host) {
+  const auto wanted = TRY(SocketAddress::parse_ip(kVirtualAddress, 0));
+  std::vector<io::InterfaceAddress> found;
+  auto all = TRY(host.inside.addresses());
+  for (auto& each : all) {
+    if (each.address.with_port(0) == wanted) found.push_back(std::move(each));
+  }
+  return found;
+}
+
+bool LabNetwork::holds_virtual_address(LabHost& host) {
+  const auto found = virtual_addresses(host);
+  return found.has_value() && !found->empty();
+}
+
+Result<void> LabNetwork::drop_virtual_address(LabHost& host) {
+  const auto found = TRY(virtual_addresses(host));
+  if (found.empty()) {
+    return Error(ErrorCode::kNotFound,
+                 host.plan.name + " does not have " + std::string(kVirtualAddress));
+  }
+  for (const auto& each : found) TRY(host.inside.delete_address(each));
+  return {};
+}
+
+Result<void> LabNetwork::forget(LabHost& host) {
+  const auto added = TRY(virtual_addresses(host));
+  for (const auto& each : added) TRY(host.inside.delete_address(each));
+  TRY(host.namespaces.enter());
+  auto destroyed = [&]() -> Result<void> {
+    for (const std::string_view address : {std::string_view(host.plan.address), kVirtualAddress}) {
+      const auto lost = TRY(SocketAddress::parse_ip(address, 0));
+      TRY(address::destroy_sessions(lost));
+    }
+    return {};
+  }();
+  TRY(home_.enter());
+  return destroyed;
 }
 
 }  // namespace nines::lab

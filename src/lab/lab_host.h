@@ -27,6 +27,7 @@ struct Namespaces {
 struct LabHost {
   HostPlan plan;
   Namespaces namespaces;
+  io::Netlink inside;   // belongs to its network namespace
   int switch_port = 0;  // index of its link in the switch's namespace
   bool cut = false;
 };
@@ -45,14 +46,26 @@ class LabNetwork {
   // Takes the host's port of the switch down or up: nothing reaches it, nothing leaves it.
   Result<void> cut(LabHost& host);
   Result<void> heal(LabHost& host);
+  // Whether the host's kernel has the virtual address; what cannot be told counts as no.
+  bool holds_virtual_address(LabHost& host);
+  // kNotFound when it does not have it.
+  Result<void> drop_virtual_address(LabHost& host);
+  // What a host's kernel forgets when its power fails: added addresses and TCP sessions. For a host
+  // that is cut and has no process left.
+  Result<void> forget(LabHost& host);
 
  private:
-  LabNetwork(io::Netlink bridge_side, io::Descriptor network)
-      : switch_(std::move(bridge_side)), switch_network_(std::move(network)) {}
+  LabNetwork(io::Netlink bridge_side, io::Descriptor network, Namespaces home)
+      : switch_(std::move(bridge_side)),
+        switch_network_(std::move(network)),
+        home_(std::move(home)) {}
   Result<void> add_host(const LabPlan& plan, const HostPlan& host, int bridge);
+
+  Result<std::vector<io::InterfaceAddress>> virtual_addresses(LabHost& host);
 
   io::Netlink switch_;
   io::Descriptor switch_network_;
+  Namespaces home_;  // of the calling process
   std::vector<LabHost> hosts_;
 };
 

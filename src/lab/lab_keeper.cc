@@ -1,7 +1,10 @@
 // Start-up goes stage by stage, each entered when all of the one before is ready:
-//   kStandIns (and the log) --> kBalancer (and the probe of it, and the front door) --> kReady
+//   kServices --> kEngine (the first controller's, then the others') --> kProbe --> kReady
+// What takes time (a start, a graceful stop, a boot) is a task: looked at again and again until it
+// has come about, so that the keeper never waits.
 #include "lab/lab_keeper.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -11,6 +14,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,10 +29,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/check.h"
 #include "io/linux/epoll_loop.h"
+#include "io/linux/files.h"
 #include "lab/balancer_probe.h"
+#include "lab/echo.h"
 #include "lab/forwarder.h"
+#include "lab/host_engine.h"
+#include "lab/host_processes.h"
 #include "lab/lab_child.h"
 #include "lab/lab_host.h"
 #include "lab/log_sink.h"
@@ -40,17 +47,13 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr Duration kStartDeadline = 30s;
+constexpr Duration kTaskDeadline = 30s;
+constexpr Duration kTaskInterval = 10ms;  // between two looks at the tasks
+constexpr std::size_t kTasksMax = 64;
 constexpr std::size_t kRequestMax = 4096;  // bytes of one command
 constexpr rlim_t kDescriptorsMax = 65536;  // a balancer with maxconn 4000 wants 8000 and more
 constexpr std::string_view kProbeService = "probe";
-constexpr int kExitNotRun = 127;  // as a shell has it when a program cannot be run
-
-void write_whole(const std::string& path, std::string_view text) {
-  const io::Descriptor out(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  // What is not written is missed by the balancer at once, and said by it.
-  if (out) static_cast<void>(!::write(out.get(), text.data(), text.size()));
-}
-
+constexpr std::string_view kProbeDone = "exit status 0";
 struct Service {
   //  kStarting --ready--> kRunning <--pause, resume--> kPaused
   //      +-------------------+---------------------------+--dies--> kEnded --start--> kStarting
@@ -60,8 +63,7 @@ struct Service {
   std::string host;
   SocketAddress address;
   ChildPlan plan;
-  bool runs_program = false;  // exec closes the ready pipe without a word: that is good
-  bool shown = true;          // in the status
+  bool shown = true;  // in the status
   State state = State::kEnded;
   int pid = 0;
   io::Descriptor ready;
@@ -82,6 +84,38 @@ std::string_view name_of(Service::State state) {
       return "ended";
   }
   return "";
+}
+
+// What a command has begun and is not there yet.
+struct Task {
+  std::uint64_t command = 0;  // who waits for it; 0: nobody
+  Instant begun;
+  // True: it is done. False: look again; `missing` says what is not there. An error ends it.
+  std::function<Result<bool>(std::string& missing)> look;
+};
+
+// Wakes the keeper while there are tasks.
+class TaskTimer final : public Timer {
+ public:
+  explicit TaskTimer(std::function<void()> wake) : wake_(std::move(wake)) {}
+  void on_timer(Instant) override { wake_(); }
+
+ private:
+  std::function<void()> wake_;
+};
+
+// The keeper's own of a host: what runs there, and whether its power is on.
+struct Controller {
+  LabHost* host = nullptr;
+  std::unique_ptr<HostEngine> engine;  // null where none runs
+  enum class Power : std::uint8_t { kOn, kFailing, kOff, kBooting } power = Power::kOn;
+};
+
+int signal_of(std::string_view operation) {
+  if (operation == "kill") return SIGKILL;
+  if (operation == "pause") return SIGSTOP;
+  if (operation == "resume") return SIGCONT;
+  return 0;
 }
 
 class Keeper;
@@ -117,7 +151,8 @@ class Keeper final : public io::AcceptHandler, private Timer {
       : plan_(std::move(plan)),
         network_(std::move(network)),
         loop_(loop),
-        progress_(std::move(progress)) {}
+        progress_(std::move(progress)),
+        task_timer_([this] { look_at_tasks(); }) {}
 
   Result<void> begin();
 
@@ -131,12 +166,13 @@ class Keeper final : public io::AcceptHandler, private Timer {
   void forget(std::uint64_t command) { commands_.erase(command); }
 
  private:
-  enum class Stage : std::uint8_t { kStandIns, kBalancer, kReady };
+  enum class Stage : std::uint8_t { kServices, kEngine, kProbe, kReady };
 
   void say(const std::string& line);
   [[noreturn]] void give_up(const std::string& why);
-  void plan_stand_ins();
-  Result<void> plan_balancer();
+  Result<void> write_files();
+  Result<void> plan_services();
+  Result<void> plan_front_door();
   Service& add_service(std::string name, const LabHost* host, SocketAddress address);
   void start(Service& service);
   void on_ready_pipe(Service& service);
@@ -145,21 +181,39 @@ class Keeper final : public io::AcceptHandler, private Timer {
   void set_running(Service& service);
   void enter_next_stage();
   void answer_waiters(Service& service, const Json& reply);
-  void on_timer(Instant) override { give_up("not ready in time; waiting for " + not_ready()); }
-  std::string not_ready() const;
+  void on_timer(Instant) override { give_up("not ready in time; waiting for " + missing_); }
+  std::string services_missing(std::string_view host) const;
 
+  // Adds a task; the reply to `command` comes when it is done, or at once when `wait` is false.
+  std::optional<Json> begin_task(std::uint64_t command, bool wait, Task task);
+  void look_at_tasks();
+  Result<bool> begin_engines(std::size_t& next, std::string& missing);
+  Result<void> start_engine(Controller& controller);
+  Result<std::string> engine_missing(Controller& controller);
+  std::vector<SocketAddress> listening_addresses() const;
+
+  struct Request {
+    std::uint64_t command = 0;
+    std::string operation, host, service;
+    bool wait = true;
+  };
+  Controller* find_controller(std::string_view host);
   Service* find_service(std::string_view host, std::string_view name);
-  std::optional<Json> obey_for_host(const std::string& operation, LabHost& host);
-  std::optional<Json> obey_for_service(const std::string& operation, Service& service,
-                                       std::uint64_t command);
+  std::optional<Json> obey_for_host(const Request& request, LabHost& host);
+  std::optional<Json> obey_for_service(const Request& request, Service& service);
+  std::optional<Json> obey_for_engine(const Request& request, Controller& controller);
+  std::optional<Json> crash(const Request& request, Controller& controller);
+  std::optional<Json> boot(const Request& request, Controller& controller);
+  void kill_everything(const LabHost& host);
+  std::set<int> service_ids(std::string_view host) const;
   Json reload();
-  Json status() const;
-  Json done() const { return {{"ok", true}, {"at", fresh_now().nanoseconds}}; }
+  Json status();
+  Json status_of(LabHost& host, const ProcessTable& table);
+  static Json done(Instant at = fresh_now()) { return {{"ok", true}, {"at", at.nanoseconds}}; }
   static Json refuse(const std::string& why) { return {{"error", why}}; }
   static Instant fresh_now();
-  std::string services_of(std::string_view host) const;
-  const HostPlan& balancer_host() const;
-  std::string output_path(const HostPlan& host, std::string_view file) const {
+  std::string services_of(std::string_view host);
+  std::string path_of(const HostPlan& host, std::string_view file) const {
     return host_directory(plan_, host) + '/' + std::string(file);
   }
 
@@ -167,11 +221,16 @@ class Keeper final : public io::AcceptHandler, private Timer {
   LabNetwork network_;
   io::EpollLoop& loop_;
   io::Descriptor progress_;
-  Stage stage_ = Stage::kStandIns;
+  Stage stage_ = Stage::kServices;
+  std::string missing_;  // at start-up: what is waited for
   std::vector<std::unique_ptr<Service>> services_;
+  std::vector<Controller> controllers_;
   std::vector<Forward> forwards_;
+  std::vector<io::Descriptor> log_files_;
   std::map<std::uint64_t, std::unique_ptr<Command>> commands_;
   std::uint64_t last_command_ = 0;
+  std::vector<Task> tasks_;
+  TaskTimer task_timer_;
 };
 
 Instant Keeper::fresh_now() {
@@ -195,25 +254,35 @@ Result<void> Keeper::begin() {
   io::ListenOptions options;
   options.unix_mode = 0600;
   TRY(loop_.listen(SocketAddress::unix_path(plan_.directory + "/control"), options, *this));
-  write_whole(output_path(balancer_host(), "haproxy.cfg"), plan_.configuration);
-  plan_stand_ins();
-  TRY(plan_balancer());
+  TRY(write_files());
+  for (auto& host : network_.hosts()) {
+    if (host.plan.role != HostRole::kController) continue;
+    Controller controller{.host = &host, .engine = nullptr};
+    if (plan_.runs_engine(host.plan)) {
+      controller.engine =
+          std::make_unique<HostEngine>(plan_.engine, host, host_directory(plan_, host.plan));
+    }
+    controllers_.push_back(std::move(controller));
+  }
+  TRY(plan_services());
+  TRY(plan_front_door());
   loop_.arm(*this, kStartDeadline);
   for (auto& service : services_) {
-    if (service->name != kBalancerService && service->name != kProbeService &&
-        service->name != kForwardService) {
-      start(*service);
-    }
+    if (service->host != kClientHost) start(*service);
   }
   return {};
 }
 
-const HostPlan& Keeper::balancer_host() const {
+Result<void> Keeper::write_files() {
+  io::LinuxFiles files;
   for (const auto& host : plan_.hosts) {
-    if (host.owns_virtual_address) return host;
+    // The first controller has the configuration even when its engine reads nothing else.
+    if (!plan_.runs_engine(host)) continue;
+    for (const auto& each : engine_files(plan_, host)) {
+      TRY(files.replace(path_of(host, each.name), each.text, each.mode));
+    }
   }
-  CHECK(!"a lab has a host that owns the virtual address");
-  return plan_.hosts.front();
+  return {};
 }
 
 Service& Keeper::add_service(std::string name, const LabHost* host, SocketAddress address) {
@@ -224,20 +293,26 @@ Service& Keeper::add_service(std::string name, const LabHost* host, SocketAddres
   if (host != nullptr) {
     service->host = host->plan.name;
     service->plan.where = &host->namespaces;
-    service->plan.output = output_path(host->plan, "services.out");
+    service->plan.output = path_of(host->plan, "services.out");
   }
   services_.push_back(std::move(service));
   return *services_.back();
 }
 
-void Keeper::plan_stand_ins() {
-  for (const auto& host : network_.hosts()) {
-    if (host.plan.role != HostRole::kController) continue;
-    const auto address = *SocketAddress::parse_ip(host.plan.address, 0);
-    if (host.plan.owns_virtual_address) {
-      auto& log = add_service(std::string(kLogService), &host, address.with_port(kLogPort));
-      log.plan.body = [at = log.address](ReadySignal ready) {
-        return run_log_sink(at, std::string(kHostDirectory) + "/balancer.log", std::move(ready));
+Result<void> Keeper::plan_services() {
+  const auto echo_at = TRY(SocketAddress::parse_ip(kVirtualAddress, kEchoPort));
+  std::vector<LogFile> log_files;
+  for (const auto& controller : controllers_) {
+    const LabHost& host = *controller.host;
+    const auto address = TRY(SocketAddress::parse_ip(host.plan.address, 0));
+    const std::string path = path_of(host.plan, "balancer.log");
+    log_files_.emplace_back(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+    if (!log_files_.back()) return Error::from_errno(errno, path);
+    log_files.push_back({.source = address, .descriptor = log_files_.back().get()});
+    if (plan_.runs_engine(host.plan)) {
+      auto& echo = add_service(std::string(kEchoService), &host, echo_at);
+      echo.plan.body = [echo_at, node = host.plan.name](ReadySignal ready) {
+        return run_echo(echo_at, node, std::move(ready));
       };
     }
     for (const auto& each : stand_ins()) {
@@ -247,27 +322,19 @@ void Keeper::plan_stand_ins() {
       };
     }
   }
+  // All balancers log to the first controller, as the configuration has it.
+  const LabHost& first = *controllers_.front().host;
+  auto& log =
+      add_service(std::string(kLogService), &first, log_files.front().source.with_port(kLogPort));
+  for (const auto& each : log_files) log.plan.keep.push_back(each.descriptor);
+  log.plan.body = [at = log.address, log_files](ReadySignal ready) {
+    return run_log_sink(at, log_files, std::move(ready));
+  };
+  return {};
 }
 
-Result<void> Keeper::plan_balancer() {
-  const LabHost* host = network_.find(balancer_host().name);
+Result<void> Keeper::plan_front_door() {
   const LabHost* client = network_.find(kClientHost);
-  const auto virtual_address = *SocketAddress::parse_ip(kVirtualAddress, 0);
-
-  auto& balancer = add_service(std::string(kBalancerService), host, virtual_address);
-  balancer.runs_program = true;
-  balancer.plan.output = output_path(host->plan, "balancer.out");
-  balancer.plan.body = [command = plan_.balancer](ReadySignal) {
-    std::vector<std::string> words = command;
-    words.push_back(std::string(kHostDirectory) + "/haproxy.cfg");
-    std::vector<char*> arguments;
-    for (auto& word : words) arguments.push_back(word.data());
-    arguments.push_back(nullptr);
-    ::execvp(arguments[0], arguments.data());
-    std::perror(arguments[0]);
-    return kExitNotRun;
-  };
-
   std::vector<ProbeTarget> targets;
   for (const auto& bound : bound_addresses(plan_.configuration)) {
     // What is not known may be silent; that it accepts must do.
@@ -309,57 +376,149 @@ void Keeper::on_ready_pipe(Service& service) {
   const ssize_t size = ::read(service.ready.get(), words, sizeof words);
   loop_.unwatch_descriptor(service.ready_watch);
   service.ready.reset();
-  if (service.state != Service::State::kStarting) return;
-  // No word: it has died, and on_children() will tell; or it became another program.
-  if (size <= 0 && !service.runs_program) return;
-  if (service.name != kBalancerService) return set_running(service);
-  // A program is ready when it answers: the probe finds out.
-  if (Service* probe = find_service(kClientHost, kProbeService);
-      probe != nullptr && probe->state != Service::State::kStarting) {
-    start(*probe);
-  }
+  // Without a word it has died, and on_children() will tell.
+  if (service.state == Service::State::kStarting && size > 0) set_running(service);
 }
 
 void Keeper::set_running(Service& service) {
   service.state = Service::State::kRunning;
   answer_waiters(service, done());
-  if (service.name == kProbeService) {
-    Service* balancer = find_service(balancer_host().name, kBalancerService);
-    if (balancer->state == Service::State::kStarting) set_running(*balancer);
-  }
   if (stage_ != Stage::kReady) enter_next_stage();
 }
 
 void Keeper::enter_next_stage() {
-  if (!not_ready().empty()) return;
-  if (stage_ == Stage::kStandIns) {
+  if (stage_ == Stage::kServices) {
+    missing_.clear();
+    for (const auto& controller : controllers_) {
+      missing_ += services_missing(controller.host->plan.name);
+    }
+    if (!missing_.empty()) return;
     std::size_t count = 0;
     for (const auto& service : services_) count += find_stand_in(service->name) != nullptr;
     say("services: " + std::to_string(count) + " stand-ins accept");
-    stage_ = Stage::kBalancer;
+    stage_ = Stage::kEngine;
     start(*find_service(kClientHost, kForwardService));
-    start(*find_service(balancer_host().name, kBalancerService));
+    Task task{.begun = fresh_now(), .look = nullptr};
+    task.look = [this, next = std::size_t{0}](std::string& missing) mutable {
+      return begin_engines(next, missing);
+    };
+    begin_task(0, false, std::move(task));
     return;
   }
-  std::string command;
-  for (const auto& word : plan_.balancer) command += word + ' ';
-  say("balancer: " + command + "answers on " + std::string(kVirtualAddress));
+  if (stage_ != Stage::kProbe) return;
+  missing_ = services_missing(kClientHost);
+  if (!missing_.empty()) return;
+  std::string engine = plan_.engine.moves_the_address() ? "engine: " : "balancer: ";
+  for (const auto& program : plan_.engine.programs) {
+    if (&program != &plan_.engine.programs.front()) engine += "and ";
+    for (const auto& word : program.command) engine += word + ' ';
+  }
+  if (plan_.engine.moves_the_address()) {
+    engine += "on " + std::to_string(controllers_.size()) + " controllers, ";
+  }
+  say(engine + "answers on " + std::string(kVirtualAddress));
   stage_ = Stage::kReady;
   cancel();
   say("ready");
   progress_.reset();
 }
 
-std::string Keeper::not_ready() const {
+// The first controller's alone until it has the address, so that a lab always begins alike.
+Result<bool> Keeper::begin_engines(std::size_t& next, std::string& missing) {
+  for (std::size_t i = 0; i < controllers_.size(); ++i) {
+    auto& controller = controllers_[i];
+    if (controller.engine == nullptr) continue;
+    if (i == next) {
+      TRY(start_engine(controller));
+      ++next;
+    }
+    missing = TRY(engine_missing(controller));
+    if (!missing.empty()) return false;
+    if (i == 0 && !network_.holds_virtual_address(*controller.host)) {
+      missing = controller.host->plan.name + " to have " + std::string(kVirtualAddress);
+      return false;
+    }
+  }
+  stage_ = Stage::kProbe;
+  missing = "an answer at " + std::string(kVirtualAddress);
+  start(*find_service(kClientHost, kProbeService));
+  return true;
+}
+
+Result<void> Keeper::start_engine(Controller& controller) {
+  // The first controller's copy of the configuration is the one that people change.
+  io::LinuxFiles files;
+  const std::string source = path_of(plan_.first(), kBalancerFile);
+  const std::string target = path_of(controller.host->plan, kBalancerFile);
+  if (source != target) {
+    const std::string text = TRY(files.read(source));
+    TRY(files.replace(target, text, 0644));
+  }
+  controller.engine->start();
+  return {};
+}
+
+std::vector<SocketAddress> Keeper::listening_addresses() const {
+  io::LinuxFiles files;
+  const auto text = files.read(path_of(plan_.first(), kBalancerFile));
+  std::vector<SocketAddress> addresses;
+  if (!text.has_value()) return addresses;
+  for (auto& bound : bound_addresses(*text)) addresses.push_back(std::move(bound.address));
+  return addresses;
+}
+
+Result<std::string> Keeper::engine_missing(Controller& controller) {
+  return controller.engine->missing(ProcessTable::read(), listening_addresses());
+}
+
+// Of what a host was given at start-up, what is not running.
+std::string Keeper::services_missing(std::string_view host) const {
   std::string names;
   for (const auto& service : services_) {
-    if (service->state == Service::State::kRunning) continue;
-    const bool late = service->name == kBalancerService || service->name == kForwardService;
-    if (service->name == kProbeService || (late && stage_ == Stage::kStandIns)) continue;
-    if (!names.empty()) names += ", ";
-    names += service->host + ' ' + service->name;
+    if (service->host != host || service->state == Service::State::kRunning) continue;
+    // The probe has done its work once it was ready, and may have ended.
+    if (service->name == kProbeService && service->state == Service::State::kEnded &&
+        service->detail == kProbeDone) {
+      continue;
+    }
+    names += ' ' + service->host + ' ' + service->name;
   }
   return names;
+}
+
+std::optional<Json> Keeper::begin_task(std::uint64_t command, bool wait, Task task) {
+  if (tasks_.size() >= kTasksMax) return refuse("too much is under way; try again");
+  const Json at_once = done(task.begun);
+  task.command = wait ? command : 0;
+  tasks_.push_back(std::move(task));
+  if (!task_timer_.armed()) loop_.arm(task_timer_, Duration(0));
+  if (wait) return std::nullopt;
+  return at_once;
+}
+
+void Keeper::look_at_tasks() {
+  // A look may begin other tasks: those are appended, and looked at next time.
+  auto tasks = std::exchange(tasks_, {});
+  for (auto& task : tasks) {
+    std::string missing;
+    const auto result = task.look(missing);
+    Json reply = done(task.begun);
+    if (!result.has_value()) {
+      if (stage_ != Stage::kReady) give_up(result.error().message());
+      reply = refuse(result.error().message());
+    } else if (!*result) {
+      if (stage_ != Stage::kReady) missing_ = missing;
+      if (stage_ != Stage::kReady || fresh_now() < task.begun + kTaskDeadline) {
+        tasks_.push_back(std::move(task));
+        continue;
+      }
+      reply = refuse("not in time: " + missing);
+    }
+    if (const auto found = commands_.find(task.command); found != commands_.end()) {
+      found->second->answer(reply);
+    }
+  }
+  if (!tasks_.empty()) loop_.arm(task_timer_, kTaskInterval);
 }
 
 void Keeper::on_children() {
@@ -367,6 +526,9 @@ void Keeper::on_children() {
   int pid = 0;
   // Process 1 also inherits orphans: they are reaped and forgotten.
   while ((pid = ::waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
+    for (auto& controller : controllers_) {
+      if (controller.engine != nullptr) controller.engine->on_child(pid, status);
+    }
     for (auto& service : services_) {
       if (service->pid != pid) continue;
       if (WIFSTOPPED(status)) {
@@ -384,14 +546,15 @@ void Keeper::on_children() {
 void Keeper::on_ended(Service& service, int status) {
   service.pid = 0;
   const bool was_starting = service.state == Service::State::kStarting;
-  const bool was_probe = service.name == kProbeService;
   service.state = Service::State::kEnded;
   service.detail = WIFSIGNALED(status) ? "killed by signal " + std::to_string(WTERMSIG(status))
                                        : "exit status " + std::to_string(WEXITSTATUS(status));
-  if (was_probe && WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
-  if (was_probe) {
-    Service* balancer = find_service(balancer_host().name, kBalancerService);
-    answer_waiters(*balancer, refuse("the balancer does not answer"));
+  if (service.name == kProbeService) {
+    if (service.detail == kProbeDone) {
+      // Its word may still be in the pipe: on_ready_pipe() has not been called.
+      if (stage_ == Stage::kProbe) enter_next_stage();
+      return;
+    }
     if (stage_ != Stage::kReady) give_up("the balancer does not answer");
   }
   if (was_starting && stage_ != Stage::kReady) {
@@ -420,117 +583,325 @@ Service* Keeper::find_service(std::string_view host, std::string_view name) {
   return nullptr;
 }
 
-std::string Keeper::services_of(std::string_view host) const {
+Controller* Keeper::find_controller(std::string_view host) {
+  for (auto& each : controllers_) {
+    if (each.host->plan.name == host) return &each;
+  }
+  return nullptr;
+}
+
+std::string Keeper::services_of(std::string_view host) {
   std::string names;
   for (const auto& service : services_) {
     if (service->host == host && service->shown) names += ' ' + service->name;
+  }
+  if (const auto* found = find_controller(host); found != nullptr && found->engine != nullptr) {
+    names += found->engine->names();
   }
   return names.empty() ? " none" : names;
 }
 
 std::optional<Json> Keeper::obey(std::uint64_t command, const std::string& line) {
-  const Json request = Json::parse(line, nullptr, false);
-  if (!request.is_object()) return refuse("not a JSON object");
+  const Json json = Json::parse(line, nullptr, false);
+  if (!json.is_object()) return refuse("not a JSON object");
   const auto text = [&](const char* key) {
-    const auto found = request.find(key);
-    return found != request.end() && found->is_string() ? found->get<std::string>() : "";
+    const auto found = json.find(key);
+    return found != json.end() && found->is_string() ? found->get<std::string>() : "";
   };
-  const std::string operation = text("do");
-  if (operation == "status") return status();
-  if (operation == "reload") return reload();
-  if (operation == "down") ::_exit(0);
-  LabHost* host = network_.find(text("host"));
+  Request request{.command = command,
+                  .operation = text("do"),
+                  .host = text("host"),
+                  .service = text("service")};
+  if (const auto wait = json.find("wait"); wait != json.end() && wait->is_boolean()) {
+    request.wait = wait->get<bool>();
+  }
+  // Where nothing else is called so, the balancer is the engine's proxy.
+  if (request.service == kBalancerService && plan_.engine.moves_the_address()) {
+    request.service = kProxyRole;
+  }
+  if (request.operation == "status") return status();
+  if (request.operation == "reload") return reload();
+  if (request.operation == "down") ::_exit(0);
+  LabHost* host = network_.find(request.host);
   if (host == nullptr) {
     std::string names;
     for (const auto& each : plan_.hosts) names += ' ' + each.name;
-    return refuse("no host '" + text("host") + "'; there are:" + names);
+    return refuse("no host '" + request.host + "'; there are:" + names);
   }
-  if (operation == "cut" || operation == "heal") return obey_for_host(operation, *host);
-  Service* service = find_service(host->plan.name, text("service"));
-  if (service == nullptr) {
-    return refuse("no service '" + text("service") + "' on " + host->plan.name +
-                  "; there are:" + services_of(host->plan.name));
+  if (request.service.empty()) return obey_for_host(request, *host);
+  if (Service* service = find_service(host->plan.name, request.service)) {
+    return obey_for_service(request, *service);
   }
-  return obey_for_service(operation, *service, command);
+  if (Controller* const controller = find_controller(host->plan.name);
+      controller != nullptr && controller->engine != nullptr) {
+    return obey_for_engine(request, *controller);
+  }
+  return refuse("no service '" + request.service + "' on " + host->plan.name +
+                "; there are:" + services_of(host->plan.name));
 }
 
-std::optional<Json> Keeper::obey_for_host(const std::string& operation, LabHost& host) {
-  const auto result = operation == "cut" ? network_.cut(host) : network_.heal(host);
+std::optional<Json> Keeper::obey_for_host(const Request& request, LabHost& host) {
+  Controller* const controller = find_controller(host.plan.name);
+  const bool powered = controller == nullptr || controller->power == Controller::Power::kOn;
+  if (request.operation == "boot" && controller != nullptr) return boot(request, *controller);
+  if (!powered) return refuse(host.plan.name + " is off (nines lab boot " + host.plan.name + ')');
+  Result<void> result;
+  if (request.operation == "cut") {
+    result = network_.cut(host);
+  } else if (request.operation == "heal") {
+    result = network_.heal(host);
+  } else if (request.operation == "drop-address") {
+    result = network_.drop_virtual_address(host);
+  } else if (request.operation == "crash" && controller != nullptr) {
+    return crash(request, *controller);
+  } else {
+    return refuse("no operation '" + request.operation + "' for " + host.plan.name);
+  }
   if (!result.has_value()) return refuse(result.error().message());
   return done();
 }
 
-std::optional<Json> Keeper::obey_for_service(const std::string& operation, Service& service,
-                                             std::uint64_t command) {
+std::set<int> Keeper::service_ids(std::string_view host) const {
+  std::set<int> ids;
+  for (const auto& service : services_) {
+    if (service->host == host && service->pid != 0) ids.insert(service->pid);
+  }
+  return ids;
+}
+
+void Keeper::kill_everything(const LabHost& host) {
+  for (const auto& each : ProcessTable::read().of(host.namespaces.network)) {
+    ::kill(each.id, SIGKILL);
+  }
+}
+
+// Like a power cut: the link first, so that nothing says goodbye.
+std::optional<Json> Keeper::crash(const Request& request, Controller& controller) {
+  LabHost& host = *controller.host;
+  if (const auto cut = network_.cut(host); !cut.has_value()) {
+    return refuse(cut.error().message());
+  }
+  Task task{.begun = fresh_now(), .look = nullptr};
+  kill_everything(host);
+  controller.power = Controller::Power::kFailing;
+  task.look = [this, &controller, &host](std::string& missing) -> Result<bool> {
+    const bool services_run = std::any_of(
+        services_.begin(), services_.end(),
+        [&](const auto& service) { return service->host == host.plan.name && service->pid != 0; });
+    const bool engine_runs = controller.engine != nullptr && controller.engine->runs();
+    if (services_run || engine_runs || !ProcessTable::read().of(host.namespaces.network).empty()) {
+      kill_everything(host);
+      missing = "its processes to end";
+      return false;
+    }
+    controller.power = Controller::Power::kOff;
+    TRY(network_.forget(host));
+    return true;
+  };
+  return begin_task(request.command, request.wait, std::move(task));
+}
+
+std::optional<Json> Keeper::boot(const Request& request, Controller& controller) {
+  LabHost& host = *controller.host;
+  if (controller.power == Controller::Power::kOn) return refuse(host.plan.name + " is on");
+  if (controller.power == Controller::Power::kBooting) {
+    return refuse(host.plan.name + " boots already");
+  }
+  Task task{.begun = fresh_now(), .look = nullptr};
+  task.look = [this, &controller, &host, services_begun = false,
+               engine_begun = false](std::string& missing) mutable -> Result<bool> {
+    if (!services_begun) {
+      missing = "its processes to end";
+      if (controller.power == Controller::Power::kFailing) return false;
+      services_begun = true;
+      controller.power = Controller::Power::kBooting;
+      TRY(network_.heal(host));
+      for (auto& service : services_) {
+        if (service->host == host.plan.name) start(*service);
+      }
+    }
+    missing = services_missing(host.plan.name);
+    if (!missing.empty()) return false;
+    controller.power = Controller::Power::kOn;
+    if (controller.engine == nullptr) return true;
+    if (!engine_begun) TRY(start_engine(controller));
+    engine_begun = true;
+    missing = TRY(engine_missing(controller));
+    return missing.empty();
+  };
+  return begin_task(request.command, request.wait, std::move(task));
+}
+
+std::optional<Json> Keeper::obey_for_service(const Request& request, Service& service) {
   const bool alive = service.state != Service::State::kEnded;
-  if (operation == "start") {
+  if (request.operation == "start") {
     if (alive)
       return refuse(service.name + " on " + service.host + " is " +
                     std::string(name_of(service.state)) + " already");
-    service.waiters.push_back(command);
+    if (const auto* controller = find_controller(service.host);
+        controller != nullptr && controller->power != Controller::Power::kOn) {
+      return refuse(service.host + " is off (nines lab boot " + service.host + ')');
+    }
+    if (request.wait) service.waiters.push_back(request.command);
+    const Json at_once = done();
     start(service);
-    return std::nullopt;
+    if (request.wait) return std::nullopt;
+    return at_once;
   }
-  const int number = operation == "kill"     ? SIGKILL
-                     : operation == "pause"  ? SIGSTOP
-                     : operation == "resume" ? SIGCONT
-                                             : 0;
-  if (number == 0) return refuse("no operation '" + operation + "'");
+  if (request.operation == "stop") {
+    return refuse("the engine alone is stopped; a service is killed or paused");
+  }
+  const int number = signal_of(request.operation);
+  if (number == 0) return refuse("no operation '" + request.operation + "'");
   if (!alive) return refuse(service.name + " on " + service.host + " does not run");
-  // The whole group: a balancer may have workers. The leader is our child and not yet reaped, so
-  // the number cannot have become somebody else's.
+  // The whole group. The leader is our child and not yet reaped, so that the number cannot have
+  // become somebody else's.
   if (::kill(-service.pid, number) != 0) {
     return refuse(Error::from_errno(errno, service.name).message());
   }
   return done();
 }
 
-Json Keeper::reload() {
-  Service* balancer = find_service(balancer_host().name, kBalancerService);
-  if (balancer->state != Service::State::kRunning) return refuse("the balancer does not run");
-  const int number = plan_.reload_signal == "USR2" ? SIGUSR2 : SIGHUP;
-  if (::kill(balancer->pid, number) != 0) {
-    return refuse(Error::from_errno(errno, "reload").message());
+std::optional<Json> Keeper::obey_for_engine(const Request& request, Controller& controller) {
+  const std::string& host = controller.host->plan.name;
+  if (controller.power != Controller::Power::kOn) {
+    return refuse(host + " is off (nines lab boot " + host + ')');
   }
+  HostEngine& engine = *controller.engine;
+  if (!engine.knows(request.service)) {
+    return refuse("no service '" + request.service + "' on " + host +
+                  "; there are:" + services_of(host));
+  }
+  Task task{.begun = fresh_now(), .look = nullptr};
+  if (request.operation == "start") {
+    task.look = [this, &controller, begun = false](std::string& missing) mutable -> Result<bool> {
+      if (!begun) TRY(start_engine(controller));
+      begun = true;
+      missing = TRY(engine_missing(controller));
+      return missing.empty();
+    };
+    return begin_task(request.command, request.wait, std::move(task));
+  }
+  if (request.operation == "stop") {
+    if (request.service != kWholeEngine) return refuse("what is stopped is the whole engine");
+    task.look = [&engine](std::string& missing) -> Result<bool> {
+      missing = "the engine to end";
+      return engine.stop_further(fresh_now());
+    };
+    return begin_task(request.command, request.wait, std::move(task));
+  }
+  const int number = signal_of(request.operation);
+  if (number == 0) return refuse("no operation '" + request.operation + "'");
+  const auto signalled =
+      engine.signal(request.service, number, ProcessTable::read(), service_ids(host));
+  if (!signalled.has_value()) return refuse(signalled.error().message());
+  if (number != SIGKILL) return done();
+  // Whoever starts it again must not take the dying for the living.
+  task.look = [&controller, ids = *signalled](std::string& missing) -> Result<bool> {
+    missing = "the killed to end";
+    for (const auto& each : ProcessTable::read().of(controller.host->namespaces.network)) {
+      if (each.state != 'Z' && std::find(ids.begin(), ids.end(), each.id) != ids.end()) {
+        return false;
+      }
+    }
+    return true;
+  };
+  return begin_task(request.command, request.wait, std::move(task));
+}
+
+Json Keeper::reload() {
+  io::LinuxFiles files;
+  const auto text = files.read(path_of(plan_.first(), kBalancerFile));
+  if (!text.has_value()) return refuse(text.error().message());
+  int count = 0;
+  for (auto& controller : controllers_) {
+    if (controller.engine == nullptr || controller.power != Controller::Power::kOn) continue;
+    const HostPlan& host = controller.host->plan;
+    if (&controller != &controllers_.front()) {
+      const auto written = files.replace(path_of(host, kBalancerFile), *text, 0644);
+      if (!written.has_value()) return refuse(written.error().message());
+    }
+    if (!controller.engine->runs()) continue;
+    const auto reloaded = controller.engine->reload();
+    if (!reloaded.has_value()) return refuse(reloaded.error().message());
+    ++count;
+  }
+  if (count == 0) return refuse("no balancer runs");
   return done();
 }
 
-Json Keeper::status() const {
-  const HostPlan& balancing = balancer_host();
-  Json hosts = Json::array();
-  for (const auto& host : const_cast<LabNetwork&>(network_).hosts()) {
-    Json services = Json::array();
-    for (const auto& service : services_) {
-      if (service->host != host.plan.name || !service->shown) continue;
-      services.push_back({{"name", service->name},
-                          {"address", service->address.is_ip() ? service->address.text() : ""},
-                          {"state", name_of(service->state)},
-                          {"pid", service->pid},
-                          {"detail", service->detail}});
-    }
-    hosts.push_back({{"name", host.plan.name},
-                     {"address", host.plan.address},
-                     {"link", host.cut ? "cut" : "up"},
-                     {"owns_virtual_address", host.plan.owns_virtual_address},
-                     {"namespaces",
-                      {{"network", host.namespaces.network.get()},
-                       {"mount", host.namespaces.mount.get()},
-                       {"host_name", host.namespaces.host_name.get()}}},
-                     {"services", services}});
+Json Keeper::status_of(LabHost& host, const ProcessTable& table) {
+  Json services = Json::array();
+  for (const auto& service : services_) {
+    if (service->host != host.plan.name || !service->shown) continue;
+    services.push_back({{"name", service->name},
+                        {"address", service->address.is_ip() ? service->address.text() : ""},
+                        {"state", name_of(service->state)},
+                        {"pid", service->pid},
+                        {"detail", service->detail}});
   }
+  Json result = {{"name", host.plan.name},
+                 {"address", host.plan.address},
+                 {"link", host.cut ? "cut" : "up"},
+                 {"power", "on"},
+                 {"owns_virtual_address", network_.holds_virtual_address(host)},
+                 {"namespaces",
+                  {{"network", host.namespaces.network.get()},
+                   {"mount", host.namespaces.mount.get()},
+                   {"host_name", host.namespaces.host_name.get()}}}};
+  const auto* controller = find_controller(host.plan.name);
+  if (controller != nullptr && controller->power != Controller::Power::kOn) {
+    result["power"] = controller->power == Controller::Power::kBooting ? "booting" : "off";
+  }
+  if (controller != nullptr && controller->engine != nullptr) {
+    for (const auto& program : controller->engine->programs()) {
+      services.push_back({{"name", program.plan->name},
+                          {"address", ""},
+                          {"state", name_of(program.state)},
+                          {"pid", program.pid},
+                          {"detail", program.detail}});
+    }
+    const auto processes = table.of(host.namespaces.network);
+    Json roles = Json::array();
+    for (const auto& role : plan_.engine.roles) {
+      const HostProcess* process = controller->engine->find(role.role, processes);
+      roles.push_back({{"role", role.role},
+                       {"pid", process == nullptr ? 0 : process->id},
+                       {"state", process == nullptr      ? "ended"
+                                 : process->state == 'T' ? "paused"
+                                                         : "running"}});
+    }
+    result["engine"] = roles;
+    result["priority"] = host.plan.priority;
+    result["configuration"] = path_of(host.plan, kBalancerFile);
+    result["runtime_socket"] = path_of(host.plan, "kolla/haproxy.sock");
+    result["log"] = path_of(host.plan, "balancer.log");
+  }
+  result["services"] = services;
+  return result;
+}
+
+Json Keeper::status() {
+  const HostPlan& first = plan_.first();
+  const auto table = ProcessTable::read();
+  Json hosts = Json::array();
+  for (auto& host : network_.hosts()) hosts.push_back(status_of(host, table));
   Json forwards = Json::array();
   for (const auto& each : forwards_) {
     forwards.push_back(
         {{"name", each.name}, {"local", each.local.text()}, {"target", each.target.text()}});
   }
+  Json programs = Json::array();
+  for (const auto& program : plan_.engine.programs) programs.push_back(program.command);
   return {{"name", plan_.name},
           {"directory", plan_.directory},
           {"virtual_address", kVirtualAddress},
-          {"balancer", plan_.balancer},
-          {"configuration", output_path(balancing, "haproxy.cfg")},
-          {"runtime_socket", output_path(balancing, "kolla/haproxy.sock")},
-          {"log", output_path(balancing, "balancer.log")},
-          {"balancer_output", output_path(balancing, "balancer.out")},
+          {"engine", name_of(plan_.engine.kind)},
+          {"programs", programs},
+          {"configuration", path_of(first, kBalancerFile)},
+          {"runtime_socket", path_of(first, "kolla/haproxy.sock")},
+          {"log", path_of(first, "balancer.log")},
+          {"balancer_output", path_of(first, plan_.engine.programs.back().output)},
           {"forwards", forwards},
           {"hosts", hosts}};
 }

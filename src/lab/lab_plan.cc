@@ -41,11 +41,6 @@ constexpr std::array kKindNames = {KindName{StandInKind::kHttp, "http"},
                                    KindName{StandInKind::kWebSocket, "websocket"},
                                    KindName{StandInKind::kMysql, "mysql"}};
 
-std::string_view base_name(std::string_view path) {
-  const auto slash = path.rfind('/');
-  return slash == std::string_view::npos ? path : path.substr(slash + 1);
-}
-
 // Calls visit(name, id) for each line "NAME:x:ID:..." of passwd or group (passwd(5), group(5)).
 template <typename Visit>
 void for_each_account(std::string_view text, Visit visit) {
@@ -106,28 +101,23 @@ Result<LabPlan> plan_lab(const LabWishes& wishes) {
   plan.name = wishes.name;
   plan.directory = std::string(kLabsDirectory) + '/' + wishes.name;
   plan.configuration = wishes.configuration;
-  // HAProxy's master reloads by SIGUSR2 (management guide, section 4); ours, with no master, by
-  // SIGHUP. Both stay in the foreground (-db) in spite of the configuration's `daemon`.
-  if (wishes.balancer.empty()) {
-    plan.balancer = {wishes.self, "proxy", "-db", "-f"};
-    plan.reload_signal = "HUP";
-  } else if (base_name(wishes.balancer).starts_with("nines")) {
-    plan.balancer = {wishes.balancer, "proxy", "-db", "-f"};
-    plan.reload_signal = "HUP";
-  } else {
-    plan.balancer = {wishes.balancer, "-W", "-db", "-f"};
-    plan.reload_signal = "USR2";
+  plan.engine = plan_engine(wishes.engine, wishes.self, wishes.balancer);
+  const std::vector<int> priorities =
+      wishes.priorities.empty() ? default_priorities(wishes.controllers) : wishes.priorities;
+  if (priorities.size() != static_cast<std::size_t>(wishes.controllers)) {
+    return Error(ErrorCode::kInvalid,
+                 "a priority is wanted for each of the " + std::to_string(wishes.controllers) +
+                     " controllers, found " + std::to_string(priorities.size()));
   }
   for (int number = 1; number <= wishes.controllers; ++number) {
     plan.hosts.push_back({.name = "node0" + std::to_string(number),
                           .address = "100.2.30.4" + std::to_string(number),
                           .role = HostRole::kController,
-                          .owns_virtual_address = number == 1});
+                          .owns_virtual_address = number == 1 && !plan.engine.moves_the_address(),
+                          .priority = priorities[static_cast<std::size_t>(number) - 1]});
   }
-  plan.hosts.push_back({.name = std::string(kClientHost),
-                        .address = "100.2.30.100",
-                        .role = HostRole::kClient,
-                        .owns_virtual_address = false});
+  plan.hosts.push_back(
+      {.name = std::string(kClientHost), .address = "100.2.30.100", .role = HostRole::kClient});
   return plan;
 }
 
@@ -158,6 +148,19 @@ std::vector<BoundAddress> bound_addresses(std::string_view configuration) {
     }
   }
   return result;
+}
+
+std::vector<HostFile> engine_files(const LabPlan& plan, const HostPlan& host) {
+  std::vector<HostFile> files = {{.name = kBalancerFile, .text = plan.configuration}};
+  if (!plan.engine.moves_the_address()) return files;
+  std::string check;
+  if (const auto socket = runtime_socket_path(plan.configuration); !socket.empty()) {
+    check = std::string(kHostDirectory) + '/' + std::string(kCheckFile);
+    files.push_back({.name = kCheckFile, .text = check_script(socket), .mode = 0755});
+  }
+  files.push_back({.name = kAddressFile, .text = keepalived_configuration(host.priority, check)});
+  files.push_back({.name = kEngineFile, .text = nines_configuration()});
+  return files;
 }
 
 std::string host_directory(const LabPlan& plan, const HostPlan& host) {

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "base/socket_address.h"
+#include "lab/engine_plan.h"
 
 namespace nines::lab {
 
@@ -20,13 +21,22 @@ inline constexpr std::string_view kLabsDirectory = "/run/nines-lab";
 inline constexpr std::string_view kDefaultLabName = "lab";
 inline constexpr std::string_view kVirtualAddress = "100.2.30.40";
 inline constexpr std::string_view kClientHost = "client";
+inline constexpr std::string_view kHostInterface = "eth0";
 inline constexpr std::uint16_t kStatisticsPort = 1984;
 inline constexpr std::uint16_t kLogPort = 5140;
+// Every controller answers datagrams here at the virtual address while it has it, with its name.
+inline constexpr std::uint16_t kEchoPort = 7007;
 inline constexpr std::string_view kStatisticsUser = "openstack";
 // The service names that are not stand-ins.
 inline constexpr std::string_view kBalancerService = "balancer";
 inline constexpr std::string_view kLogService = "log";
 inline constexpr std::string_view kForwardService = "forward";
+inline constexpr std::string_view kEchoService = "echo";
+// What the engine reads, in the host's own directory.
+inline constexpr std::string_view kBalancerFile = "haproxy.cfg";
+inline constexpr std::string_view kAddressFile = "keepalived.conf";
+inline constexpr std::string_view kEngineFile = "nines.yaml";
+inline constexpr std::string_view kCheckFile = "check_alive.sh";
 
 enum class StandInKind : std::uint8_t { kHttp, kWebSocket, kMysql };
 std::string_view name_of(StandInKind kind);
@@ -60,24 +70,33 @@ struct HostPlan {
   std::string name;
   std::string address;  // IPv4, in 100.2.30.0/24
   HostRole role = HostRole::kController;
-  bool owns_virtual_address = false;  // and with it the balancer and the log
+  bool owns_virtual_address = false;  // for good, because its engine moves no address
+  int priority = 0;                   // of a controller whose engine does
 };
 
 struct LabPlan {
   std::string name;
-  std::string directory;              // on the machine: kLabsDirectory/NAME
-  std::string configuration;          // haproxy.cfg's text
-  std::vector<std::string> balancer;  // the command line, without the configuration's path
-  std::string reload_signal;          // what makes that balancer read its configuration again
-  std::vector<HostPlan> hosts;        // controllers in order, then the client
+  std::string directory;      // on the machine: kLabsDirectory/NAME
+  std::string configuration;  // haproxy.cfg's text
+  EnginePlan engine;
+  std::vector<HostPlan> hosts;  // controllers in order, then the client
+
+  // It has the log, the statistics page and the copy of the configuration that people change.
+  const HostPlan& first() const { return hosts.front(); }
+  bool runs_engine(const HostPlan& host) const {
+    return host.role == HostRole::kController &&
+           (engine.moves_the_address() || host.owns_virtual_address);
+  }
 };
 
 struct LabWishes {
   std::string name{kDefaultLabName};
   int controllers = 3;
-  std::string configuration;
-  std::string balancer;  // a program; empty: `self`
-  std::string self;      // the path of this program
+  std::string configuration = {};
+  EngineKind engine = EngineKind::kNines;
+  std::vector<int> priorities = {};  // of the controllers; empty: default_priorities()
+  std::string balancer = {};         // EngineKind::kBalancer's program; empty: `self`
+  std::string self = {};             // the path of this program
 };
 
 // kInvalid with a message for people when a wish cannot be had.
@@ -93,6 +112,14 @@ struct BoundAddress {
   SocketAddress address;
 };
 std::vector<BoundAddress> bound_addresses(std::string_view configuration);
+
+// The file's text, by its name, for a host that runs the engine.
+struct HostFile {
+  std::string_view name;
+  std::string text;
+  unsigned mode = 0644;
+};
+std::vector<HostFile> engine_files(const LabPlan& plan, const HostPlan& host);
 
 // Inside a host its own part of the lab's directory is seen at kHostDirectory.
 inline constexpr std::string_view kHostDirectory = "/run/nines-lab";

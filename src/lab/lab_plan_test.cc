@@ -3,6 +3,7 @@
 
 #include <set>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -11,29 +12,52 @@
 namespace nines::lab {
 namespace {
 
-TEST(LabPlan, ThreeControllersAndAClientOfWhichTheFirstOwnsTheVirtualAddress) {
-  const auto plan = plan_lab(
-      {.name = "lab", .controllers = 3, .configuration = "", .balancer = "", .self = "/opt/nines"});
+TEST(LabPlan, ThreeControllersWithAnEngineEachAndAClient) {
+  const auto plan = plan_lab({.name = "lab", .self = "/opt/nines"});
   ASSERT_TRUE(plan.has_value());
   ASSERT_EQ(plan->hosts.size(), 4u);
   EXPECT_EQ(plan->hosts[0].name, "node01");
   EXPECT_EQ(plan->hosts[0].address, "100.2.30.41");
-  EXPECT_TRUE(plan->hosts[0].owns_virtual_address);
-  EXPECT_FALSE(plan->hosts[1].owns_virtual_address);
+  EXPECT_EQ(plan->hosts[0].priority, 3);
+  EXPECT_EQ(plan->hosts[2].priority, 1);
   EXPECT_EQ(plan->hosts[3].role, HostRole::kClient);
-  EXPECT_EQ(plan->balancer.front(), "/opt/nines");
-  EXPECT_EQ(plan->reload_signal, "HUP");
+  for (const auto& host : plan->hosts) {
+    EXPECT_FALSE(host.owns_virtual_address);
+    EXPECT_EQ(plan->runs_engine(host), host.role == HostRole::kController);
+  }
+  EXPECT_EQ(plan->engine.programs.front().command.front(), "/opt/nines");
 }
 
-TEST(LabPlan, AnIncumbentInOurPlaceGetsItsOwnFlagsAndSignal) {
-  const auto plan = plan_lab({.name = "lab",
-                              .controllers = 1,
-                              .configuration = "",
+TEST(LabPlan, BothEnginesReadTheVerySameTexts) {
+  std::vector<std::vector<HostFile>> files;
+  for (const auto kind : {EngineKind::kNines, EngineKind::kIncumbent}) {
+    const auto plan = plan_lab({.configuration = std::string(default_configuration()),
+                                .engine = kind,
+                                .priorities = {254, 253, 252},
+                                .self = "/opt/nines"});
+    ASSERT_TRUE(plan.has_value());
+    files.push_back(engine_files(*plan, plan->hosts[1]));
+  }
+  ASSERT_EQ(files[0].size(), files[1].size());
+  for (std::size_t i = 0; i < files[0].size(); ++i) {
+    EXPECT_EQ(files[0][i].name, files[1][i].name);
+    EXPECT_EQ(files[0][i].text, files[1][i].text);
+  }
+}
+
+TEST(LabPlan, ABalancerAloneHasTheAddressForGoodWithItsOwnFlagsAndSignal) {
+  const auto plan = plan_lab({.controllers = 2,
+                              .engine = EngineKind::kBalancer,
                               .balancer = "/usr/sbin/haproxy",
                               .self = "/opt/nines"});
   ASSERT_TRUE(plan.has_value());
-  EXPECT_EQ(plan->balancer, (std::vector<std::string>{"/usr/sbin/haproxy", "-W", "-db", "-f"}));
-  EXPECT_EQ(plan->reload_signal, "USR2");
+  EXPECT_TRUE(plan->hosts[0].owns_virtual_address);
+  EXPECT_FALSE(plan->runs_engine(plan->hosts[1]));
+  const auto& program = plan->engine.programs.front();
+  EXPECT_EQ(program.command, (std::vector<std::string>{"/usr/sbin/haproxy", "-W", "-db", "-f",
+                                                       "/run/nines-lab/haproxy.cfg"}));
+  EXPECT_EQ(program.reload, EngineSignal::kUser2);
+  EXPECT_EQ(engine_files(*plan, plan->hosts[0]).size(), 1u);
 }
 
 TEST(LabPlan, WishesThatCannotBeHadAreRefused) {
@@ -42,10 +66,7 @@ TEST(LabPlan, WishesThatCannotBeHadAreRefused) {
   }
   EXPECT_FALSE(check_lab_name(std::string(kLabNameMax + 1, 'a')).has_value());
   for (const int count : {-1, 0, kControllersMax + 1}) {
-    EXPECT_FALSE(
-        plan_lab(
-            {.name = "lab", .controllers = count, .configuration = "", .balancer = "", .self = ""})
-            .has_value());
+    EXPECT_FALSE(plan_lab({.controllers = count}).has_value());
   }
 }
 

@@ -8,9 +8,9 @@
 #include <ctime>
 #include <string>
 
-#include <fcntl.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "io/linux/epoll_loop.h"
 
 namespace nines::lab {
@@ -18,17 +18,24 @@ namespace {
 
 class Sink final : public io::DatagramHandler {
  public:
-  Sink(io::Loop& loop, io::Descriptor file) : loop_(loop), file_(std::move(file)) {}
+  Sink(io::Loop& loop, const std::vector<LogFile>& files) : loop_(loop), files_(files) {}
 
-  void on_datagram(const SocketAddress&, std::string_view bytes) override {
+  void on_datagram(const SocketAddress& from, std::string_view bytes) override {
     const std::string line = format_log_line(loop_.wall_time(), loop_.now(), bytes);
     // A full disk loses log lines and nothing else.
-    static_cast<void>(!::write(file_.get(), line.data(), line.size()));
+    static_cast<void>(!::write(file_of(from), line.data(), line.size()));
   }
 
  private:
+  int file_of(const SocketAddress& from) const {
+    for (const auto& file : files_) {
+      if (file.source.with_port(0) == from.with_port(0)) return file.descriptor;
+    }
+    return files_.front().descriptor;
+  }
+
   io::Loop& loop_;
-  io::Descriptor file_;
+  const std::vector<LogFile>& files_;
 };
 
 constexpr std::int64_t kNanosecondsPerSecond = 1'000'000'000;
@@ -75,12 +82,11 @@ std::optional<LogLine> parse_log_line(std::string_view line) {
   return LogLine{Instant{seconds * kNanosecondsPerSecond + fraction}, line.substr(second + 1)};
 }
 
-int run_log_sink(const SocketAddress& at, const std::string& path, ReadySignal ready) {
-  io::Descriptor file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
-  if (!file) return std::perror(path.c_str()), 1;
+int run_log_sink(const SocketAddress& at, const std::vector<LogFile>& files, ReadySignal ready) {
+  CHECK(!files.empty());
   auto loop = io::EpollLoop::create();
   if (!loop.has_value()) return std::fprintf(stderr, "%s\n", loop.error().message().c_str()), 1;
-  Sink sink(**loop, std::move(file));
+  Sink sink(**loop, files);
   auto socket = (*loop)->open_datagram(at, sink);
   if (!socket.has_value()) {
     return std::fprintf(stderr, "log: %s\n", socket.error().message().c_str()), 1;

@@ -1,10 +1,11 @@
-// Where the lab's balancers log to: RFC 3164 lines over UDP, each written to a file behind the
-// instant of its arrival, which is what a drill measures "decided" by.
+// Where the lab's balancers log to: RFC 3164 lines over UDP, each written to its sender's file
+// behind the instant of its arrival, which is what a drill measures "decided" by.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/socket_address.h"
 #include "base/time.h"
@@ -22,7 +23,13 @@ struct LogLine {
 };
 std::optional<LogLine> parse_log_line(std::string_view line);
 
-// Runs for ever in the process that calls it. Appends to the file at `path`.
-int run_log_sink(const SocketAddress& at, const std::string& path, ReadySignal ready);
+// Takes what comes from `source` (the port is not used); open for appending.
+struct LogFile {
+  SocketAddress source;
+  int descriptor = -1;
+};
+
+// Runs for ever in the process that calls it. What comes from elsewhere goes to the first file.
+int run_log_sink(const SocketAddress& at, const std::vector<LogFile>& files, ReadySignal ready);
 
 }  // namespace nines::lab

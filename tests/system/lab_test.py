@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The lab against the real kernel: it comes up, its faults bite, and nothing of it stays, whatever
-ends it. The incumbent balances here, so that what is tested is the lab alone."""
+ends it. The incumbents balance and hold the address here, so that what is tested is the lab alone."""
+# timeout: 180
 
 import contextlib
 import json
@@ -35,7 +36,9 @@ def lab(scope, *arguments):
     if os.geteuid() != 0:
         raise Skip("a lab needs root's rights")
     name = f"test-{os.getpid()}"
-    nines("up", "--name", name, "--balancer", HAPROXY, *arguments)
+    if "--engine" not in arguments:
+        arguments = ("--balancer", HAPROXY, *arguments)
+    nines("up", "--name", name, *arguments)
     try:
         yield name
     finally:
@@ -49,6 +52,18 @@ def status(name):
 def service(name, host, wanted):
     hosts = {each["name"]: each for each in status(name)["hosts"]}
     return next(each for each in hosts[host]["services"] if each["name"] == wanted)
+
+
+def host(name, wanted):
+    return next(each for each in status(name)["hosts"] if each["name"] == wanted)
+
+
+def holders(name):
+    return [each["name"] for each in status(name)["hosts"] if each["owns_virtual_address"]]
+
+
+def part(name, where, role):
+    return next(each for each in host(name, where)["engine"] if each["role"] == role)
 
 
 def forward(name, proxy):
@@ -290,6 +305,78 @@ def pause_and_resume_a_service(scope):
         assert not greeting()  # its kernel still accepts
         nines("resume", "--name", name, "node02", "mariadb")
         assert greeting()
+
+
+@test
+def a_host_dies_like_by_a_power_cut_and_boots_without_its_past(scope):
+    before = world()
+    with lab(scope, "--engine", "incumbent", "--priorities", "254,253,252") as name:
+        taken = footprint(name)
+        assert holders(name) == ["node01"]
+        nines("crash", "--name", name, "node01")
+        dead = host(name, "node01")
+        assert dead["power"] == "off" and dead["link"] == "cut", dead
+        assert {each["state"] for each in dead["services"]} == {"ended"}, dead
+        assert {each["state"] for each in dead["engine"]} == {"ended"}, dead
+        # Nothing said goodbye: the others wait for three adverts in vain.
+        wait_until(lambda: holders(name) == ["node02"], what="node02 has the address")
+        for refused in (("crash", "node01"), ("start", "node01", "keystone"),
+                        ("kill", "node01", "owner"), ("heal", "node01")):
+            result = nines(refused[0], "--name", name, *refused[1:], check=False)
+            assert result.returncode == 1 and "node01 is off" in result.stderr, result.stderr
+        nines("boot", "--name", name, "node01")
+        booted = host(name, "node01")
+        assert booted["power"] == "on" and booted["link"] == "up", booted
+        assert {each["state"] for each in booted["services"]} == {"running"}, booted
+        assert holders(name) == ["node02"]
+        assert reaches(name, "client", "100.2.30.41/5000")
+        assert nines("boot", "--name", name, "node01", check=False).returncode == 1
+    assert_nothing_left(before, taken, name)
+
+
+@test
+def an_engines_processes_are_known_by_their_parts(scope):
+    with lab(scope, "--engine", "incumbent") as name:
+        for role in ("supervisor", "owner", "proxy"):
+            nines("pause", "--name", name, "node02", role)
+            wait_until(lambda: part(name, "node02", role)["state"] == "paused", what=role)
+            nines("resume", "--name", name, "node02", role)
+            wait_until(lambda: part(name, "node02", role)["state"] == "running", what=role)
+        # keepalived's parent begins its VRRP child anew.
+        first = part(name, "node02", "owner")["pid"]
+        nines("kill", "--name", name, "node02", "owner")
+        wait_until(lambda: part(name, "node02", "owner")["pid"] not in (0, first), what="another")
+        nines("kill", "--name", name, "node02", "engine")
+        assert {each["pid"] for each in host(name, "node02")["engine"]} == {0}
+        nines("start", "--name", name, "node02", "engine")
+        assert 0 not in {each["pid"] for each in host(name, "node02")["engine"]}
+        nines("stop", "--name", name, "node01", "engine")
+        found = {each["name"]: each for each in host(name, "node01")["services"]}
+        assert found["keepalived"]["detail"] == "exit status 0", found["keepalived"]
+        wait_until(lambda: holders(name) == ["node02"], what="node02 has the address")
+        nines("drop-address", "--name", name, "node02")
+        assert nines("drop-address", "--name", name, "node01", check=False).returncode == 1
+
+
+@test
+def our_engine_holds_the_address_and_gives_it_away(scope):
+    with lab(scope, "--engine", "nines", "--priorities", "254,253,252") as name:
+        assert holders(name) == ["node01"]
+        nines("stop", "--name", name, "node01", "engine")
+        wait_until(lambda: holders(name) == ["node02"], what="node02 has the address")
+        nines("start", "--name", name, "node01", "engine")
+        assert holders(name) == ["node02"]
+        assert reaches(name, "client", "100.2.30.40/5000")
+
+
+@test
+def wishes_that_cannot_be_had_are_told_with_what_can(scope):
+    for arguments, words in ((("--priorities", "3,2"), "one for each of the 3 controllers"),
+                             (("--priorities", "3,2,255"), "1 to 254"),
+                             (("--engine", "corosync"), "nines or incumbent"),
+                             (("--balancer", HAPROXY, "--priorities", "3,2,1"), "--balancer")):
+        result = nines("up", "--name", f"test-{os.getpid()}", *arguments, check=False)
+        assert result.returncode == 2 and words in result.stderr, result.stderr
 
 
 @test
