@@ -41,13 +41,16 @@ Vrrp::Vrrp(VrrpInstance instance, Start start)
 void Vrrp::handle(const Event& event, Instant now, Effects& out) {
   if (status_.state == State::kStopped) return;
   // Before anything else is judged by a state that the world has left behind.
-  if (status_.state == State::kMaster && was_stopped_too_long(now)) stand_again(now, out);
+  if (status_.state == State::kMaster && !status_.leaving && was_stopped_too_long(now)) {
+    stand_again(now, out);
+  }
   std::visit([&](const auto& one) { on(one, now, out); }, event);
 }
 
 std::optional<Instant> Vrrp::deadline() const {
   if (status_.state == State::kBackup) return next_at_;
   if (status_.state != State::kMaster) return std::nullopt;
+  if (status_.leaving) return leave_repeats_ > 0 ? std::min(next_at_, leave_by_) : leave_by_;
   Instant first = next_at_;
   for (const Announcement* each : {&soon_, &second_, &refresh_}) {
     if (each->at != Instant{}) first = std::min(first, each->at);
@@ -55,16 +58,21 @@ std::optional<Instant> Vrrp::deadline() const {
   return first;
 }
 
-Duration Vrrp::skew() const {
-  const Duration unit = instance_.version == 3 ? status_.master_interval : Duration(1s);
-  return unit * (256 - status_.priority) / 256;
+Duration Vrrp::skew_unit() const {
+  return instance_.version == 3 ? status_.master_interval : Duration(1s);
 }
+
+Duration Vrrp::skew() const { return skew_unit() * (256 - status_.priority) / 256; }
 
 Duration Vrrp::master_down_interval() const {
   return instance_.down_timer_adverts * status_.master_interval + skew();
 }
 
 Duration Vrrp::claim_hold() const { return std::min(kClaimHoldMax, instance_.advert_int / 100); }
+
+Duration Vrrp::hand_over_patience() const {
+  return std::min(skew_unit(), kHandOverSkewMax) + kHandOverMargin;
+}
 
 // ---- Events ----------------------------------------------------------------------------------
 
@@ -89,7 +97,8 @@ void Vrrp::on(const event::AdvertHeard& advert, Instant now, Effects& out) {
 void Vrrp::heard_as_backup(const event::AdvertHeard& advert, Instant now, Effects& out) {
   if (advert.priority == kPriorityStop) {
     // The master leaves: whoever has the highest priority is first. A claim goes on.
-    if (!status_.claiming) next_at_ = now + skew();
+    // Said again, it does not make us wait again.
+    if (!status_.claiming) next_at_ = std::min(next_at_, now + skew());
     return;
   }
   if (status_.claiming) {
@@ -120,6 +129,11 @@ void Vrrp::heard_as_backup(const event::AdvertHeard& advert, Instant now, Effect
 }
 
 void Vrrp::heard_as_master(const event::AdvertHeard& advert, Instant now, Effects& out) {
+  if (status_.leaving) {
+    // Whoever it is takes the addresses, now or in a moment.
+    if (advert.priority != kPriorityStop) on(event::Stop{}, now, out);
+    return;
+  }
   if (advert.priority != kPriorityStop && is_better(advert)) {
     become_backup(now, out);
     // See the head of vrrp.h: the winner has to know that there was a rival.
@@ -138,6 +152,7 @@ void Vrrp::on(const event::TimerFired&, Instant now, Effects& out) {
     return status_.claiming ? become_master(now, out) : claim(now, out);
   }
   if (status_.state != State::kMaster) return;
+  if (status_.leaving) return leave_on(now, out);
   if (now >= next_at_) advertise(now, out);
   announce_due(now, out);
 }
@@ -146,6 +161,10 @@ void Vrrp::on(const event::Conditions& conditions, Instant now, Effects& out) {
   const int priority_before = status_.priority;
   conditions_ = conditions;
   update_priority();
+  if (status_.leaving) {
+    if (conditions_.faults > 0) on(event::Stop{}, now, out);
+    return;
+  }
   if (conditions_.faults > 0) {
     if (status_.state == State::kFault) return;
     if (may_hold()) {
@@ -167,7 +186,7 @@ void Vrrp::on(const event::Conditions& conditions, Instant now, Effects& out) {
 }
 
 void Vrrp::on(const event::LinkRestored&, Instant now, Effects& out) {
-  if (status_.state != State::kMaster) return;
+  if (status_.state != State::kMaster || status_.leaving) return;
   advertise(now, out);
   announce_after_doubt(now, out);
 }
@@ -175,11 +194,12 @@ void Vrrp::on(const event::LinkRestored&, Instant now, Effects& out) {
 void Vrrp::on(const event::AddressesLost&, Instant now, Effects& out) {
   if (status_.state != State::kMaster) return;
   out.push_back({.kind = Effect::Kind::kTakeAddresses});
-  announce_after_doubt(now, out);
+  if (!status_.leaving) announce_after_doubt(now, out);
 }
 
 void Vrrp::on(const event::Reload& reload, Instant now, Effects& out) {
   CHECK(reload.instance.virtual_router_id == instance_.virtual_router_id);
+  if (status_.leaving) return;
   instance_ = reload.instance;
   update_priority();
   if (status_.state == State::kBackup) {
@@ -203,6 +223,17 @@ void Vrrp::on(const event::Stop&, Instant now, Effects& out) {
     send_advert(kPriorityStop, out);
   }
   enter(State::kStopped, now, out);
+}
+
+void Vrrp::on(const event::HandOver&, Instant now, Effects& out) {
+  if (status_.leaving) return;
+  if (status_.state != State::kMaster) return on(event::Stop{}, now, out);
+  status_.leaving = true;
+  soon_ = second_ = refresh_ = {};
+  leave_by_ = now + hand_over_patience();
+  leave_repeats_ = kHandOverRepeats;
+  next_at_ = now + kHandOverSpacing;
+  send_advert(kPriorityStop, out);
 }
 
 // ---- Steps -----------------------------------------------------------------------------------
@@ -273,6 +304,15 @@ void Vrrp::stand_again(Instant now, Effects& out) {
   if (!instance_.nopreempt) claim(now, out);
 }
 
+// A successor's advert ends it sooner.
+void Vrrp::leave_on(Instant now, Effects& out) {
+  if (now >= leave_by_) return on(event::Stop{}, now, out);
+  if (leave_repeats_ == 0 || now < next_at_) return;
+  --leave_repeats_;
+  next_at_ = now + kHandOverSpacing;
+  send_advert(kPriorityStop, out);
+}
+
 void Vrrp::release(Effects& out) {
   ++status_.counters.released_master;
   resuming_ = false;
@@ -282,6 +322,7 @@ void Vrrp::release(Effects& out) {
 void Vrrp::enter(State state, Instant now, Effects& out) {
   status_.state = state;
   status_.claiming = status_.claiming && state == State::kBackup;
+  status_.leaving = false;
   status_.since = now;
   out.push_back({.kind = Effect::Kind::kNotify, .state = state});
 }

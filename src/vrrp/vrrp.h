@@ -17,6 +17,9 @@
 //  - A process that follows a dead one of this host as the master it was (Start::kAsMaster) finds
 //    the addresses in the kernel. It claims without waiting and keeps them meanwhile, or drops them
 //    at once when it may not stand or a better router answers.
+//  - A master that leaves as planned (HandOver) says priority 0 while it still serves, and drops
+//  the
+//    addresses when its successor speaks: clients miss only what that one takes to announce them.
 #pragma once
 
 #include <cstdint>
@@ -65,10 +68,15 @@ struct AddressesLost {};
 struct Reload {
   VrrpInstance instance;
 };
+// At once: the addresses are dropped, and nobody has them until a successor's skew is over.
 struct Stop {};
+// A planned end: a master serves on until somebody else speaks, or for hand_over_patience(). Ends
+// in kStopped as well; anybody else is stopped at once.
+struct HandOver {};
 }  // namespace event
-using Event = std::variant<event::AdvertHeard, event::TimerFired, event::Conditions,
-                           event::LinkRestored, event::AddressesLost, event::Reload, event::Stop>;
+using Event =
+    std::variant<event::AdvertHeard, event::TimerFired, event::Conditions, event::LinkRestored,
+                 event::AddressesLost, event::Reload, event::Stop, event::HandOver>;
 
 struct Effect {
   enum class Kind : std::uint8_t {
@@ -89,8 +97,9 @@ using Effects = std::vector<Effect>;
 struct VrrpStatus {
   State state = State::kInit;
   bool claiming = false;
-  Instant since{};   // of the state
-  int priority = 0;  // effective
+  bool leaving = false;  // a master that hands over
+  Instant since{};       // of the state
+  int priority = 0;      // effective
   // The master last heard of, or us; priority 0: none heard yet.
   SocketAddress master_address;
   int master_priority = 0;
@@ -121,6 +130,14 @@ class Vrrp {
   // At least this much between two rounds of announcements, whatever is heard.
   static constexpr Duration kAnnounceSpacing = std::chrono::milliseconds(10);
   static constexpr Duration kClaimHoldMax = std::chrono::milliseconds(2);
+  // Priority 0 is said again against loss. Each word starts a successor's skew anew, keepalived's
+  // at least, so they follow each other closely.
+  static constexpr int kHandOverRepeats = 2;
+  static constexpr Duration kHandOverSpacing = std::chrono::milliseconds(2);
+  // Beyond the longest skew, for a successor's late timer and its claim; and the longest skew that
+  // is waited for, whatever the interval of version 3 is.
+  static constexpr Duration kHandOverMargin = std::chrono::milliseconds(100);
+  static constexpr Duration kHandOverSkewMax = std::chrono::seconds(2);
 
   // `instance` as vrrp_config.h bounds it.
   explicit Vrrp(VrrpInstance instance, Start start = Start::kFresh);
@@ -140,6 +157,9 @@ class Vrrp {
   Duration skew() const;
   // A hundredth of the interval at most: nobody fails over noticeably later for it.
   Duration claim_hold() const;
+  // How long a master that leaves waits for a successor: nobody's skew is longer, and a backup that
+  // is there has never said so.
+  Duration hand_over_patience() const;
 
  private:
   void on(const event::AdvertHeard& advert, Instant now, Effects& out);
@@ -149,6 +169,7 @@ class Vrrp {
   void on(const event::AddressesLost&, Instant now, Effects& out);
   void on(const event::Reload& reload, Instant now, Effects& out);
   void on(const event::Stop&, Instant now, Effects& out);
+  void on(const event::HandOver&, Instant now, Effects& out);
 
   void heard_as_backup(const event::AdvertHeard& advert, Instant now, Effects& out);
   void heard_as_master(const event::AdvertHeard& advert, Instant now, Effects& out);
@@ -159,10 +180,12 @@ class Vrrp {
   void become_backup(Instant now, Effects& out);
   void resume(Instant now, Effects& out);
   void stand_again(Instant now, Effects& out);
+  void leave_on(Instant now, Effects& out);
   void release(Effects& out);
   void enter(State state, Instant now, Effects& out);
   void send_advert(int priority, Effects& out);
   void advertise(Instant now, Effects& out);
+  Duration skew_unit() const;
   void announce(int count, Instant now, Effects& out);
   void announce_after_doubt(Instant now, Effects& out);
   void announce_due(Instant now, Effects& out);
@@ -174,8 +197,11 @@ class Vrrp {
   VrrpStatus status_;
   event::Conditions conditions_;
   bool resuming_ = false;
-  // Backup: when to claim, or when the claim is ripe. Master: when to advertise.
+  // Backup: when to claim, or when the claim is ripe. Master: when to advertise; leaving: when to
+  // say 0 again.
   Instant next_at_{};
+  Instant leave_by_{};
+  int leave_repeats_ = 0;
   Instant preempt_at_{};  // zero: not begun
   // When next to announce: after doubt, the second round, the refresh. Zero: not due.
   struct Announcement {

@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <utility>
 
 #include <unistd.h>
 
@@ -61,8 +62,10 @@ Result<void> run(Config config, const VrrpOptions& options, io::EpollLoop& loop,
   {
     const auto service = TRY(VrrpService::create(std::move(config), loop, log));
     service->start();
+    bool leaving = false;
     const auto stop = [&] {
-      service->stop();
+      if (!std::exchange(leaving, true)) return service->hand_over([&] { loop.stop(); });
+      service->stop();  // the second time it is meant now
       loop.stop();
     };
     TRY(loop.on_signal(SIGTERM, stop));

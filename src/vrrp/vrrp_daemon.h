@@ -1,6 +1,7 @@
 // The VRRP process: a service (vrrp_service.h) with signals, a pid file and a log.
 //
-// SIGTERM and SIGINT end it gracefully: addresses removed, priority 0 said, notify scripts started.
+// SIGTERM and SIGINT end it as planned: it serves on until a successor speaks, for a second or so;
+// a second signal ends it at once. Then the addresses are removed and the notify scripts started.
 // SIGHUP reloads. SIGUSR1 writes the status to a file.
 #pragma once
 

@@ -85,6 +85,7 @@ void VrrpDriver::address_removed(const SocketAddress& address) {
 }
 
 void VrrpDriver::reload(VrrpInstance instance) {
+  if (machine_.status().leaving) return;
   const std::vector<address::OwnedAddress> before = owned_;
   owned_ = owned_by(instance);
   for (const address::OwnedAddress& address : before) {

@@ -51,6 +51,8 @@ class VrrpDriver {
   // Same name, router, version and interface.
   void reload(VrrpInstance instance);
   void stop() { handle(event::Stop{}); }
+  // The same in its own time (event::HandOver); the machine's state says when it is done.
+  void hand_over() { handle(event::HandOver{}); }
 
   const Vrrp& machine() const { return machine_; }
   // Took over from a dead process of this host and has held the addresses ever since.

@@ -79,6 +79,7 @@ void VrrpService::start(const std::set<std::string>& masters_before) {
 }
 
 Result<void> VrrpService::reload(Config config) {
+  if (ended_) return Error(ErrorCode::kRefused, "the addresses are being handed over");
   TRY(check_against_host(config));
   drain();
   config_ = std::move(config);
@@ -112,6 +113,21 @@ void VrrpService::stop() {
   for (Member& member : members_) member.driver->stop();
 }
 
+void VrrpService::hand_over(std::function<void()> ended) {
+  ended_ = std::move(ended);
+  drain();
+  for (Member& member : members_) member.driver->hand_over();
+  end_if_all_stopped();
+}
+
+void VrrpService::end_if_all_stopped() {
+  const bool all = std::all_of(members_.begin(), members_.end(), [](const Member& member) {
+    return member.driver->machine().status().state == State::kStopped;
+  });
+  if (!ended_ || !all) return;
+  loop_.post([ended = std::exchange(ended_, {})] { ended(); });
+}
+
 void VrrpService::set_fit(bool fit) {
   if (std::exchange(fit_, fit) != fit) refresh();
 }
@@ -123,6 +139,7 @@ std::vector<const VrrpDriver*> VrrpService::drivers() const {
 }
 
 void VrrpService::state_changed() {
+  end_if_all_stopped();
   if (!changed_ || std::exchange(change_posted_, true)) return;
   loop_.post([this, alive = alive_] {
     if (!*alive) return;

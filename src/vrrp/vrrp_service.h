@@ -47,8 +47,12 @@ class VrrpService {
   void start(const std::set<std::string>& masters_before = {});
   // Keeps the instances that stay. What check_against_host() refuses changes nothing.
   Result<void> reload(Config config);
-  // Ends all instances: addresses dropped, priority 0 said, notify scripts started.
+  // Ends all instances at once: addresses dropped, priority 0 said, notify scripts started.
   void stop();
+  // Ends them as planned: a master serves until its successor speaks, for at most a second and a
+  // bit with version 2 (Vrrp::hand_over_patience()). `ended` is called afterwards, once, from the
+  // loop; stop() meanwhile cuts it short. No reload while it lasts: kRefused.
+  void hand_over(std::function<void()> ended);
   // Beside what the configuration tracks: while something that all instances are there for does not
   // work, none stands for election.
   void set_fit(bool fit);
@@ -109,6 +113,7 @@ class VrrpService {
   ScriptState initial_state_of(const VrrpScript& script) const;
   void load_scripts();
   void state_changed();
+  void end_if_all_stopped();
   void apply_scheduling();
 
   Config config_;
@@ -128,6 +133,7 @@ class VrrpService {
   bool fit_ = true;
   std::function<void()> changed_;
   bool change_posted_ = false;
+  std::function<void()> ended_;  // while handing over
   // Whether this service still lives, for what it posted; shared with that alone.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::array<std::uint64_t, kWireFaults> malformed_{};

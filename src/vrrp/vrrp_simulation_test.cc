@@ -55,6 +55,7 @@ class Wire {
     handle(host, conditions);
   }
   void stop(int host) { handle(host, event::Stop{}); }
+  void hand_over(int host) { handle(host, event::HandOver{}); }
   void kill(int host) {
     hosts_[host].alive = false;
     hosts_[host].inbox.clear();
@@ -577,6 +578,101 @@ TEST(VrrpSimulation, RestartsAsMasterUnderLossLeaveOneInTheEnd) {
       wire.run_for(std::chrono::milliseconds(wire.rng().below(600)));
       wire.restart_as_master(host);
       wire.run_for(std::chrono::milliseconds(wire.rng().below(300)));
+    }
+    wire.heal();
+    wire.run_for(kSettled);
+    EXPECT_GE(wire.holder(), 0);
+    EXPECT_LE(wire.two_held_undoubted_max(), 500ms);
+  });
+}
+
+// Nobody holds the address from the successor's claim until it is ripe: the hold and what its timer
+// is late.
+constexpr Duration kHandOverGapMax = 2ms;
+
+TEST(VrrpSimulation, AHandOverLeavesNoGapButTheClaim) {
+  for_seeds(1000, [](std::uint64_t seed) {
+    Wire wire(seed, {});
+    const bool nopreempt = seed % 2 == 0;
+    wire.add(3, nopreempt);  // the worst spread
+    wire.add(2, nopreempt);
+    wire.add(seed % 3 == 0 ? 2 : 1, nopreempt);
+    for (int i = 0; i < 3; ++i) wire.start(i);
+    wire.run_for(kSettled);
+    wire.take_none_held_max();
+    for (int round = 0; round < 4; ++round) {
+      const int leaving = wire.holder();
+      ASSERT_GE(leaving, 0);
+      const int before = wire.announcements(leaving);
+      wire.hand_over(leaving);
+      EXPECT_EQ(wire.holder(), leaving);
+      wire.run_for(300ms);
+      EXPECT_GE(wire.holder(), 0);
+      EXPECT_NE(wire.holder(), leaving);
+      EXPECT_EQ(wire.announcements(leaving), before);
+      wire.restart(leaving);
+      wire.run_for(kSettled);
+    }
+    EXPECT_LE(wire.take_none_held_max(), kHandOverGapMax);
+    EXPECT_EQ(wire.two_held_max(), Duration{});
+  });
+}
+
+TEST(VrrpSimulation, AHandOverToNobodyEndsByItself) {
+  for_seeds(100, [](std::uint64_t seed) {
+    Wire wire(seed, {});
+    wire.add(100);
+    wire.start(0);
+    wire.run_for(kSettled);
+    wire.hand_over(0);
+    wire.run_for(wire.machine(0).hand_over_patience() - 1ms);
+    EXPECT_EQ(wire.holder(), 0);
+    wire.run_for(2ms);
+    EXPECT_EQ(wire.holder(), -1);
+    EXPECT_EQ(wire.machine(0).status().state, State::kStopped);
+  });
+}
+
+TEST(VrrpSimulation, AHandOverMeetsABetterRivalOrAStop) {
+  for_seeds(500, [](std::uint64_t seed) {
+    Wire wire(seed, {});
+    wire.add(150);
+    wire.add(100);
+    wire.add(200);
+    wire.start(0);
+    wire.start(1);
+    wire.run_for(kSettled);
+    ASSERT_EQ(wire.holder(), 0);
+    wire.start(2);
+    // Its claim comes after three adverts and a skew, about when the other leaves.
+    wire.run_for(300ms + std::chrono::microseconds(wire.rng().below(60'000)));
+    wire.hand_over(0);
+    if (seed % 2 == 0) wire.stop(0);
+    wire.run_for(kSettled);
+    EXPECT_EQ(wire.holder(), 2);
+    EXPECT_EQ(wire.two_held_max(), Duration{});
+    EXPECT_EQ(wire.machine(0).status().counters.released_master, 1u);
+  });
+}
+
+TEST(VrrpSimulation, AHandOverUnderLossEndsAndLeavesOneInTheEnd) {
+  for_seeds(1000, [](std::uint64_t seed) {
+    Conditions conditions;
+    conditions.loss = 0.2;
+    Wire wire(seed, conditions);
+    for (int i = 0; i < 3; ++i) wire.add(static_cast<int>(1 + wire.rng().below(254)), true);
+    for (int i = 0; i < 3; ++i) wire.start(i);
+    wire.run_for(kSettled);
+    for (int round = 0; round < 4; ++round) {
+      const int leaving = wire.holder();
+      if (leaving >= 0) {
+        wire.hand_over(leaving);
+        wire.run_for(wire.machine(leaving).hand_over_patience() + 1ms);
+        EXPECT_EQ(wire.machine(leaving).status().state, State::kStopped);
+        EXPECT_FALSE(wire.holds(leaving));
+        wire.restart(leaving);
+      }
+      wire.run_for(std::chrono::milliseconds(wire.rng().below(500)));
     }
     wire.heal();
     wire.run_for(kSettled);

@@ -106,6 +106,8 @@ class Timeline {
       handle(event::LinkRestored{});
     } else if (what == "lost") {
       handle(event::AddressesLost{});
+    } else if (what == "handover") {
+      handle(event::HandOver{});
     } else if (what == "stop") {
       handle(event::Stop{});
     } else if (what == "paused") {
