@@ -64,15 +64,14 @@ EnginePlan plan_engine(EngineKind kind, const std::string& self, const std::stri
   EnginePlan plan{.kind = kind, .programs = {}, .roles = {}};
   switch (kind) {
     case EngineKind::kNines:
-      plan.programs = {{.name = "nines-vrrp",
-                        .command = {self, "vrrp", "-f", in_host(kAddressFile)},
-                        .output = "address.out"},
-                       {.name = "nines-proxy",
-                        .command = {self, "proxy", "-db", "-f", in_host(kBalancerFile)},
-                        .output = "balancer.out",
+      plan.programs = {{.name = "nines",
+                        .command = {self, "run", "-c", in_host(kEngineFile)},
+                        .output = "engine.out",
                         .reload = EngineSignal::kHangUp}};
-      plan.roles = {{.role = kOwnerRole, .program = 0},
-                    {.role = kProxyRole, .program = 1, .is_child = true}};
+      plan.roles = {
+          {.role = kSupervisorRole, .program = 0},
+          {.role = kOwnerRole, .program = 0, .is_child = true, .child_name = "nines-owner"},
+          {.role = kProxyRole, .program = 0, .is_child = true, .child_name = "nines-proxy"}};
       return plan;
     case EngineKind::kIncumbent:
       // -n: in the foreground, -l: words to standard error. A stop gives the address away first,

@@ -143,7 +143,7 @@ Result<void> follow_progress(const io::Descriptor& from,
 std::string last_words(const LabPlan& plan) {
   std::string text;
   for (const auto& host : plan.hosts) {
-    for (const char* file : {"balancer.out", "services.out"}) {
+    for (const char* file : {"engine.out", "balancer.out", "address.out", "services.out"}) {
       const std::string path = host_directory(plan, host) + '/' + file;
       const io::Descriptor in(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
       std::array<char, 4096> buffer;
