@@ -55,6 +55,7 @@ DRIVERS = {
         "plane_main": "the plane's process: gives up its rights, obeys its channel",
         "proxy_master": "holds the listening sockets and the plane behind them",
         "predecessor": "takes listening sockets over from another process",
+        "credential_files": "opens the files that hold passwords",
         "master_config": "reads the configuration's files, looks users up",
         "master": "the process: command line, signals, going to the background",
     },

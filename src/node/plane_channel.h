@@ -22,11 +22,12 @@ struct ChannelMessage {
     kTaken = 'T',    // what was configured is at work
     kRefused = 'R',  // text says why; what ran before runs on
     // To the proxy plane.
-    kListener = 'L',    // text is the listener's key, with its socket
-    kConfigure = 'C',   // a memfd with the configuration's files; ends the listeners
-    kBadReload = 'B',   // a reload failed before it got that far, text: why
-    kDrain = 'd',       // end each client's connection after its answer; accept as before
-    kStopSoftly = 'S',  // accept nothing more, end with the last session
+    kListener = 'L',     // text is the listener's key, with its socket
+    kCredentials = 'K',  // a memfd with the files of passwords that the next kConfigure names
+    kConfigure = 'C',    // a memfd with the configuration's files; ends the listeners
+    kBadReload = 'B',    // a reload failed before it got that far, text: why
+    kDrain = 'd',        // end each client's connection after its answer; accept as before
+    kStopSoftly = 'S',   // accept nothing more, end with the last session
     // From the proxy plane.
     kDrained = 'D',  // all that was under way at kDrain has ended
     // To the owner plane.

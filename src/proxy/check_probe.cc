@@ -1,4 +1,4 @@
-// The three conversations. Statuses and texts are those that HAProxy 2.6 gives for the same
+// The conversations. Statuses and texts are those that HAProxy 2.6 gives for the same
 // answers, as compared with the real one.
 #include "proxy/check_probe.h"
 
@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "proxy/keystone_check.h"
 #include "proxy/mysql_handshake.h"
 
 namespace nines::proxy {
@@ -56,6 +57,12 @@ CheckProbe::CheckProbe(CheckConfig config) : config_(std::move(config)) {
     head_ = std::make_unique<http::ResponseHead>();
   } else if (config_.kind == CheckKind::kMysql && !config_.user.empty()) {
     opening_ = mysql::encode_login(config_.user, config_.auth);
+  } else if (config_.kind == CheckKind::kKeystone) {
+    opening_ = encode_token_request(config_.credentials);
+    head_ = std::make_unique<http::ResponseHead>();
+  } else if (config_.kind == CheckKind::kGalera) {
+    galera_.emplace(config_.credentials, config_.donor_is_available ? DonorPolicy::kAvailable
+                                                                    : DonorPolicy::kUnavailable);
   }
 }
 
@@ -65,16 +72,24 @@ void CheckProbe::begin() {
   greeting_size_ = 0;
   version_.clear();
   connected_ = false;
+  if (galera_) galera_->begin();
 }
 
 std::optional<CheckOutcome> CheckProbe::on_connected() {
   connected_ = true;
   if (config_.kind == CheckKind::kConnect) return outcome(CheckStatus::kLayer4Ok);
-  if (config_.kind == CheckKind::kHttp) to_send_ = opening_;
+  if (config_.kind == CheckKind::kHttp || config_.kind == CheckKind::kKeystone) {
+    to_send_ = opening_;
+  }
   return std::nullopt;
 }
 
 std::optional<CheckOutcome> CheckProbe::on_data(std::string_view bytes) {
+  if (galera_) {
+    std::optional<CheckOutcome> verdict = galera_->on_data(bytes);
+    to_send_ = galera_->to_send();
+    return verdict;
+  }
   to_send_ = {};
   answer_ += bytes.substr(0, kAnswerMax - answer_.size());
   std::optional<CheckOutcome> verdict = judge();
@@ -84,6 +99,7 @@ std::optional<CheckOutcome> CheckProbe::on_data(std::string_view bytes) {
 
 CheckOutcome CheckProbe::on_end() {
   to_send_ = {};
+  if (galera_) return galera_->on_end();
   if (config_.kind == CheckKind::kMysql && answer_.empty()) {
     return outcome(CheckStatus::kLayer7Response, 0, "TCPCHK got an empty response at step 2");
   }
@@ -113,22 +129,38 @@ std::optional<CheckOutcome> CheckProbe::judge() {
       return judge_http();
     case CheckKind::kMysql:
       return judge_mysql();
+    case CheckKind::kKeystone:
+      return judge_keystone();
+    case CheckKind::kGalera:
+      break;  // has its own conversation
   }
   return std::nullopt;
 }
 
-std::optional<CheckOutcome> CheckProbe::judge_http() {
-  const http::Method method = config_.method == "HEAD" ? http::Method::kHead : http::Method::kOther;
+std::optional<http::Parse> CheckProbe::parse_answer_head(http::Method method) {
   for (;;) {
     const http::ParseResult parsed = http::parse_response(answer_, {}, method, *head_);
     if (parsed.status == http::Parse::kNeedMore) return std::nullopt;
-    if (parsed.status == http::Parse::kBad) return outcome(CheckStatus::kLayer7Response);
-    if (!head_->interim()) break;
+    if (parsed.status == http::Parse::kBad || !head_->interim()) return parsed.status;
     answer_.erase(0, head_->size);  // RFC 9110 15.2: an interim answer comes before the real one
   }
+}
+
+std::optional<CheckOutcome> CheckProbe::judge_http() {
+  const auto parsed =
+      parse_answer_head(config_.method == "HEAD" ? http::Method::kHead : http::Method::kOther);
+  if (!parsed) return std::nullopt;
+  if (*parsed == http::Parse::kBad) return outcome(CheckStatus::kLayer7Response);
   const int status = head_->status;
   if (expected(status)) return outcome(CheckStatus::kLayer7Ok, status);
   return outcome(CheckStatus::kLayer7Status, status, std::string(head_->reason.in(answer_.data())));
+}
+
+std::optional<CheckOutcome> CheckProbe::judge_keystone() {
+  const auto parsed = parse_answer_head(http::Method::kPost);
+  if (!parsed) return std::nullopt;
+  if (*parsed == http::Parse::kBad) return outcome(CheckStatus::kLayer7Response);
+  return judge_token_answer(*head_, answer_);
 }
 
 bool CheckProbe::expected(int status) const {

@@ -1,6 +1,7 @@
 // One attempt of a health check as a conversation: what to say when, and what the answer means
-// (sections 4.2 "option httpchk", "http-check expect", "option mysql-check"). Bytes in, verdict
-// out; when to begin and when to give up is the CheckMachine's business.
+// (sections 4.2 "option httpchk", "http-check expect", "option mysql-check"; galera-check and
+// keystone-check are ours). Bytes in, verdict out; when to begin and when to give up is the
+// CheckMachine's business.
 #pragma once
 
 #include <memory>
@@ -10,6 +11,7 @@
 
 #include "http/message.h"
 #include "proxy/check.h"
+#include "proxy/galera_check.h"
 #include "proxy/proxy_config.h"
 
 namespace nines::proxy {
@@ -39,11 +41,18 @@ class CheckProbe {
   // Bytes to be sent now; empty: none. Valid until the next call.
   std::string_view to_send() const { return to_send_; }
   const CheckConfig& config() const { return config_; }
+  // A conversation that the server opens.
+  bool server_speaks_first() const {
+    return config_.kind == CheckKind::kMysql || config_.kind == CheckKind::kGalera;
+  }
 
  private:
   std::optional<CheckOutcome> judge();
   std::optional<CheckOutcome> judge_http();
   std::optional<CheckOutcome> judge_mysql();
+  std::optional<CheckOutcome> judge_keystone();
+  // The head of the answer, interim ones stepped over; nothing while it is incomplete.
+  std::optional<http::Parse> parse_answer_head(http::Method method);
   bool expected(int status) const;
 
   CheckConfig config_;
@@ -54,6 +63,7 @@ class CheckProbe {
   std::string version_;            // MySQL: as the greeting says it
   bool connected_ = false;
   std::unique_ptr<http::ResponseHead> head_;
+  std::optional<GaleraCheck> galera_;
 };
 
 }  // namespace nines::proxy

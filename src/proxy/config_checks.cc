@@ -286,6 +286,69 @@ void read_mysql_check(ProxyDraft& draft, Statement& statement) {
   if (statement.expect_end()) draft.config.check = std::move(check);
 }
 
+namespace {
+
+// "credentials FILE" in a check's options; true when it was good.
+bool set_credentials(ProxyDraft& draft, CheckConfig& check, Statement& statement) {
+  const Word* path = statement.take_word("a file behind 'credentials'");
+  if (path == nullptr) return false;
+  if (!path->text.starts_with('/')) {
+    statement.error(*path, "the file of credentials is named by its whole path")
+        .with_allowed("such as /etc/nines/check.credentials");
+    return false;
+  }
+  check.credentials_path = path->text;
+  draft.credentials_span = path->span;
+  return true;
+}
+
+bool expect_credentials(const CheckConfig& check, Statement& statement) {
+  if (!check.credentials_path.empty()) return true;
+  statement.error_missing("'credentials FILE'")
+      .with_help("the file has lines 'user = NAME' and 'password = WORD'; no rights for others");
+  return false;
+}
+
+}  // namespace
+
+// "option galera-check credentials FILE [available-when-donor]"
+void read_galera_check(ProxyDraft& draft, Statement& statement) {
+  constexpr std::array<std::string_view, 2> kArguments = {"credentials", "available-when-donor"};
+  CheckConfig check;
+  check.kind = CheckKind::kGalera;
+  while (const Word* word = statement.take()) {
+    if (word->text == "credentials") {
+      if (!set_credentials(draft, check, statement)) return;
+    } else if (word->text == "available-when-donor") {
+      check.donor_is_available = true;
+    } else {
+      text::Diagnostic& diagnostic =
+          statement.error(*word, "unknown argument of 'option galera-check'");
+      diagnostic.with_allowed("credentials FILE, available-when-donor");
+      add_suggestion(diagnostic, word->text, kArguments);
+      return;
+    }
+  }
+  if (expect_credentials(check, statement)) draft.config.check = std::move(check);
+}
+
+// "option keystone-check credentials FILE"
+void read_keystone_check(ProxyDraft& draft, Statement& statement) {
+  CheckConfig check;
+  check.kind = CheckKind::kKeystone;
+  while (const Word* word = statement.take()) {
+    if (word->text != "credentials") {
+      text::Diagnostic& diagnostic =
+          statement.error(*word, "unknown argument of 'option keystone-check'");
+      diagnostic.with_allowed("credentials FILE");
+      add_suggestion(diagnostic, word->text, std::array<std::string_view, 1>{"credentials"});
+      return;
+    }
+    if (!set_credentials(draft, check, statement)) return;
+  }
+  if (expect_credentials(check, statement)) draft.config.check = std::move(check);
+}
+
 void list_check_keywords(std::vector<KeywordInfo>& out) {
   list_keywords<ProxyDraft>(kHttpChecks, "http-check ", out);
   out.push_back({"http-check expect status", KeywordSupport::kSupported, {}});

@@ -36,9 +36,10 @@ struct ProxyDraft {
   std::optional<SectionKind> rules_inherited_by;  // of a defaults section with rules
   std::optional<BackendReference> default_backend;
   std::vector<BackendReference> use_backends;
-  std::optional<text::Span> httplog_span;  // of "option httplog", when said in this section
-  std::vector<text::Span> bind_spans;      // parallel to config.binds
-  std::vector<text::Span> server_spans;    // parallel to config.servers
+  std::optional<text::Span> httplog_span;      // of "option httplog", when said in this section
+  std::optional<text::Span> credentials_span;  // of the check's file of credentials
+  std::vector<text::Span> bind_spans;          // parallel to config.binds
+  std::vector<text::Span> server_spans;        // parallel to config.servers
 
   bool is_defaults() const { return kind == SectionKind::kDefaults; }
   // "listen 'nova_api'", "defaults".
@@ -58,6 +59,8 @@ void read_default_server(ProxyDraft& draft, Statement& statement);
 void read_http_check(ProxyDraft& draft, Statement& statement);  // config_checks.cc
 void read_httpchk(ProxyDraft& draft, Statement& statement);
 void read_mysql_check(ProxyDraft& draft, Statement& statement);
+void read_galera_check(ProxyDraft& draft, Statement& statement);
+void read_keystone_check(ProxyDraft& draft, Statement& statement);
 void read_acl(ProxyDraft& draft, Statement& statement);           // config_conditions.cc
 void read_http_request(ProxyDraft& draft, Statement& statement);  // config_rules.cc
 void read_use_backend(ProxyDraft& draft, Statement& statement);

@@ -11,7 +11,7 @@ constexpr std::string_view kBalanceNames[] = {"roundrobin", "leastconn", "first"
 constexpr std::string_view kLevelNames[] = {"emerg",   "alert",  "crit", "err",
                                             "warning", "notice", "info", "debug"};
 constexpr std::string_view kConnectionNames[] = {"keep-alive", "server-close", "close"};
-constexpr std::string_view kCheckNames[] = {"connect", "http", "mysql"};
+constexpr std::string_view kCheckNames[] = {"connect", "http", "mysql", "galera", "keystone"};
 constexpr std::string_view kSocketLevelNames[] = {"user", "operator", "admin"};
 constexpr std::string_view kReuseNames[] = {"never", "safe", "aggressive", "always"};
 constexpr std::string_view kActionNames[] = {"set-header", "add-header", "del-header"};
@@ -193,6 +193,11 @@ class Dumper {
         text += check.auth == CheckConfig::MysqlAuth::kPost41 ? " post-41" : " pre-41";
       }
       fact(text);
+      return;
+    }
+    if (check.kind == CheckKind::kGalera || check.kind == CheckKind::kKeystone) {
+      fact(text + " credentials " + quoted(check.credentials_path) +
+           (check.donor_is_available ? " available-when-donor" : ""));
       return;
     }
     fact(text + " " + check.method + " " + check.uri + " " + check.version);

@@ -1,8 +1,10 @@
 // haproxy.cfg from text to structs: the one entrance to the parser.
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "proxy/config_environment.h"
 #include "proxy/proxy_config.h"
@@ -11,9 +13,17 @@
 
 namespace nines::proxy {
 
+// A file of credentials that a proxy's check names.
+struct CredentialReference {
+  std::size_t proxy = 0;  // index into Config::proxies
+  std::string path;
+  text::Span span;
+};
+
 struct LoadedConfig {
   Config config;  // to be used only when there are no errors
   text::Diagnostics diagnostics;
+  std::vector<CredentialReference> credentials;  // in the order of the proxies
   bool ok() const { return !diagnostics.has_errors(); }
 };
 
@@ -21,6 +31,12 @@ struct LoadedConfig {
 // after mistakes and reports all of them, sorted by place; spans index `files`. Pure: nothing is
 // opened, no name is looked up (of users and groups neither: whoever drops privileges does that).
 LoadedConfig load_config(std::span<const text::SourceFile> files, Environment environment);
+
+// Puts what the files of `loaded.credentials` hold into the checks that name them, and complains
+// about each that cannot be used, at the place that names it. Call it before the config is used.
+void take_credentials(LoadedConfig& loaded, const CredentialTexts& texts);
+// Each path once.
+std::vector<std::string> credential_paths(const LoadedConfig& loaded);
 
 // HAProxy refuses to start without a listener (exit status 2 of its -c).
 bool has_listeners(const Config& config);

@@ -121,7 +121,8 @@ constexpr OptionKeyword gone(std::string_view name, unsigned where, std::string_
 }
 
 constexpr std::string_view kChecks =
-    "use 'option httpchk', 'option mysql-check', or none for a plain connection";
+    "use 'option httpchk', 'option mysql-check', 'option galera-check', 'option keystone-check', "
+    "or none for a plain connection";
 constexpr std::string_view kKernelDoes = "the engine chooses how bytes move by itself";
 constexpr std::string_view kRemoveIt = "remove it";
 
@@ -141,6 +142,7 @@ constexpr OptionKeyword kOptions[] = {
     absent("external-check", kBack, kChecks),
     gone("forceclose", kAnywhere, "remove it, or write 'option httpclose'"),
     plain("forwardfor", kAnywhere, &option_forwardfor),
+    plain("galera-check", kBack, &read_galera_check),
     absent("h1-case-adjust-bogus-client", kFront, kRemoveIt),
     absent("h1-case-adjust-bogus-server", kBack, kRemoveIt),
     absent("http-buffer-request", kAnywhere, kRemoveIt),
@@ -161,6 +163,7 @@ constexpr OptionKeyword kOptions[] = {
     absent("httpslog", kFront, "write 'option httplog'"),
     no_effect("idle-close-on-response", kFront, "idle connections are closed at a reload's end"),
     absent("independent-streams", kAnywhere, kRemoveIt),
+    plain("keystone-check", kBack, &read_keystone_check),
     absent("ldap-check", kBack, kChecks),
     negatable("log-health-checks", kBack, &set_switch<&ProxyConfig::log_health_checks>),
     absent("log-separate-errors", kFront, kRemoveIt),

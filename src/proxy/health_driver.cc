@@ -117,7 +117,7 @@ class HealthDriver::ServerCheck final : public Timer, public io::StreamHandler {
   void begin() {
     probe_.begin();
     io::ConnectOptions options;
-    options.peer_may_speak_first = probe_.config().kind == CheckKind::kMysql;
+    options.peer_may_speak_first = probe_.server_speaks_first();
     stream_ = &driver_.loop_.connect(target_, options, *this);
   }
 

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "proxy/recorded_packets_test.h"
 #include "sim/for_each_seed.h"
 #include "sim/world.h"
 
@@ -24,15 +25,46 @@ class Service : public io::AcceptHandler, public io::StreamHandler {
     stream.set_handler(this);
   }
   void on_accept_exhausted(const Error&) override {}
-  void on_data(io::Stream& stream, io::LentBytes) override {
+  void on_data(io::Stream& stream, io::LentBytes bytes) override {
+    heard += bytes.view();
     if (!answer_.empty()) stream.send(answer_);
   }
   void on_end(io::Stream& stream) override { stream.close(); }
   void on_failed(io::Stream& stream, const Error&) override { stream.close(); }
   int accepted = 0;
+  std::string heard;
 
  private:
   std::string answer_;
+  io::Acceptor* acceptor_;
+};
+
+// A database node: greets, takes any login, and tells its wsrep status.
+class Database : public io::AcceptHandler, public io::StreamHandler {
+ public:
+  Database(io::Loop& loop, const SocketAddress& at) : acceptor_(*loop.listen(at, {}, *this)) {}
+  void on_accepted(io::Stream& stream) override {
+    ++accepted;
+    stream.set_handler(this);
+    stream.send(recorded::greeting());
+  }
+  void on_accept_exhausted(const Error&) override {}
+  void on_data(io::Stream& stream, io::LentBytes bytes) override {
+    const std::string_view said = bytes.view();
+    if (said.find("SHOW GLOBAL STATUS") != std::string_view::npos) {
+      stream.send(status);
+    } else if (said.find("nines") != std::string_view::npos) {
+      stream.send(recorded::login_ok());
+    } else if (said == std::string_view("\x01\0\0\0\x01", 5)) {
+      ++goodbyes;
+    }
+  }
+  void on_end(io::Stream& stream) override { stream.close(); }
+  void on_failed(io::Stream& stream, const Error&) override { stream.close(); }
+  std::string status = recorded::status_synced();
+  int accepted = 0, goodbyes = 0;
+
+ private:
   io::Acceptor* acceptor_;
 };
 
@@ -91,6 +123,11 @@ class Scene {
     processes_[static_cast<std::size_t>(index)] = &host.start("service");
     services[static_cast<std::size_t>(index)] =
         &process_of(index).make<Service>(process_of(index).loop(), host.address(80), answer);
+  }
+  Database& start_database(int index) {
+    sim::Host& host = *hosts[static_cast<std::size_t>(index)];
+    processes_[static_cast<std::size_t>(index)] = &host.start("database");
+    return process_of(index).make<Database>(process_of(index).loop(), host.address(80));
   }
   sim::Process& process_of(int index) { return *processes_[static_cast<std::size_t>(index)]; }
 
@@ -340,6 +377,87 @@ TEST(HealthDriver, a_hundred_refusals_are_no_storm) {
     for (int i = 0; i < 1000; ++i) scene.traffic_failure(0);  // a second of it
     EXPECT_LE(scene.services[0]->accepted - before, 8);
     EXPECT_TRUE(scene.state(0).up);
+  });
+}
+
+TEST(HealthDriver, a_galera_node_that_lost_its_cluster_gets_no_sessions) {
+  sim::for_each_seed(5, [](std::uint64_t, sim::World& world) {
+    Scene scene(world);
+    CheckConfig& check = scene.text.proxies[0].check;
+    check.kind = CheckKind::kGalera;
+    check.credentials.user = "nines";
+    check.credentials.password = "topsecret";
+    std::vector<Database*> nodes;
+    for (int i = 0; i < 3; ++i) {
+      scene.process_of(i).kill();
+      nodes.push_back(&scene.start_database(i));
+    }
+    scene.text.proxies[0].log_health_checks = true;
+    scene.reload();
+    world.run_for(10s);
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(scene.state(i).up);
+    EXPECT_EQ(nodes[1]->goodbyes, nodes[1]->accepted);
+
+    nodes[1]->status = recorded::status_disconnected();
+    EXPECT_TRUE(world.run_until([&] { return !scene.state(1).up; }, 12s));
+    EXPECT_EQ(scene.state(1).check_status.load(), CheckStatus::kLayer7Status);
+    EXPECT_TRUE(scene.state(0).up && scene.state(2).up);
+    nodes[1]->status = recorded::status_synced();
+    EXPECT_TRUE(world.run_until([&] { return scene.state(1).up.load(); }, 5s));
+
+    scene.text.proxies[0].check.donor_is_available = true;
+    nodes[2]->status = recorded::status_desynced();
+    scene.reload();
+    world.run_for(12s);
+    EXPECT_TRUE(scene.state(2).up);
+    for (const std::string& line : scene.recorder.lines) {
+      EXPECT_EQ(line.find("topsecret"), std::string::npos) << line;
+    }
+  });
+}
+
+TEST(HealthDriver, a_new_password_is_used_from_the_next_check_on) {
+  sim::for_each_seed(3, [](std::uint64_t, sim::World& world) {
+    Scene scene(world);
+    CheckConfig& check = scene.text.proxies[0].check;
+    check.kind = CheckKind::kKeystone;
+    check.credentials.user = "nines";
+    check.credentials.password = "old";
+    for (int i = 0; i < 3; ++i) {
+      scene.process_of(i).kill();
+      scene.start(i, "HTTP/1.1 201 CREATED\r\nX-Subject-Token: t\r\n\r\n");
+    }
+    scene.reload();
+    world.run_for(5s);
+    EXPECT_NE(scene.services[0]->heard.find("\"old\""), std::string::npos);
+    scene.services[0]->heard.clear();
+    check.credentials.password = "new";
+    scene.reload();
+    world.run_for(5s);
+    EXPECT_NE(scene.services[0]->heard.find("\"new\""), std::string::npos);
+    EXPECT_EQ(scene.services[0]->heard.find("\"old\""), std::string::npos);
+    EXPECT_TRUE(scene.state(0).up);
+  });
+}
+
+// Keystone answers its root with 300 while its database is dead; a token it cannot issue.
+TEST(HealthDriver, a_keystone_that_issues_no_token_in_time_goes_down) {
+  sim::for_each_seed(5, [](std::uint64_t, sim::World& world) {
+    Scene scene(world);
+    scene.text.proxies[0].check.kind = CheckKind::kKeystone;
+    scene.text.proxies[0].timeouts.check = 1s;
+    const std::vector<std::string> answers = {"HTTP/1.1 201 CREATED\r\nX-Subject-Token: t\r\n\r\n",
+                                              "HTTP/1.1 300 Multiple Choices\r\n\r\n", ""};
+    for (int i = 0; i < 3; ++i) {
+      scene.process_of(i).kill();
+      scene.start(i, answers[static_cast<std::size_t>(i)]);
+    }
+    scene.reload();
+    EXPECT_TRUE(world.run_until([&] { return !scene.state(1).up && !scene.state(2).up; }, 20s));
+    EXPECT_TRUE(scene.state(0).up);
+    EXPECT_EQ(scene.state(1).check_status.load(), CheckStatus::kLayer7Status);
+    EXPECT_EQ(scene.state(1).check_code.load(), 300);
+    EXPECT_EQ(scene.state(2).check_status.load(), CheckStatus::kLayer7Timeout);
   });
 }
 

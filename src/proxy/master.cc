@@ -136,6 +136,7 @@ int run_master(const MasterOptions& options) {
   loaded.texts = *std::move(texts);
   loaded.files = as_sources(loaded.texts);
   LoadedConfig parsed = parse(loaded.files, loaded.texts, options);
+  loaded.credentials = add_credentials(parsed);
   if (options.json) {
     std::puts(text::render_json(parsed.diagnostics, loaded.files).c_str());
   } else if (!options.quiet && !parsed.diagnostics.all().empty()) {

@@ -10,6 +10,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include "proxy/credential_files.h"
 #include "text/diagnostics.h"
 
 namespace nines::proxy {
@@ -81,6 +82,22 @@ LoadedConfig parse(const std::vector<text::SourceFile>& files, const node::Named
   return loaded;
 }
 
+node::NamedTexts add_credentials(LoadedConfig& loaded) {
+  CredentialTexts found = read_credential_files(credential_paths(loaded));
+  take_credentials(loaded, found);
+  node::NamedTexts texts;
+  for (auto& [path, text] : found) {
+    if (text) texts.emplace_back(path, *std::move(text));
+  }
+  return texts;
+}
+
+void add_credentials(LoadedConfig& loaded, const node::NamedTexts& texts) {
+  CredentialTexts found;
+  for (const auto& [path, text] : texts) found.emplace(path, text);
+  take_credentials(loaded, found);
+}
+
 std::vector<text::SourceFile> as_sources(const node::NamedTexts& texts) {
   std::vector<text::SourceFile> files;
   for (const auto& [name, content] : texts) files.emplace_back(name, content);
@@ -92,6 +109,7 @@ Result<MasterConfig> load_again(io::Files& files, const MasterOptions& options) 
   loaded.texts = TRY(read_texts(files, options.config_paths));
   loaded.files = as_sources(loaded.texts);
   LoadedConfig parsed = parse(loaded.files, loaded.texts, options);
+  loaded.credentials = add_credentials(parsed);
   if (!parsed.diagnostics.all().empty() && !options.quiet) {
     std::fputs(
         text::render_text(parsed.diagnostics, loaded.files, {.color = on_terminal()}).c_str(),

@@ -22,6 +22,7 @@ namespace nines::proxy {
 // A configuration that was read and found good.
 struct MasterConfig {
   node::NamedTexts texts;
+  node::NamedTexts credentials;  // the files of passwords that the texts name
   std::vector<text::SourceFile> files;
   Config config;
 };
@@ -37,6 +38,11 @@ Result<node::NamedTexts> read_texts(io::Files& files, const std::vector<std::str
 std::vector<text::SourceFile> as_sources(const node::NamedTexts& texts);
 LoadedConfig parse(const std::vector<text::SourceFile>& files, const node::NamedTexts& texts,
                    const MasterOptions& options);
+// The master has the rights to open the files of credentials, the plane does not: what they hold
+// goes into `loaded` and comes back, to be handed over.
+node::NamedTexts add_credentials(LoadedConfig& loaded);
+// The plane's part: `texts` are those that the master read.
+void add_credentials(LoadedConfig& loaded, const node::NamedTexts& texts);
 // Reads and parses; findings go to stderr unless the options say "quiet". What cannot run is an
 // error that tells its first mistake.
 Result<MasterConfig> load_again(io::Files& files, const MasterOptions& options);

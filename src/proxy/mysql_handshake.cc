@@ -1,16 +1,17 @@
-// Every field is read through a cursor that cannot leave the packet; what is short is bad, since a
-// packet's length is known before its content is looked at.
+// Greeting, login and the answers to it. What an old server leaves out at a packet's end is empty.
 #include "proxy/mysql_handshake.h"
+
+#include <algorithm>
+
+#include "proxy/mysql_password.h"
 
 namespace nines::proxy::mysql {
 namespace {
 
-constexpr std::size_t kHeaderSize = 4;  // three bytes of length, one of sequence
 constexpr std::uint8_t kProtocol10 = 0x0a;
 constexpr std::uint8_t kOkByte = 0x00;
 constexpr std::uint8_t kAuthMoreDataByte = 0x01;
 constexpr std::uint8_t kAuthSwitchByte = 0xfe;
-constexpr std::uint8_t kErrorByte = 0xff;
 
 constexpr std::uint32_t kClientProtocol41 = 0x0200;
 constexpr std::uint32_t kClientSecureConnection = 0x8000;
@@ -20,62 +21,38 @@ constexpr std::uint32_t kClientPacketMaxPre41 = 0x010000;
 constexpr char kCharsetUtf8 = 0x21;
 constexpr char kQuit = 0x01;
 
-// Reads forward; after the first read beyond the end everything is zero and `bad`.
-class Cursor {
- public:
-  explicit Cursor(std::string_view bytes) : rest_(bytes) {}
-
-  std::uint32_t integer(std::size_t size) {
-    const std::string_view bytes = take(size);
-    std::uint32_t value = 0;
-    for (std::size_t i = bytes.size(); i-- > 0;) {
-      value = value << 8 | static_cast<unsigned char>(bytes[i]);
-    }
-    return value;
+// Twenty bytes in every server of this century, a NUL behind them.
+Challenge join(std::string_view first, std::string_view second = {}) {
+  Challenge challenge;
+  if (second.ends_with('\0')) second.remove_suffix(1);
+  if (first.size() + second.size() > Challenge::kSizeMax) return challenge;
+  for (const std::string_view part : {first, second}) {
+    for (const char c : part) challenge.bytes[challenge.size++] = c;
   }
-  std::string_view take(std::size_t size) {
-    if (size > rest_.size()) {
-      bad_ = true;
-      rest_ = {};
-      return {};
-    }
-    const std::string_view taken = rest_.substr(0, size);
-    rest_.remove_prefix(size);
-    return taken;
-  }
-  std::string_view until_nul() {
-    const std::size_t end = rest_.find('\0');
-    if (end == std::string_view::npos) return take(rest_.size() + 1);
-    const std::string_view taken = rest_.substr(0, end);
-    rest_.remove_prefix(end + 1);
-    return taken;
-  }
-  std::string_view rest() const { return rest_; }
-  bool bad() const { return bad_; }
-
- private:
-  std::string_view rest_;
-  bool bad_ = false;
-};
-
-// The packet's payload, or why there is none yet.
-Parse take_packet(std::string_view bytes, std::string_view& payload) {
-  if (bytes.size() < 3) return Parse::kNeedMore;
-  const std::size_t size = Cursor(bytes).integer(3);
-  if (size == 0 || size > kPacketMax) return Parse::kBad;
-  if (bytes.size() < kHeaderSize + size) return Parse::kNeedMore;
-  payload = bytes.substr(kHeaderSize, size);
-  return Parse::kComplete;
+  return challenge;
 }
 
-Answer parse_error(std::string_view payload) {
+Answer parse_error_answer(std::string_view payload) {
   Answer answer;
-  Cursor cursor(payload.substr(1));
   answer.kind = Answer::Kind::kError;
-  answer.error.code = static_cast<std::uint16_t>(cursor.integer(2));
-  answer.error.text = cursor.rest();
-  answer.parse = cursor.bad() ? Parse::kBad : Parse::kComplete;
+  answer.parse = parse_error(payload, answer.error);
   return answer;
+}
+
+// With the first byte alone it is the switch to the method of MySQL 4.0.
+AuthSwitch parse_auth_switch(std::string_view payload) {
+  AuthSwitch wanted;
+  payload.remove_prefix(1);
+  if (payload.empty()) {
+    wanted.plugin = "mysql_old_password";
+    return wanted;
+  }
+  const std::size_t end = std::min(payload.find('\0'), payload.size());
+  wanted.plugin = payload.substr(0, end);
+  payload.remove_prefix(std::min(end + 1, payload.size()));
+  if (payload.ends_with('\0')) payload.remove_suffix(1);
+  wanted.challenge = join(payload);
+  return wanted;
 }
 
 // HandshakeV10. Everything behind the first half of the scramble is optional in old servers.
@@ -87,54 +64,47 @@ Answer parse_greeting_10(std::string_view payload) {
   greeting.protocol = static_cast<std::uint8_t>(cursor.integer(1));
   greeting.version = cursor.until_nul();
   greeting.connection = cursor.integer(4);
-  cursor.take(8);  // scramble, first part
+  const std::string_view first = cursor.take(8);
+  std::string_view second;
   cursor.take(1);  // filler
   greeting.capabilities = cursor.integer(2);
   if (!cursor.rest().empty()) {
     cursor.take(1);  // character set
     cursor.take(2);  // status
     greeting.capabilities |= cursor.integer(2) << 16;
-    const std::size_t scramble = cursor.integer(1);
+    const std::size_t challenge = cursor.integer(1);
     cursor.take(10);  // reserved; MariaDB keeps more capabilities there
     if (greeting.capabilities & kClientSecureConnection) {
-      cursor.take(scramble > 21 ? scramble - 8 : 13);  // scramble, second part
+      second = cursor.take(challenge > 21 ? challenge - 8 : 13);
     }
     if (greeting.capabilities & kClientPluginAuth) {
       // Some old servers forget the NUL at the end.
       greeting.auth_plugin = cursor.rest().substr(0, cursor.rest().find('\0'));
     }
   }
+  greeting.challenge = join(first, second);
   answer.parse = cursor.bad() ? Parse::kBad : Parse::kComplete;
   return answer;
 }
 
-Answer with_size(Answer answer, std::string_view payload) {
-  answer.size = kHeaderSize + payload.size();
+Answer framed(Answer answer, const Packet& packet) {
+  answer.sequence = packet.sequence;
+  answer.size = packet.size();
   return answer;
-}
-
-void append_integer(std::string& out, std::uint32_t value, std::size_t size) {
-  for (std::size_t i = 0; i < size; ++i) out += static_cast<char>(value >> (8 * i) & 0xff);
-}
-
-void append_packet(std::string& out, std::uint8_t sequence, std::string_view payload) {
-  append_integer(out, static_cast<std::uint32_t>(payload.size()), 3);
-  append_integer(out, sequence, 1);
-  out += payload;
 }
 
 }  // namespace
 
 Answer parse_greeting(std::string_view bytes) {
-  std::string_view payload;
+  const Packet packet = parse_packet(bytes);
   Answer answer;
-  answer.parse = take_packet(bytes, payload);
-  if (answer.parse != Parse::kComplete) return answer;
-  switch (static_cast<std::uint8_t>(payload[0])) {
+  answer.parse = packet.parse;
+  if (packet.parse != Parse::kComplete) return answer;
+  switch (packet.first_byte()) {
     case kErrorByte:
-      return with_size(parse_error(payload), payload);
+      return framed(parse_error_answer(packet.payload), packet);
     case kProtocol10:
-      return with_size(parse_greeting_10(payload), payload);
+      return framed(parse_greeting_10(packet.payload), packet);
     default:
       answer.parse = Parse::kBad;
       return answer;
@@ -142,18 +112,19 @@ Answer parse_greeting(std::string_view bytes) {
 }
 
 Answer parse_login_answer(std::string_view bytes) {
-  std::string_view payload;
+  const Packet packet = parse_packet(bytes);
   Answer answer;
-  answer.parse = take_packet(bytes, payload);
-  if (answer.parse != Parse::kComplete) return answer;
-  switch (static_cast<std::uint8_t>(payload[0])) {
+  answer.parse = packet.parse;
+  if (packet.parse != Parse::kComplete) return answer;
+  switch (packet.first_byte()) {
     case kErrorByte:
-      return with_size(parse_error(payload), payload);
+      return framed(parse_error_answer(packet.payload), packet);
     case kOkByte:
       answer.kind = Answer::Kind::kOk;
       break;
     case kAuthSwitchByte:
       answer.kind = Answer::Kind::kAuthSwitch;
+      answer.auth_switch = parse_auth_switch(packet.payload);
       break;
     case kAuthMoreDataByte:
       answer.kind = Answer::Kind::kAuthMoreData;
@@ -162,7 +133,7 @@ Answer parse_login_answer(std::string_view bytes) {
       answer.parse = Parse::kBad;
       return answer;
   }
-  return with_size(answer, payload);
+  return framed(answer, packet);
 }
 
 std::string encode_login(std::string_view user, CheckConfig::MysqlAuth auth) {
@@ -184,10 +155,24 @@ std::string encode_login(std::string_view user, CheckConfig::MysqlAuth auth) {
     login += '\0';
     login += '\0';  // an empty authentication response
   }
-  std::string out;
-  append_packet(out, 1, login);
-  append_packet(out, 0, std::string_view(&kQuit, 1));
-  return out;
+  return encode_packet(1, login) + encode_packet(0, std::string_view(&kQuit, 1));
+}
+
+std::string encode_password_login(std::string_view user, std::string_view answer,
+                                  std::uint8_t sequence) {
+  // HandshakeResponse41 that names its method.
+  std::string login;
+  append_integer(login, kClientProtocol41 | kClientSecureConnection | kClientPluginAuth, 4);
+  append_integer(login, kClientPacketMax, 4);
+  login += kCharsetUtf8;
+  login.append(23, '\0');
+  login += user;
+  login += '\0';
+  append_integer(login, static_cast<std::uint32_t>(answer.size()), 1);
+  login += answer;
+  login += kNativePassword;
+  login += '\0';
+  return encode_packet(sequence, login);
 }
 
 }  // namespace nines::proxy::mysql

@@ -100,6 +100,9 @@ class PlaneMain {
         case node::ChannelMessage::Kind::kListener:
           sockets_[message->text] = std::move(message->descriptor);
           break;
+        case node::ChannelMessage::Kind::kCredentials:
+          credentials_ = std::move(message->descriptor);
+          break;
         case node::ChannelMessage::Kind::kConfigure:
           configure(message->descriptor.get());
           break;
@@ -138,6 +141,9 @@ class PlaneMain {
       const node::NamedTexts texts = TRY(node::unpack_texts(descriptor));
       const auto files = as_sources(texts);
       LoadedConfig loaded = parse(files, texts, options_);
+      if (const io::Descriptor credentials = std::exchange(credentials_, {})) {
+        add_credentials(loaded, TRY(node::unpack_texts(credentials.get())));
+      }
       if (!loaded.ok()) return Error(ErrorCode::kInvalid, "the configuration has errors");
       if (started_) return plane_.reload(std::move(loaded.config), std::move(sockets));
       const GlobalConfig global = loaded.config.global;
@@ -177,6 +183,7 @@ class PlaneMain {
   bool started_ = false;
   int exit_code_ = kExitPlaneBad;
   ListenerSockets sockets_;
+  io::Descriptor credentials_;  // for the next configuration
 };
 
 }  // namespace

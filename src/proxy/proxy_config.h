@@ -11,6 +11,7 @@
 
 #include "base/socket_address.h"
 #include "base/time.h"
+#include "proxy/check_credentials.h"
 
 namespace nines::proxy {
 
@@ -105,9 +106,10 @@ struct BindConfig {
   Place place;
 };
 
-enum class CheckKind : std::uint8_t { kConnect, kHttp, kMysql };
+enum class CheckKind : std::uint8_t { kConnect, kHttp, kMysql, kGalera, kKeystone };
 
-// "option httpchk", "http-check expect", "option mysql-check", section 4.2.
+// "option httpchk", "http-check expect", "option mysql-check", section 4.2; "option galera-check"
+// and "option keystone-check" are ours.
 struct CheckConfig {
   CheckKind kind = CheckKind::kConnect;
   // kHttp
@@ -125,6 +127,10 @@ struct CheckConfig {
   // kMysql
   std::string user;  // empty: wait for the greeting only
   enum class MysqlAuth : std::uint8_t { kPost41, kPre41 } auth = MysqlAuth::kPost41;
+  // kGalera, kKeystone
+  std::string credentials_path;
+  CheckCredentials credentials;     // of that file, once take_credentials() has been called
+  bool donor_is_available = false;  // kGalera
   friend bool operator==(const CheckConfig&, const CheckConfig&) = default;
 };
 

@@ -77,7 +77,7 @@ void ProxyMaster::reload() {
     reloading_ = TRY(load_again(files, options_));
     fresh_ = TRY(bind(reloading_->config, sockets_));
     TRY(send_listeners(fresh_));
-    return send_configuration(reloading_->texts);
+    return send_configuration(*reloading_);
   }();
   if (sent) return;
   log_.write(io::Severity::kAlert, not_reloaded(sent.error().message()));
@@ -206,7 +206,7 @@ int ProxyMaster::run_plane() { return run_plane_main(options_, daemon_); }
 Result<void> ProxyMaster::on_plane_started() {
   serving_ = false;
   TRY(send_listeners(sockets_));
-  return send_configuration(loaded_.texts);
+  return send_configuration(loaded_);
 }
 
 Result<void> ProxyMaster::send_listeners(const ListenerSockets& sockets) {
@@ -217,8 +217,13 @@ Result<void> ProxyMaster::send_listeners(const ListenerSockets& sockets) {
   return {};
 }
 
-Result<void> ProxyMaster::send_configuration(const node::NamedTexts& texts) {
-  return plane_.send({node::ChannelMessage::Kind::kConfigure, "", TRY(node::pack_texts(texts))});
+Result<void> ProxyMaster::send_configuration(const MasterConfig& config) {
+  if (!config.credentials.empty()) {
+    io::Descriptor packed = TRY(node::pack_texts(config.credentials));
+    TRY(plane_.send({node::ChannelMessage::Kind::kCredentials, "", std::move(packed)}));
+  }
+  return plane_.send(
+      {node::ChannelMessage::Kind::kConfigure, "", TRY(node::pack_texts(config.texts))});
 }
 
 void ProxyMaster::on_plane_message(node::ChannelMessage message) {

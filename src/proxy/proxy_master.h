@@ -75,7 +75,7 @@ class ProxyMaster : private node::PlaneSupport {
   Result<io::Descriptor> open_socket(const BindConfig& bind, const std::string& key);
   void remove_unused_paths();
   Result<void> send_listeners(const ListenerSockets& sockets);
-  Result<void> send_configuration(const node::NamedTexts& texts);
+  Result<void> send_configuration(const MasterConfig& config);
   void on_taken();
   void on_refused(const std::string& reason);
   void forget_reload();
