@@ -156,6 +156,8 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
         return node::notify_stopping();
       case Kind::kDrainProxy:
         return proxy_->drain();
+      case Kind::kEndDrain:
+        return proxy_->end_drain();
       case Kind::kReleaseOwner:
         return owner_->release();
       case Kind::kStopProxySoftly:

@@ -99,7 +99,7 @@ Result<void> collect(int descriptor, int family, const SocketAddress& local,
 
 }  // namespace
 
-Result<int> destroy_sessions(const SocketAddress& local) {
+Result<int> destroy_sessions(const SocketAddress& local, int count_max) {
   const io::Descriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   if (!socket) return Error::from_errno(errno, "a socket for sock_diag");
   std::vector<Session> sessions;
@@ -109,6 +109,7 @@ Result<int> destroy_sessions(const SocketAddress& local) {
   TRY(collect(socket.get(), AF_INET6, local, sessions));
   int destroyed = 0;
   for (const Session& session : sessions) {
+    if (destroyed == count_max) break;
     inet_diag_req_v2 request{};
     request.sdiag_family = session.family;
     request.sdiag_protocol = IPPROTO_TCP;

@@ -12,7 +12,9 @@ inline constexpr int kSessionsMax = 100'000;
 
 // Destroys every TCP socket of this network namespace whose own address is `local` (port ignored),
 // but not listeners; those who hold them hear ECONNABORTED at once. Returns how many. Synchronous:
-// about a microsecond for each socket of the host, more for each destroyed. Needs CAP_NET_ADMIN.
-Result<int> destroy_sessions(const SocketAddress& local);
+// 0.3 ms, and about a microsecond for each socket of the host, more for each destroyed; at most
+// `count_max` are. Peers hear of it only while the host still has the address: a reset is not sent
+// from one that it has not. Needs CAP_NET_ADMIN.
+Result<int> destroy_sessions(const SocketAddress& local, int count_max = kSessionsMax);
 
 }  // namespace nines::address

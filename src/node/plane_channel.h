@@ -27,6 +27,7 @@ struct ChannelMessage {
     kConfigure = 'C',    // a memfd with the configuration's files; ends the listeners
     kBadReload = 'B',    // a reload failed before it got that far, text: why
     kDrain = 'd',        // end each client's connection after its answer; accept as before
+    kEndDrain = 'e',     // what was there at kDrain and is still there ends now
     kStopSoftly = 'S',   // accept nothing more, end with the last session
     // From the proxy plane.
     kDrained = 'D',  // all that was under way at kDrain has ended

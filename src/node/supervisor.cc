@@ -79,7 +79,10 @@ void Supervisor::on(const event::ProxyEnded& event, Instant now, Effects& out) {
 void Supervisor::on(const event::SupervisorTimer&, Instant now, Effects& out) {
   if (!deadline_ || now < *deadline_) return;
   deadline_.reset();
-  if (stage_ == Stage::kDraining) return release(now, out);
+  if (stage_ == Stage::kDraining) {
+    out.push_back({.kind = Kind::kEndDrain});
+    return release(now, out);
+  }
   if (stage_ == Stage::kStopping) stop_proxy_hard(out);
 }
 

@@ -47,6 +47,7 @@ struct SupervisorEffect {
     kReady,      // all planes have begun
     kStopping,   // the way out has begun
     kDrainProxy,
+    kEndDrain,  // its time is up
     kReleaseOwner,
     kStopProxySoftly,
     kStopProxyHard,

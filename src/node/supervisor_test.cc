@@ -75,7 +75,7 @@ TEST_F(SupervisorTest, ADrainAndASoftStopHaveTheirBounds) {
   run();
   at(1s, event::StopAsked{});
   EXPECT_EQ(machine_.deadline(), kOrigin + 4s);
-  EXPECT_THAT(at(4s, event::SupervisorTimer{}), ElementsAre(Kind::kReleaseOwner));
+  EXPECT_THAT(at(4s, event::SupervisorTimer{}), ElementsAre(Kind::kEndDrain, Kind::kReleaseOwner));
   EXPECT_THAT(at(4s, event::ProxyDrained{}), IsEmpty());
   at(5s, event::OwnerEnded{true});
   EXPECT_EQ(machine_.deadline(), kOrigin + 10s);
@@ -101,7 +101,7 @@ TEST_F(SupervisorTest, AProxyThatDiesWhileItDrainsHoldsNobodyUp) {
   run();
   at(1s, event::StopAsked{});
   EXPECT_THAT(at(1s, event::ProxyFit{false}), IsEmpty());
-  EXPECT_THAT(at(4s, event::SupervisorTimer{}), ElementsAre(Kind::kReleaseOwner));
+  EXPECT_THAT(at(4s, event::SupervisorTimer{}), ElementsAre(Kind::kEndDrain, Kind::kReleaseOwner));
 }
 
 TEST_F(SupervisorTest, APlaneThatCannotBeginEndsAll) {

@@ -279,6 +279,10 @@ void Plane::drain(std::function<void()> done) {
                  [this] { look_whether_drained(); });
 }
 
+void Plane::end_drain() {
+  to_all_workers([](Worker& worker) { worker.end_drain(); });
+}
+
 void Plane::look_whether_drained() {
   if (!drained_) return;
   auto left = std::make_shared<std::atomic<int>>(0);

@@ -58,6 +58,8 @@ class Plane final : public Hub,
   // Each answer ends its client's connection from now on; `done` runs when all sessions that are
   // there now have ended. New ones are served as before.
   void drain(std::function<void()> done);
+  // Ends those that drain() waits for.
+  void end_drain();
   // `done` runs when every worker has had its turn: none of them is stuck. Asked again before that,
   // the newer `done` counts for nothing.
   void ask(std::function<void()> done);

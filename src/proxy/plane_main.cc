@@ -123,6 +123,9 @@ class PlaneMain {
           if (!started_) return say(node::ChannelMessage::Kind::kDrained);
           plane_.drain([this] { say(node::ChannelMessage::Kind::kDrained); });
           break;
+        case node::ChannelMessage::Kind::kEndDrain:
+          if (started_) plane_.end_drain();
+          break;
         default:
           break;  // ours to say, or another plane's to hear
       }

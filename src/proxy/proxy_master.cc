@@ -91,6 +91,11 @@ void ProxyMaster::drain() {
   }
 }
 
+void ProxyMaster::end_drain() {
+  // Without a plane there is nothing left to end.
+  static_cast<void>(plane_.send({node::ChannelMessage::Kind::kEndDrain, "", {}}).has_value());
+}
+
 void ProxyMaster::stop_softly() {
   ending_ = true;
   sockets_.clear();

@@ -50,6 +50,8 @@ class ProxyMaster : private node::PlaneSupport {
   void reload();
   // From now on each answer ends its client's connection; new ones are accepted as before.
   void drain();
+  // What was there at drain() and is still there ends now, its peers told so.
+  void end_drain();
   // Accepts nothing more and ends with the last session.
   void stop_softly();
   void stop_hard();

@@ -190,6 +190,14 @@ bool Worker::drained() const {
   return true;
 }
 
+void Worker::end_drain() {
+  for (Session* session = sessions_; session != nullptr;) {
+    Session* const next = session->next_;
+    if (session->accepted_ <= draining_since_) session->kill('K');
+    session = next;
+  }
+}
+
 void Worker::end_idle_sessions() {
   for (Session* session = sessions_; session != nullptr;) {
     Session* const next = session->next_;

@@ -126,6 +126,8 @@ class Worker : private Timer {
   void begin_draining();
   // Whether all sessions that were there at begin_draining() have ended.
   bool drained() const;
+  // Ends those that are left.
+  void end_drain();
   bool idle() const { return session_count_ == 0; }
   void kill_sessions();  // a hard stop
 

@@ -67,7 +67,8 @@ class OwnerMain {
       if (!message.has_value()) {
         if (message.error().code() == ErrorCode::kUnavailable) return;
         log_.write(io::Severity::kAlert, "the supervisor is gone: all addresses are released");
-        return release();
+        service_->stop();  // the proxy is gone as well: nothing is served until somebody follows
+        return loop_.post([this] { loop_.stop(); });
       }
       switch (message->kind) {
         case ChannelMessage::Kind::kAsk:
@@ -83,7 +84,8 @@ class OwnerMain {
           reload();
           break;
         case ChannelMessage::Kind::kRelease:
-          return release();
+          release();
+          break;
         default:
           break;  // ours to say, or another plane's to hear
       }
@@ -104,9 +106,10 @@ class OwnerMain {
   }
 
   void release() {
-    service_->stop();
-    report();
-    loop_.stop();
+    service_->hand_over([this] {
+      report();
+      loop_.stop();
+    });
   }
 
   void report() {

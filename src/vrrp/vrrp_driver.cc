@@ -15,6 +15,7 @@ namespace {
 
 constexpr Duration kComplaintSpacing = std::chrono::minutes(1);
 constexpr int kRenewalsPerLifetime = 4;
+constexpr int kSessionsBeforeDropMax = 300;  // about a millisecond
 
 const Command& command_of(const Notifications& notifications, State state) {
   switch (state) {
@@ -179,6 +180,9 @@ void VrrpDriver::take_addresses() {
 }
 
 void VrrpDriver::drop_addresses() {
+  // While the address is still here to say it from: whoever waits for an answer hears that there
+  // will be none. Few at a time, for somebody may be about to take it.
+  if (holding_) destroy_sessions(kSessionsBeforeDropMax);
   lost_ = holding_;
   holding_ = false;
   resumed_ = false;
@@ -199,9 +203,9 @@ void VrrpDriver::announce(int count) {
 }
 
 // What was accepted on an address must not live on without it: behind a session may be a lock.
-void VrrpDriver::destroy_sessions() {
+void VrrpDriver::destroy_sessions(int count_max) {
   for (const address::OwnedAddress& address : owned_) {
-    const auto destroyed = address::destroy_sessions(address.address);
+    const auto destroyed = address::destroy_sessions(address.address, count_max);
     if (!destroyed.has_value()) {
       complain("sessions on " + address.address.ip_text() + ": " + destroyed.error().message());
     } else if (*destroyed > 0) {
@@ -215,13 +219,13 @@ void VrrpDriver::destroy_sessions() {
 // priority.
 void VrrpDriver::notify(State state) {
   tell(io::Severity::kNotice, "entering " + std::string(name_of(state)) + " state");
-  world_.state_changed();
-  // Not at a graceful end, so that who drains may finish. Later than the adverts that are due now.
-  if (std::exchange(lost_, false) && state != State::kStopped) {
+  // Those that were too many before, or came in between; later than the adverts that are due now.
+  if (std::exchange(lost_, false)) {
     world_.loop.post([this, alive = alive_] {
-      if (*alive && !holding_) destroy_sessions();
+      if (*alive && !holding_) destroy_sessions(address::kSessionsMax);
     });
   }
+  world_.state_changed();
   run(command_of(instance().notifications, state), {});
   run(instance().notifications.any, {"INSTANCE", instance().name, std::string(name_of(state)),
                                      std::to_string(machine_.status().priority)});

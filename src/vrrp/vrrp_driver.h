@@ -80,7 +80,7 @@ class VrrpDriver {
   void take_addresses();
   void drop_addresses();
   void announce(int count);
-  void destroy_sessions();
+  void destroy_sessions(int count_max);
   void notify(State state);
   void run(const Command& command, const std::vector<std::string>& more);
   void tell(io::Severity severity, const std::string& text);
