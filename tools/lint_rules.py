@@ -90,6 +90,7 @@ DRIVERS = {
         "balancer_probe": "waits for a balancer from the client's side",
         "forwarder": "relays between the machine and the lab",
         "drill_load": "is the clients of a drill",
+        "drill_rounds": "brings labs up and down and starts a process for each run",
         "drill_run": "breaks, watches and mends in a lab that is up",
         "log_sink": "writes the balancers' log lines to a file with their instants",
         "ownership_recorder": "watches the hosts' addresses and the switch's ARP",

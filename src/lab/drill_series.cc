@@ -141,6 +141,11 @@ class RowReader {
   std::size_t number_;
 };
 
+Error wrong_failed(const Json& found) {
+  return Error(ErrorCode::kInvalid,
+               "\"failed\" has " + found.dump() + "; a list of strings is allowed");
+}
+
 struct PhaseName {
   std::string_view scenario, phase;
   friend bool operator==(const PhaseName&, const PhaseName&) = default;
@@ -262,7 +267,9 @@ DrillRow row_of(const PhaseReport& report, std::string engine, int run) {
 }
 
 std::string to_text(const DrillSeries& series) {
-  std::string text = "{\"about\": " + Json(series.about).dump() + ",\n \"rows\": [";
+  std::string text = "{\"about\": " + Json(series.about).dump() + ",\n";
+  if (!series.failed.empty()) text += " \"failed\": " + Json(series.failed).dump() + ",\n";
+  text += " \"rows\": [";
   for (std::size_t i = 0; i < series.rows.size(); ++i) {
     text += (i == 0 ? "\n  " : ",\n  ") + to_json(series.rows[i]).dump();
   }
@@ -287,6 +294,14 @@ Result<DrillSeries> parse_drill_series(std::string_view text) {
                      "\"about\" has \"" + key + "\": " + value.dump() + "; a string is allowed");
       }
       series.about[key] = value.get<std::string>();
+    }
+  }
+  if (json.contains("failed")) {
+    const Json& failed = json["failed"];
+    if (!failed.is_array()) return wrong_failed(failed);
+    for (const auto& each : failed) {
+      if (!each.is_string()) return wrong_failed(each);
+      series.failed.push_back(each.get<std::string>());
     }
   }
   if (json["rows"].size() > kSeriesRowsMax) {

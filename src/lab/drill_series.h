@@ -62,6 +62,7 @@ DrillRow row_of(const PhaseReport& report, std::string engine, int run);
 struct DrillSeries {
   std::map<std::string, std::string> about;  // the machine, the versions: whatever a reader needs
   std::vector<DrillRow> rows;
+  std::vector<std::string> failed;  // runs that could not be made, and why
 
   friend bool operator==(const DrillSeries&, const DrillSeries&) = default;
 };

@@ -59,6 +59,7 @@ TEST(DrillSeries, TextComesBackAsItWent) {
   DrillSeries series;
   series.about = {{"machine", "two processors, \"busy\""}, {"nines", "0.1.0"}};
   series.rows = {row("nines", 1, 3612, 0), row("keepalived", 1, 4100, 12, 250)};
+  series.failed = {"nines, run 2: the lab is not well"};
   series.rows[1].held = false;
   series.rows[1].broken = {"12 requests begun after the fault failed, 0 allowed"};
   series.rows[0][Figure::kLongestGap] = 1'234'567'000;
@@ -69,7 +70,7 @@ TEST(DrillSeries, TextComesBackAsItWent) {
   EXPECT_EQ(*found, series);
   EXPECT_EQ(to_text(*found), text);
   // A row a line, so that two results can be compared line by line.
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 5);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 6);
 }
 
 TEST(DrillSeries, NoRowsAreASeriesToo) {
@@ -103,8 +104,9 @@ TEST(DrillSeries, MistakesAreNamed) {
 }
 
 TEST(DrillSeries, WhatIsNoSeriesIsRefused) {
-  for (const char* text : {"", "[]", "{", "{}", R"({"rows":{}})", R"({"rows":[1]})",
-                           R"({"about":1,"rows":[]})", R"({"about":{"a":1},"rows":[]})"}) {
+  for (const char* text :
+       {"", "[]", "{", "{}", R"({"rows":{}})", R"({"rows":[1]})", R"({"about":1,"rows":[]})",
+        R"({"about":{"a":1},"rows":[]})", R"({"failed":[1],"rows":[]})"}) {
     const auto found = parse_drill_series(text);
     ASSERT_FALSE(found.has_value()) << text;
     EXPECT_EQ(found.error().code(), ErrorCode::kInvalid);

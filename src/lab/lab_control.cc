@@ -96,6 +96,10 @@ void detach_output(const LabPlan& plan) {
 // Outlives the command that brought the lab up, and the keeper: whatever ends that, its files go.
 [[noreturn]] void run_janitor(const LabPlan& plan, io::Descriptor lock, io::Descriptor progress) {
   ::setsid();
+  // Signals that the command waits for in a way of its own end this process as ever.
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::prctl(PR_SET_NAME, "nines-lab-end");
   detach_output(plan);
   if (::chdir("/") != 0) ::_exit(1);

@@ -1,0 +1,207 @@
+// A run's process hands its rows over in a file without a name, so that nobody has to read while
+// it measures.
+#include "lab/drill_rounds.h"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <string>
+#include <utility>
+
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "io/linux/descriptor.h"
+#include "lab/drill_run.h"
+#include "lab/lab_control.h"
+
+namespace nines::lab {
+namespace {
+
+constexpr int kExitFailed = 1;       // the file has the reason
+constexpr int kExitInterrupted = 2;  // and here
+
+// SIGINT and SIGTERM as something to wait for; as they were when this goes.
+class Interrupts {
+ public:
+  static Result<Interrupts> open() {
+    Interrupts result;
+    sigset_t both;
+    sigemptyset(&both);
+    sigaddset(&both, SIGINT);
+    sigaddset(&both, SIGTERM);
+    if (::sigprocmask(SIG_BLOCK, &both, &result.before_) != 0) {
+      return Error::from_errno(errno, "sigprocmask");
+    }
+    result.blocked_ = true;
+    result.descriptor_ = io::Descriptor(::signalfd(-1, &both, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!result.descriptor_) return Error::from_errno(errno, "signalfd");
+    return result;
+  }
+  Interrupts(Interrupts&& other) noexcept
+      : before_(other.before_),
+        blocked_(std::exchange(other.blocked_, false)),
+        descriptor_(std::move(other.descriptor_)) {}
+  Interrupts& operator=(Interrupts&&) = delete;
+  ~Interrupts() {
+    if (blocked_) ::sigprocmask(SIG_SETMASK, &before_, nullptr);
+  }
+
+  int descriptor() const { return descriptor_.get(); }
+  // Whether one has come since the last time.
+  bool take() {
+    signalfd_siginfo info{};
+    bool any = false;
+    while (::read(descriptor_.get(), &info, sizeof info) > 0) any = true;
+    return any;
+  }
+
+ private:
+  Interrupts() = default;
+  sigset_t before_{};
+  bool blocked_ = false;
+  io::Descriptor descriptor_;
+};
+
+bool write_whole(int file, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(file, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+std::string read_whole(int file) {
+  std::string text;
+  std::array<char, 65536> buffer;
+  ssize_t size = 0;
+  while ((size = ::pread(file, buffer.data(), buffer.size(), static_cast<off_t>(text.size()))) >
+         0) {
+    text.append(buffer.data(), static_cast<std::size_t>(size));
+  }
+  return text;
+}
+
+// The whole life of a run's process; its exit status.
+int drill(const RoundsWishes& wishes, const Contender& contender, int run, int file) {
+  // Ends, and mends, when the one who waits for it does.
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  DrillWishes drill{.lab = contender.lab,
+                    .scenarios = wishes.scenarios,
+                    .progress = [](std::string_view) {},
+                    .phase_finished = {}};
+  drill.phase_finished = [&](const PhaseReport& report) {
+    std::string line = "  " + report.phase + ": " + (report.broken.empty() ? "held" : "BROKEN");
+    for (const auto& each : report.broken) line += "\n    " + each;
+    wishes.progress(line);
+  };
+  const auto reports = run_drills(drill);
+  if (!reports.has_value()) {
+    static_cast<void>(write_whole(file, reports.error().message()));
+    return reports.error().code() == ErrorCode::kRefused ? kExitInterrupted : kExitFailed;
+  }
+  DrillSeries series;
+  for (const auto& report : *reports) {
+    series.rows.push_back(row_of(report, contender.engine, run));
+  }
+  return write_whole(file, to_text(series)) ? 0 : kExitFailed;
+}
+
+class Rounds {
+ public:
+  Rounds(const RoundsWishes& wishes, Interrupts interrupts)
+      : wishes_(wishes), interrupts_(std::move(interrupts)) {}
+
+  Result<DrillSeries> run() {
+    int failed_in_a_row = 0;
+    for (int round = 1; round <= wishes_.runs; ++round) {
+      for (std::size_t i = 0; i < wishes_.contenders.size(); ++i) {
+        const std::size_t turned = wishes_.contenders.size() - 1 - i;
+        const Contender& contender = wishes_.contenders[round % 2 == 1 ? i : turned];
+        const std::string name = contender.engine + ", run " + std::to_string(round);
+        wishes_.progress(name + " of " + std::to_string(wishes_.runs));
+        auto rows = run_once(contender, round);
+        if (!rows.has_value() && rows.error().code() == ErrorCode::kRefused) return rows.error();
+        failed_in_a_row = rows.has_value() ? 0 : failed_in_a_row + 1;
+        if (!rows.has_value()) {
+          series_.failed.push_back(name + ": " + rows.error().message());
+          wishes_.progress("  failed: " + rows.error().message());
+          if (failed_in_a_row == kFailedRunsMax) {
+            return Error(ErrorCode::kUnavailable, "given up: " + series_.failed.back());
+          }
+          continue;
+        }
+        series_.rows.insert(series_.rows.end(), rows->begin(), rows->end());
+      }
+    }
+    return std::move(series_);
+  }
+
+ private:
+  Result<std::vector<DrillRow>> run_once(const Contender& contender, int run) {
+    if (contender.plan) TRY(bring_lab_up(*contender.plan, [](std::string_view) {}));
+    auto rows =
+        interrupts_.take() ? Error(ErrorCode::kRefused, "interrupted") : drill_once(contender, run);
+    if (!contender.plan) return rows;
+    auto down = take_lab_down(contender.lab);
+    if (rows.has_value() && !down.has_value()) return std::move(down).error();
+    return rows;
+  }
+
+  Result<std::vector<DrillRow>> drill_once(const Contender& contender, int run) {
+    const io::Descriptor file(::memfd_create("drill", MFD_CLOEXEC));
+    if (!file) return Error::from_errno(errno, "memfd_create");
+    std::fflush(nullptr);
+    const int child = ::fork();
+    if (child < 0) return Error::from_errno(errno, "fork");
+    if (child == 0) {
+      const int status = drill(wishes_, contender, run, file.get());
+      std::fflush(nullptr);
+      ::_exit(status);
+    }
+    const int status = wait_for(child);
+    const std::string text = read_whole(file.get());
+    if (!WIFEXITED(status)) {
+      return Error(ErrorCode::kUnavailable,
+                   "the drill was killed by signal " + std::to_string(WTERMSIG(status)));
+    }
+    if (WEXITSTATUS(status) == kExitInterrupted) return Error(ErrorCode::kRefused, text);
+    if (WEXITSTATUS(status) != 0) return Error(ErrorCode::kUnavailable, text);
+    return TRY(parse_drill_series(text)).rows;
+  }
+
+  // Its status, as waitpid() has it. An interrupt is handed on: the drill mends first.
+  int wait_for(int child) {
+    const io::Descriptor ended(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+    std::array<pollfd, 2> waiting{
+        {{ended.get(), POLLIN, 0}, {interrupts_.descriptor(), POLLIN, 0}}};
+    while (ended && (waiting[0].revents & POLLIN) == 0) {
+      if (::poll(waiting.data(), waiting.size(), -1) < 0 && errno != EINTR) break;
+      if (interrupts_.take()) ::kill(child, SIGTERM);
+    }
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    return status;
+  }
+
+  const RoundsWishes& wishes_;
+  Interrupts interrupts_;
+  DrillSeries series_;
+};
+
+}  // namespace
+
+Result<DrillSeries> run_rounds(const RoundsWishes& wishes) {
+  return Rounds(wishes, TRY(Interrupts::open())).run();
+}
+
+}  // namespace nines::lab

@@ -1,0 +1,40 @@
+// Drills run again and again, by one engine or by several in turns, each run in a process of its
+// own: who drills moves into the lab's client for good.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "lab/drill_plan.h"
+#include "lab/drill_series.h"
+#include "lab/lab_plan.h"
+
+namespace nines::lab {
+
+struct Contender {
+  std::string engine;           // as its rows are called
+  std::string lab;              // its name
+  std::optional<LabPlan> plan;  // up before each run and down after it; none: the lab is up
+};
+
+struct RoundsWishes {
+  std::vector<Contender> contenders;
+  int runs = 1;
+  std::vector<const Scenario*> scenarios;
+  std::function<void(std::string_view)> progress;  // a line for people
+};
+
+// Runs that fail in a row, of any contender, before the rest is given up.
+inline constexpr int kFailedRunsMax = 3;
+
+// `runs` rounds; in each every contender runs all scenarios once, in the other order the next time.
+// A run that fails is in the series' `failed` and has no rows. kRefused: interrupted by SIGINT or
+// SIGTERM; what was broken has been mended, and labs that were brought up are down. kUnavailable:
+// given up. Must be called while the process has one thread; blocks.
+Result<DrillSeries> run_rounds(const RoundsWishes& wishes);
+
+}  // namespace nines::lab
