@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include <unistd.h>
+
+#include "drill_rounds_command.h"
 #include "lab/drill_plan.h"
 #include "lab/drill_report.h"
 #include "lab/drill_run.h"
@@ -20,6 +23,7 @@ using Json = nlohmann::json;
 constexpr int kExitBroken = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitNoLab = 3;
+constexpr int kRunsMax = 1000;
 
 Json milliseconds(std::optional<Duration> duration) {
   if (!duration) return nullptr;
@@ -77,6 +81,19 @@ int drill_command(std::span<char*> arguments) {
   app.add_option("--name", lab_name, "which lab")->capture_default_str();
   app.add_flag("--json", json, "for tools");
   app.add_flag("--list", listing, "what there is, and nothing else");
+  DrillRoundsWords rounds;
+  std::string rows_from;
+  app.add_option("--runs", rounds.runs, "how often; one table of all runs, with medians")
+      ->check(CLI::Range(1, kRunsMax));
+  app.add_flag("--incumbent", rounds.incumbent,
+               "nines, and keepalived with HAProxy, in turns, in labs made for each run")
+      ->excludes("--name");
+  app.add_option("--priorities", rounds.priorities,
+                 "of those labs' controllers, such as 254,253,252; without it 3,2,1")
+      ->needs("--incumbent");
+  app.add_option("--rows", rounds.rows, "a file to keep each run's figures in");
+  app.add_flag("--markdown", rounds.markdown, "the table of runs for a document");
+  app.add_option("--from", rows_from, "no drill: the table of the rows kept in this file");
   std::vector<std::string> reversed;
   for (std::size_t i = arguments.size(); i > 0; --i) reversed.emplace_back(arguments[i - 1]);
   try {
@@ -85,6 +102,7 @@ int drill_command(std::span<char*> arguments) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
   if (listing) return list();
+  if (!rows_from.empty()) return show_drill_rounds(rows_from, rounds.markdown);
 
   lab::DrillWishes wishes{.lab = lab_name, .scenarios = {}, .progress = {}, .phase_finished = {}};
   for (const auto& name : names) {
@@ -100,6 +118,12 @@ int drill_command(std::span<char*> arguments) {
   }
   if (names.empty()) {
     for (const auto& each : lab::scenarios()) wishes.scenarios.push_back(&each);
+  }
+  if (rounds.incumbent || rounds.runs > 1 || !rounds.rows.empty()) {
+    rounds.lab = rounds.incumbent ? "drill-" + std::to_string(::getpid()) : lab_name;
+    rounds.scenarios = wishes.scenarios;
+    rounds.json = json;
+    return run_drill_rounds(rounds);
   }
   // Progress is for people, beside the result and never in it.
   wishes.progress = [](std::string_view line) {

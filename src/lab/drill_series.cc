@@ -27,6 +27,9 @@ constexpr std::array<FigureTraits, kFigures> kTraits{{
     {Figure::kOutage, "address silent", "outage_ms", Unit::kTime, true},
     {Figure::kLongestGap, "longest gap", "longest_gap_ms", Unit::kTime, true},
     {Figure::kFirstSuccess, "first success", "first_success_ms", Unit::kTime, true},
+    {Figure::kDetected, "detected", "detected_ms", Unit::kTime, true},
+    {Figure::kDecided, "decided", "decided_ms", Unit::kTime, true},
+    {Figure::kActed, "acted", "acted_ms", Unit::kTime, true},
     {Figure::kFailed, "failed", "failed", Unit::kCount, true},
     {Figure::kFailedInFlight, "failed in flight", "failed_in_flight", Unit::kCount, true},
     {Figure::kSlow, "slow", "slow", Unit::kCount, false},
@@ -262,6 +265,11 @@ DrillRow row_of(const PhaseReport& report, std::string engine, int run) {
   if (const auto* watched = find_service(report, report.watched_proxy)) {
     row[Figure::kLongestGap] = watched->gap_longest.count();
     row[Figure::kFirstSuccess] = watched->first_success.value_or(report.length).count();
+  }
+  if (report.change_expected) {
+    row[Figure::kDetected] = report.detected.value_or(report.length).count();
+    row[Figure::kDecided] = report.decided.value_or(report.length).count();
+    row[Figure::kActed] = report.acted.value_or(report.length).count();
   }
   return row;
 }

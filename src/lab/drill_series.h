@@ -21,9 +21,13 @@ namespace nines::lab {
 
 // In the order of the table. Times are nanoseconds here and milliseconds in the text of rows.
 enum class Figure : std::uint8_t {
-  kOutage,             // time: nobody answered at the address itself
-  kLongestGap,         // time: no success at the proxy that is watched
-  kFirstSuccess,       // time: from the fault to the first success of a request begun after it
+  kOutage,        // time: nobody answered at the address itself
+  kLongestGap,    // time: no success at the proxy that is watched
+  kFirstSuccess,  // time: from the fault to the first success of a request begun after it
+  // Times from the fault, as the balancer let them be seen; where a server is to change.
+  kDetected,
+  kDecided,
+  kActed,
   kFailed,             // requests begun after the fault
   kFailedInFlight,     // requests under way at the fault
   kSlow,               // requests
@@ -33,7 +37,7 @@ enum class Figure : std::uint8_t {
   kOverlapWithCutOff,  // time: more than one in all did
   kAnnounced,          // gratuitous ARPs
 };
-inline constexpr std::size_t kFigures = 11;
+inline constexpr std::size_t kFigures = 14;
 std::string_view title_of(Figure figure);
 bool is_time(Figure figure);
 

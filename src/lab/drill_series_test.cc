@@ -53,6 +53,11 @@ TEST(DrillSeries, RowTakesItsFiguresFromTheReport) {
   // It never came: as long as it was watched.
   EXPECT_EQ(found[Figure::kFirstSuccess], ms(9000));
   EXPECT_EQ(found[Figure::kOutage], std::nullopt);
+  EXPECT_EQ(found[Figure::kDecided], std::nullopt);
+  report.change_expected = true;
+  report.decided = 20ms;
+  EXPECT_EQ(row_of(report, "nines", 7)[Figure::kDecided], ms(20));
+  EXPECT_EQ(row_of(report, "nines", 7)[Figure::kActed], ms(9000));
 }
 
 TEST(DrillSeries, TextComesBackAsItWent) {

@@ -1,0 +1,161 @@
+// Labs to contenders, series to a table or a file.
+#include "drill_rounds_command.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "io/linux/files.h"
+#include "lab/default_configuration.h"
+#include "lab/drill_rounds.h"
+#include "lab/drill_series.h"
+#include "lab/engine_plan.h"
+#include "lab/lab_control.h"
+#include "lab/lab_plan.h"
+#include "version.h"
+
+namespace nines {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kExitBroken = 1;
+constexpr int kExitUsage = 2;
+constexpr int kExitNoLab = 3;
+constexpr unsigned kRowsMode = 0644;
+constexpr int kControllers = 3;
+
+// As the table's columns are called.
+std::string title_of(lab::EngineKind kind) {
+  switch (kind) {
+    case lab::EngineKind::kNines:
+      return "nines";
+    case lab::EngineKind::kIncumbent:
+      return "keepalived+HAProxy";
+    case lab::EngineKind::kBalancer:
+      break;
+  }
+  return "one balancer";
+}
+
+Result<lab::Contender> contender_of(lab::EngineKind kind, const DrillRoundsWords& words) {
+  lab::LabWishes wishes{.name = words.lab + '-' + std::string(lab::name_of(kind)),
+                        .controllers = kControllers,
+                        .configuration = std::string(lab::default_configuration()),
+                        .engine = kind,
+                        .self = std::filesystem::read_symlink("/proc/self/exe")};
+  if (!words.priorities.empty()) {
+    wishes.priorities = TRY(lab::parse_priorities(words.priorities, kControllers));
+  }
+  return lab::Contender{
+      .engine = title_of(kind), .lab = wishes.name, .plan = TRY(lab::plan_lab(wishes))};
+}
+
+// The lab that is up already, called by its engine.
+Result<lab::Contender> contender_that_is_up(const std::string& name) {
+  const auto control = TRY(lab::LabControl::open(name));
+  const Json status = Json::parse(TRY(control.ask(R"({"do":"status"})")), nullptr, false);
+  const auto kind = status.is_object() && status.contains("engine") && status["engine"].is_string()
+                        ? lab::find_engine_kind(status["engine"].get<std::string>())
+                        : std::nullopt;
+  if (!kind) return Error(ErrorCode::kInvalid, "lab '" + name + "' does not say its engine");
+  return lab::Contender{.engine = title_of(*kind), .lab = name, .plan = std::nullopt};
+}
+
+Result<std::vector<lab::Contender>> contenders_of(const DrillRoundsWords& words) {
+  std::vector<lab::Contender> contenders;
+  if (!words.incumbent) {
+    contenders.push_back(TRY(contender_that_is_up(words.lab)));
+    return contenders;
+  }
+  for (const auto kind : {lab::EngineKind::kNines, lab::EngineKind::kIncumbent}) {
+    contenders.push_back(TRY(contender_of(kind, words)));
+  }
+  return contenders;
+}
+
+// What a reader of the rows has to know of the machine.
+std::map<std::string, std::string> about(const DrillRoundsWords& words) {
+  std::map<std::string, std::string> facts;
+  facts["nines"] = kVersion;
+  facts["processors"] = std::to_string(::sysconf(_SC_NPROCESSORS_ONLN));
+  facts["priorities"] = words.priorities.empty() ? "3,2,1" : words.priorities;
+  utsname names{};
+  if (::uname(&names) == 0) facts["kernel"] = names.release;
+  double load = 0;
+  if (::getloadavg(&load, 1) == 1) {
+    std::array<char, 32> text;
+    std::snprintf(text.data(), text.size(), "%.2f", load);
+    facts["load at the start"] = text.data();
+  }
+  return facts;
+}
+
+void print_table(const lab::DrillSeries& series, bool markdown) {
+  const auto style = markdown ? lab::TableStyle::kMarkdown : lab::TableStyle::kPlain;
+  std::fputs(lab::render_series(series.rows, style).c_str(), stdout);
+  for (const auto& each : series.failed) std::printf("failed: %s\n", each.c_str());
+}
+
+bool ours_held(const lab::DrillSeries& series, const std::string& ours) {
+  bool held = true;
+  for (const auto& row : series.rows) held = held && (row.held || row.engine != ours);
+  for (const auto& each : series.failed) held = held && !each.starts_with(ours + ',');
+  return held;
+}
+
+int fail(const Error& error, int status) {
+  std::fprintf(stderr, "nines drill: %s\n", error.message().c_str());
+  return status;
+}
+
+}  // namespace
+
+int run_drill_rounds(const DrillRoundsWords& words) {
+  auto contenders = contenders_of(words);
+  if (!contenders.has_value()) {
+    return fail(contenders.error(), words.incumbent ? kExitUsage : kExitNoLab);
+  }
+  const auto facts = about(words);
+  const lab::RoundsWishes wishes{.contenders = *contenders,
+                                 .runs = words.runs,
+                                 .scenarios = words.scenarios,
+                                 .progress = [](std::string_view line) {
+                                   std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()),
+                                                line.data());
+                                 }};
+  auto series = lab::run_rounds(wishes);
+  if (!series.has_value()) return fail(series.error(), kExitBroken);
+  series->about = facts;
+  const std::string text = to_text(*series);
+  if (!words.rows.empty()) {
+    io::LinuxFiles files;
+    auto kept = files.replace(words.rows, text, kRowsMode);
+    if (!kept.has_value()) return fail(kept.error(), kExitBroken);
+  }
+  if (words.json) {
+    std::fputs(text.c_str(), stdout);
+  } else {
+    std::fprintf(stderr, "\n");
+    print_table(*series, words.markdown);
+  }
+  return ours_held(*series, contenders->front().engine) ? 0 : kExitBroken;
+}
+
+int show_drill_rounds(const std::string& path, bool markdown) {
+  io::LinuxFiles files;
+  const auto text = files.read(path);
+  if (!text.has_value()) return fail(text.error(), kExitUsage);
+  auto series = lab::parse_drill_series(*text);
+  if (!series.has_value()) return fail(std::move(series).error().with_context(path), kExitUsage);
+  print_table(*series, markdown);
+  return 0;
+}
+
+}  // namespace nines
