@@ -5,8 +5,11 @@
 #include <memory>
 
 #include <cap-ng.h>
+#include <sched.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "io/linux/epoll_loop.h"
 #include "io/log.h"
@@ -41,6 +44,30 @@ Result<void> drop_privileges(const Config& config) {
     return Error::from_errno(errno, "prctl(PR_SET_NO_NEW_PRIVS)");
   }
   return {};
+}
+
+// An address is lost by being late. Wishes: a container that may not grant them still runs. Scripts
+// inherit none of it.
+void take_precedence(io::Log& log) {
+  constexpr int kFifoPriority = 1;  // of those that are ahead of everybody else, the last
+  constexpr int kNice = -10;
+  constexpr rlim_t kFifoRunMax = 500'000;  // microseconds without a pause: a fault of ours, ends us
+  // Only what is touched, so that locking costs no memory.
+  const bool locked = ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
+  const rlimit run{kFifoRunMax, kFifoRunMax};
+  sched_param parameters{};
+  parameters.sched_priority = kFifoPriority;
+  std::string scheduling = "no precedence";
+  if (::setrlimit(RLIMIT_RTTIME, &run) == 0 &&
+      ::sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &parameters) == 0) {
+    scheduling = "SCHED_FIFO";
+  } else {
+    parameters.sched_priority = 0;
+    ::sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &parameters);
+    if (::setpriority(PRIO_PROCESS, 0, kNice) == 0) scheduling = "nice " + std::to_string(kNice);
+  }
+  log.write(io::Severity::kInformational, "the owner runs",
+            {{"scheduling", scheduling}, {"memory", locked ? "locked" : "not locked"}});
 }
 
 class OwnerMain {
@@ -141,6 +168,7 @@ int run_owner_main(const OwnerMainOptions& options) {
   log.add(io::open_stderr_or_journal("nines-owner", journal != nullptr ? journal : ""));
   const auto ran = [&]() -> Result<int> {
     auto service = TRY(VrrpService::create(options.config, **loop, log));
+    take_precedence(log);
     TRY(drop_privileges(options.config));
     return OwnerMain(options, **loop, log, std::move(service)).run();
   }();

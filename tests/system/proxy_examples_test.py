@@ -3,16 +3,18 @@
 force, on the addresses that it names, before something that answers in each server's place."""
 # timeout: 300
 
+import json
 import os
 import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from proxy_lib import as_haproxy, children, status_of, wait_until  # noqa: E402
-from nines_test import ROOT, Skip, main, test  # noqa: E402
+from nines_test import NINES, ROOT, Skip, main, test  # noqa: E402
 
 EXAMPLE = os.path.join(ROOT, "examples/openstack/haproxy.cfg")
 PUBLISHED = os.path.join(ROOT, "src/proxy/testdata/config/reference.cfg")
+ADDRESSES = os.path.join(ROOT, "src/vrrp/testdata/config/reference.conf")
 WITH_MISTAKES = os.path.join(ROOT, "src/proxy/testdata/config/reference-as-published.cfg")
 RUNTIME_SOCKET = "/var/lib/kolla/haproxy/haproxy.sock"
 
@@ -133,6 +135,41 @@ def the_example_of_openstack_runs_whole(scope):
 @test
 def the_published_configuration_runs_as_it_is(scope):
     run_published(scope, PUBLISHED)
+
+
+@test
+def the_published_pair_runs_as_one_daemon(scope):
+    if os.geteuid() != 0:
+        raise Skip("the configuration's user, chroot and ports need root's rights")
+    host = scope.namespace("node01")
+    switch = scope.namespace("switch")
+    host.link(switch, "enp8s0f0", "port")
+    host.ip("addr", "add", "172.23.59.41/24", "dev", "enp8s0f0")
+    for last in (40, 41, 42, 43):
+        host.ip("addr", "add", f"100.2.30.{last}/32", "dev", "lo")
+    host.run(["mount", "-t", "tmpfs", "tmpfs", "/var/lib"])
+    host.run(["mkdir", "-p", "/var/lib/haproxy", "/var/lib/kolla/haproxy"])
+    servers = host.start(["/usr/bin/python3", scope.write("stand_in.py", STAND_IN), PUBLISHED],
+                         name="servers")
+    wait_until(lambda: "ready" in servers.log() or not servers.alive())
+    control = scope.path("control.sock")
+    config = scope.write("nines.yaml", f"haproxy: {PUBLISHED}\nkeepalived: {ADDRESSES}\n"
+                                       f"control: {control}\n")
+    # Its check script is not on this machine: it is left out and said so, as keepalived does.
+    daemon = host.start([NINES, "run", "-c", config], name="daemon")
+
+    def status():
+        told = host.run([NINES, "status", "--json", "--control", control], check=False)
+        return json.loads(told.stdout) if told.stdout else {"instances": []}
+    wait_until(lambda: [each["state"] for each in status()["instances"]] == ["MASTER"] or
+               not daemon.alive(), timeout=15, what="the address")
+    assert daemon.alive(), daemon.log()
+    assert "inet 172.23.59.10/32" in host.ip("-4", "addr", "show", "dev", "enp8s0f0")
+    answer = host.run(["/usr/bin/python3", "-c", GET, "http://100.2.30.40:5000/"]).stdout
+    assert re.match(r"100\.2\.30\.4[123]:5000$", answer.strip()), answer
+    daemon.signal(15)
+    assert daemon.wait(timeout=15) == 0
+    assert "172.23.59.10" not in host.ip("-4", "addr", "show", "dev", "enp8s0f0")
 
 
 @test

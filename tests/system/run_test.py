@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -411,6 +412,30 @@ def each_plane_has_the_rights_it_needs(scope):
     # CAP_DAC_READ_SEARCH, NET_ADMIN, NET_RAW, IPC_LOCK, SYS_NICE, and no way to others.
     allowed = sum(1 << number for number in (2, 12, 13, 14, 23))
     assert int(owner["CapPrm"], 16) & ~allowed == 0 and int(owner["CapBnd"], 16) == 0
+
+
+@test
+def the_service_manager_is_told(scope):
+    segment = Segment(scope)
+    node = segment.nodes[0]
+    path = scope.path("notify.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(path)
+        told.settimeout(20)
+
+        def hear(word):
+            while True:
+                lines = told.recv(4096).decode().splitlines()
+                if word in lines:
+                    return lines
+        node.start(env=dict(os.environ, NOTIFY_SOCKET=path))
+        assert f"MAINPID={node.status()['pid']}" in hear("READY=1")
+        node.daemon.signal(signal.SIGHUP)
+        assert any(line.startswith("MONOTONIC_USEC=") for line in hear("RELOADING=1"))
+        hear("READY=1")
+        node.daemon.signal(signal.SIGTERM)
+        hear("STOPPING=1")
+        assert node.daemon.wait(timeout=15) == 0
 
 
 @test
