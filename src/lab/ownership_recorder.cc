@@ -35,11 +35,12 @@ namespace {
 using Kind = OwnershipEvent::Kind;
 
 constexpr std::string_view kSwitch = "switch";  // where changes are lost that no one host's are
-constexpr int kSweepsMax = 64;        // readings of everything in one pass; then the next pass
-constexpr int kFramesPerSweep = 256;  // ARP frames
-constexpr int kDumpsMax = 8;          // at once, when addresses change meanwhile
+constexpr int kSweepsMax = 64;         // readings of everything in one pass; then the next pass
+constexpr int kFrameBuffer = 1 << 20;  // bytes in the kernel
+constexpr int kFramesPerSweep = 256;   // ARP frames
+constexpr int kDumpsMax = 8;           // at once, when addresses change meanwhile
 constexpr Duration kDumpAgain = 100ms;
-constexpr int kClaimsMax = 50'000;  // lines about frames; later ones are said to be lost, once
+constexpr int kClaimsPerSecondMax = 1000;  // lines about frames; more are said to be lost, once
 // The instants are as good as the recorder is prompt, beside a load that takes all the processors.
 constexpr int kNiceness = -10;
 
@@ -118,6 +119,9 @@ Result<io::Descriptor> open_arp_socket() {
       ::setsockopt(socket.get(), SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof on) != 0) {
     return Error::from_errno(errno, "packet socket's options");
   }
+  // A refusal leaves the usual size, and what does not fit is counted.
+  static_cast<void>(
+      ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUFFORCE, &kFrameBuffer, sizeof kFrameBuffer));
   sockaddr_ll every{};
   every.sll_family = AF_PACKET;
   every.sll_protocol = htons(ETH_P_ALL);  // a port's frames are seen in no other way
@@ -185,7 +189,8 @@ class Recorder final : private Timer {
   io::Netlink switch_netlink_;
   bool switch_stale_ = false;
   io::Descriptor arp_;
-  int claims_ = 0;
+  Instant second_begun_;
+  int claims_ = 0;                       // in the second that began there
   std::vector<OwnershipEvent> pending_;  // of this pass
   std::vector<io::NetworkEvent> events_;
 };
@@ -346,9 +351,13 @@ bool Recorder::read_frames() {
     auto claim = parse_arp_claim({frame.data(), static_cast<std::size_t>(size)});
     // The bridge itself hands a broadcast up once more, on a link that is no host's.
     if (host == nullptr || !claim) continue;
-    if (++claims_ > kClaimsMax) {
-      if (claims_ == kClaimsMax + 1) write(Kind::kLost, kSwitch);
-      claims_ = kClaimsMax + 1;
+    if (loop_.now() - second_begun_ >= 1s) {
+      second_begun_ = loop_.now();
+      claims_ = 0;
+    }
+    if (claims_ > kClaimsPerSecondMax) continue;
+    if (++claims_ > kClaimsPerSecondMax) {
+      write(Kind::kLost, kSwitch);
       continue;
     }
     claim->host = host->name;
