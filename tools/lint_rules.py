@@ -20,6 +20,7 @@ MAY_INCLUDE = {
     "proxy": {"base", "text", "io", "http", "node"},
     "address": {"base", "io"},  # wherever the right to own comes from
     "vrrp": {"base", "text", "io", "address", "node"},
+    "cluster": {"base", "text"},  # pure: the daemon's driver comes beside it
     "lab": {"base", "text", "io", "http", "address"},  # a host that dies forgets its sessions
 }
 

@@ -1,0 +1,102 @@
+// Leases under everything that may happen to them, by chance and seeded: never two guards open for
+// a name at one instant, never an epoch twice, an owner again once the faults end. And planted
+// bugs, each of which the same schedules must find.
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "cluster/lease_world.h"
+
+namespace nines::cluster {
+namespace {
+
+constexpr std::uint64_t kSchedules = 1200;
+constexpr std::uint64_t kSchedulesForPlant = 3000;
+constexpr std::size_t kTraceLinesShown = 80;
+
+std::uint64_t number_in(const char* variable, std::uint64_t otherwise) {
+  const char* const text = std::getenv(variable);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+// The end of the story, from a second run of the same seed.
+std::string story_of(std::uint64_t seed, Plant plant) {
+  LeaseWorld world(seed, plant, true);
+  world.run();
+  const auto& lines = world.trace();
+  const std::size_t all = number_in("NINES_SIM_TRACE", kTraceLinesShown);
+  std::string story;
+  for (std::size_t i = lines.size() > all ? lines.size() - all : 0; i < lines.size(); ++i) {
+    story += lines[i] + "\n";
+  }
+  return story;
+}
+
+TEST(LeaseSimulation, NeverTwoOwnersNeverAnEpochTwiceAndAnOwnerAfterwards) {
+  // NINES_SIM_SEED=n one schedule; NINES_SIM_SEEDS=n that many; NINES_SIM_FIRST=n from there on.
+  std::uint64_t first = number_in("NINES_SIM_FIRST", 1);
+  std::uint64_t count = number_in("NINES_SIM_SEEDS", kSchedules);
+  if (std::getenv("NINES_SIM_SEED") != nullptr) first = number_in("NINES_SIM_SEED", 1), count = 1;
+  WorldTally sum;
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    LeaseWorld world(seed, Plant::kNone, false);
+    const std::string violation = world.run();
+    if (!violation.empty()) {
+      FAIL() << "seed " << seed << ": " << violation << "\nthe story ends:\n"
+             << story_of(seed, Plant::kNone) << "replay: NINES_SIM_SEED=" << seed << " "
+             << testing::internal::GetArgvs().front()
+             << " --gtest_filter='LeaseSimulation.NeverTwo*'   (NINES_SIM_TRACE=n: more lines)";
+    }
+    const WorldTally& tally = world.tally();
+    sum.events += tally.events;
+    sum.grants += tally.grants;
+    sum.changes += tally.changes;
+    sum.learned += tally.learned;
+    sum.owned_by_word += tally.owned_by_word;
+    sum.hand_overs += tally.hand_overs;
+    sum.healed_max = std::max(sum.healed_max, tally.healed_max);
+  }
+  std::printf(
+      "%llu schedules from seed %llu: %llu events, %llu grants, %llu changes of voters, "
+      "%llu relearned disks, %llu grants by the operator's word, %llu handed over, "
+      "longest wait for an owner %lld ms\n",
+      static_cast<unsigned long long>(count), static_cast<unsigned long long>(first),
+      static_cast<unsigned long long>(sum.events), static_cast<unsigned long long>(sum.grants),
+      static_cast<unsigned long long>(sum.changes), static_cast<unsigned long long>(sum.learned),
+      static_cast<unsigned long long>(sum.owned_by_word),
+      static_cast<unsigned long long>(sum.hand_overs),
+      static_cast<long long>(milliseconds_of(sum.healed_max)));
+  if (count < 100) return;
+  // The schedules are worth something only if all of it happened.
+  EXPECT_GT(sum.grants, count * 3);
+  EXPECT_GT(sum.changes, count / 20);
+  EXPECT_GT(sum.learned, count / 20);
+  EXPECT_GT(sum.owned_by_word, count / 200);
+  EXPECT_GT(sum.hand_overs, count / 20);
+}
+
+TEST(LeaseSimulation, EveryPlantedBugIsFound) {
+  const std::uint64_t count = number_in("NINES_SIM_SEEDS", kSchedulesForPlant);
+  for (const Plant plant : kPlants) {
+    bool is_found = false;
+    for (std::uint64_t seed = 1; seed <= count && !is_found; ++seed) {
+      LeaseWorld world(seed, plant, false);
+      const std::string violation = world.run();
+      if (violation.empty() || violation.find("owner") != std::string::npos) continue;
+      is_found = true;
+      std::printf("%s: seed %llu: %s\n", name_of(plant), static_cast<unsigned long long>(seed),
+                  violation.c_str());
+    }
+    EXPECT_TRUE(is_found) << name_of(plant) << " was not found in " << count << " schedules";
+  }
+}
+
+TEST(LeaseSimulation, ASeedTellsTheSameStoryTwice) {
+  EXPECT_EQ(story_of(7, Plant::kNone), story_of(7, Plant::kNone));
+}
+
+}  // namespace
+}  // namespace nines::cluster

@@ -1,0 +1,234 @@
+// Single steps of a voter, a claimant and a holder, as a reader would want to see them; the many
+// steps together are lease_simulation_test.cc.
+#include "cluster/lease.h"
+
+#include <array>
+#include <deque>
+#include <utility>
+
+#include <gtest/gtest.h>
+
+namespace nines::cluster {
+namespace {
+
+using message::Verdict;
+
+constexpr Instant kT0{5'000'000'000};
+constexpr Name kName = 77;
+
+message::Proposal accept_of(Ballot ballot, std::uint64_t round, Duration term) {
+  message::Proposal proposal;
+  proposal.phase = Phase::kAccept;
+  proposal.ballot = ballot;
+  proposal.round = round;
+  proposal.term = term;
+  return proposal;
+}
+
+TEST(NodeSet, AMajorityIsMoreThanHalfAndNobodyCountsTwice) {
+  NodeSet votes{1};
+  votes.add(1);
+  EXPECT_FALSE(is_majority(votes, {1, 2}));
+  EXPECT_FALSE(is_majority(votes, {1, 2, 3}));
+  votes.add(3);
+  EXPECT_TRUE(is_majority(votes, {1, 2, 3}));
+  EXPECT_FALSE(is_majority(votes, {2, 4, 5}));
+  EXPECT_FALSE(is_majority(NodeSet{}, NodeSet{}));
+  votes.add(0);
+  votes.add(200);
+  EXPECT_EQ(votes.size(), 2);
+}
+
+TEST(LeaseRegister, WhileOnesLeaseRunsNobodyElseIsHeard) {
+  LeaseRegister voter;
+  EXPECT_EQ(voter.accept(accept_of(Ballot::make(5, 1), 1, 100ms), kT0), Verdict::kYes);
+  EXPECT_EQ(voter.prepare(Ballot::make(9, 2), kT0 + 99ms), Verdict::kBusy);
+  EXPECT_EQ(voter.accept(accept_of(Ballot::make(9, 2), 1, 100ms), kT0 + 99ms), Verdict::kBusy);
+  EXPECT_EQ(voter.prepare(Ballot::make(9, 2), kT0 + 100ms), Verdict::kYes);
+  // What the former holder sends now comes too late.
+  EXPECT_EQ(voter.accept(accept_of(Ballot::make(5, 1), 2, 100ms), kT0 + 101ms), Verdict::kOutbid);
+}
+
+TEST(LeaseRegister, ARepeatedMessageExtendsNothing) {
+  LeaseRegister voter;
+  const auto first = accept_of(Ballot::make(5, 1), 1, 100ms);
+  EXPECT_EQ(voter.accept(first, kT0), Verdict::kYes);
+  EXPECT_EQ(voter.accept(accept_of(Ballot::make(5, 1), 2, 100ms), kT0 + 50ms), Verdict::kYes);
+  EXPECT_EQ(voter.expires, kT0 + 150ms);
+  EXPECT_EQ(voter.accept(first, kT0 + 60ms), Verdict::kOutbid);
+  EXPECT_EQ(voter.accept(accept_of(Ballot::make(5, 1), 2, 100ms), kT0 + 70ms), Verdict::kYes);
+  EXPECT_EQ(voter.expires, kT0 + 150ms);
+}
+
+TEST(LeaseRegister, WhatWasGivenBackDoesNotComeBack) {
+  LeaseRegister voter;
+  const auto proposal = accept_of(Ballot::make(5, 1), 1, 100ms);
+  EXPECT_EQ(voter.accept(proposal, kT0), Verdict::kYes);
+  EXPECT_TRUE(voter.release(Ballot::make(5, 1)));
+  EXPECT_FALSE(voter.runs(kT0 + 1ms));
+  EXPECT_EQ(voter.accept(proposal, kT0 + 2ms), Verdict::kOutbid);
+  EXPECT_FALSE(voter.release(Ballot::make(5, 1)));
+}
+
+TEST(LeaseRegister, ASuccessorMayOvertakeTheRelease) {
+  LeaseRegister voter;
+  EXPECT_EQ(voter.accept(accept_of(Ballot::make(5, 1), 1, 100ms), kT0), Verdict::kYes);
+  auto successor = accept_of(Ballot::make(6, 2), 1, 100ms);
+  successor.follows = Ballot::make(4, 1);  // an older holding of the same node
+  EXPECT_EQ(voter.accept(successor, kT0 + 1ms), Verdict::kBusy);
+  successor.follows = Ballot::make(5, 1);
+  EXPECT_EQ(voter.accept(successor, kT0 + 1ms), Verdict::kYes);
+  EXPECT_EQ(voter.owner(), 2);
+  EXPECT_TRUE(voter.release(Ballot::make(5, 1)));
+  EXPECT_EQ(voter.owner(), 2);
+}
+
+// Three machines and a network without faults; time moves by hand.
+class Three {
+ public:
+  explicit Three(NodeSet started = {1, 2, 3}) {
+    for (NodeId id = 1; id <= 3; ++id) {
+      LeaseOptions options;
+      options.self = id;
+      options.peers = {1, 2, 3};
+      options.names = {{kName, 0, id != 3, id * 5ms}};  // the third is a witness
+      machines_.push_back(*Lease::create(options, base::Rng(id)));
+    }
+    started.for_each([&](NodeId id) {
+      lease_event::Start start;
+      start.disk = LeaseDisk{0, {1, {1, 2, 3}, {}, 0}, {}, 120ms};
+      start.nonce = 1000u * id;
+      tell(id, start);
+    });
+  }
+
+  void tell(NodeId id, const LeaseEvent& event) {
+    LeaseEffects effects;
+    at(id).handle(event, now_, effects);
+    for (const LeaseEffect& effect : effects) {
+      if (const auto* const send = std::get_if<lease_effect::Send>(&effect)) {
+        ++sent_;
+        if (!dead_.contains(send->to)) queue_.emplace_back(send->to, id, send->message);
+      } else if (const auto* const write = std::get_if<lease_effect::WriteDisk>(&effect)) {
+        tell(id, lease_event::DiskWritten{write->sequence});
+      } else if (std::holds_alternative<lease_effect::Acquired>(effect)) {
+        acquired_at_ = now_;
+      }
+    }
+  }
+  void settle() {
+    while (!queue_.empty()) {
+      const auto [to, from, message] = queue_.front();
+      queue_.pop_front();
+      if (!dead_.contains(to)) tell(to, lease_event::Heard{from, message});
+    }
+  }
+  void run_for(Duration time) {
+    for (const Instant end = now_ + time; now_ < end; now_ = now_ + 1ms) {
+      for (NodeId id = 1; id <= 3; ++id) {
+        if (!dead_.contains(id)) tell(id, lease_event::TimerFired{});
+      }
+      settle();
+    }
+  }
+  void kill(NodeId id) { dead_.add(id); }
+  Lease& at(NodeId id) { return machines_[id - 1u]; }
+  NodeId owner() {
+    NodeId found = 0;
+    for (NodeId id = 1; id <= 3; ++id) {
+      if (!dead_.contains(id) && at(id).held(kName, now_)) found = id;
+    }
+    return found;
+  }
+  Instant now() const { return now_; }
+  Instant acquired_at() const { return acquired_at_; }
+  int sent() const { return sent_; }
+
+ private:
+  std::vector<Lease> machines_;
+  std::deque<std::tuple<NodeId, NodeId, Message>> queue_;
+  NodeSet dead_;
+  Instant now_ = kT0;
+  Instant acquired_at_{};
+  int sent_ = 0;
+};
+
+TEST(Lease, ThePreferredNodeOwnsAndTheOtherTakesOverWhenItDies) {
+  Three three;
+  three.run_for(200ms);
+  ASSERT_EQ(three.owner(), 1);
+  const Epoch first = *three.at(1).held(kName, three.now());
+  three.run_for(1s);
+  EXPECT_EQ(*three.at(1).held(kName, three.now()), first) << "renewals keep the epoch";
+  three.kill(1);
+  const Instant death = three.now();
+  three.run_for(200ms);
+  ASSERT_EQ(three.owner(), 2);
+  EXPECT_GT(*three.at(2).held(kName, three.now()), first);
+  EXPECT_LE(three.acquired_at() - death, 140ms);
+}
+
+TEST(Lease, APlannedSwitchoverTakesOneRoundTrip) {
+  Three three;
+  three.run_for(200ms);
+  ASSERT_EQ(three.owner(), 1);
+  three.tell(1, lease_event::HandOver{kName, 2});
+  EXPECT_EQ(three.owner(), 0);
+  three.settle();
+  EXPECT_EQ(three.owner(), 2) << "no time has passed";
+}
+
+TEST(Lease, TheSurvivorOfThreeOwnsByTheOperatorsWordOnly) {
+  Three three;
+  three.run_for(200ms);
+  three.kill(1);
+  three.kill(3);
+  three.run_for(5s);
+  EXPECT_EQ(three.owner(), 0);
+  three.tell(2, lease_event::Grant{{1, 3}, 1'800'000'000});
+  three.run_for(100ms);
+  EXPECT_EQ(three.owner(), 0) << "what the dead granted may still run";
+  three.run_for(400ms);
+  EXPECT_EQ(three.owner(), 2);
+  three.tell(2, lease_event::Heard{3, message::LearnAsk{1}});
+  EXPECT_FALSE(three.at(2).status(three.now()).switched_off.contains(3));
+}
+
+TEST(Lease, AfterARebootNobodyVotesForALongestTerm) {
+  Three three;
+  three.run_for(118ms);
+  EXPECT_EQ(three.owner(), 0);
+  EXPECT_FALSE(three.at(1).status(three.now()).voting);
+  three.run_for(20ms);
+  EXPECT_TRUE(three.at(1).status(three.now()).voting);
+}
+
+TEST(Lease, AnIdleHolderCostsAFewMessages) {
+  Three three;
+  three.run_for(1s);
+  const int before = three.sent();
+  three.run_for(3s);
+  // Two questions and two answers each 30 ms.
+  EXPECT_LE(three.sent() - before, 101 * 4);
+}
+
+TEST(Lease, BadOptionsAreRefusedInWords) {
+  LeaseOptions options;
+  options.self = 0;
+  EXPECT_NE(Lease::create(options, base::Rng(1)).error().message().find("1 to 63"),
+            std::string::npos);
+  options.self = 1;
+  options.classes = {{40ms, 20ms}};
+  EXPECT_EQ(Lease::create(options, base::Rng(1)).error().message(),
+            "renewing each 20 ms is not 1 ms to half of 22 ms, what a holder may rely on of a "
+            "term of 40 ms");
+  options.classes = {{120ms, 30ms}};
+  options.names = {{4, 0, true, 0ms}, {4, 0, true, 0ms}};
+  EXPECT_EQ(Lease::create(options, base::Rng(1)).error().message(), "name 4 is there twice");
+  options.names = {{4, 1, true, 0ms}};
+  EXPECT_EQ(Lease::create(options, base::Rng(1)).error().message(),
+            "term class 1 of a name is not one of 1");
+}
+
+}  // namespace
+}  // namespace nines::cluster
