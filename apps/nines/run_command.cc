@@ -98,7 +98,8 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
     if (!config_.keepalived.empty()) {
       vrrp::Config owners = TRY(load_keepalived(config_.keepalived));
       const auto load = [path = config_.keepalived] { return load_keepalived(path); };
-      owner_ = TRY(vrrp::OwnerPlane::create(std::move(owners), load, loop_, log_, *this));
+      owner_ = TRY(vrrp::OwnerPlane::create(std::move(owners), load, vrrp::make_vrrp_owner, loop_,
+                                            log_, *this));
     }
     TRY(control_.listen(config_.control));
     if (proxy_) TRY(proxy_->bind_all());

@@ -70,10 +70,36 @@ void take_precedence(io::Log& log) {
             {{"scheduling", scheduling}, {"memory", locked ? "locked" : "not locked"}});
 }
 
+class VrrpOwner final : public OwnerService {
+ public:
+  explicit VrrpOwner(std::unique_ptr<VrrpService> service) : service_(std::move(service)) {}
+
+  void start(const std::set<std::string>& masters_before) override {
+    service_->start(masters_before);
+  }
+  void set_fit(bool fit) override { service_->set_fit(fit); }
+  Result<void> reload(Config config) override { return service_->reload(std::move(config)); }
+  void stop() override { service_->stop(); }
+  void hand_over(std::function<void()> done) override { service_->hand_over(std::move(done)); }
+  void on_change(std::function<void()> callback) override {
+    service_->on_change(std::move(callback));
+  }
+  std::vector<OwnerReport> reports() const override {
+    std::vector<OwnerReport> reports;
+    for (const VrrpDriver* const driver : service_->drivers()) {
+      reports.push_back(report_of(driver->machine()));
+    }
+    return reports;
+  }
+
+ private:
+  std::unique_ptr<VrrpService> service_;
+};
+
 class OwnerMain {
  public:
   OwnerMain(const OwnerMainOptions& options, io::EpollLoop& loop, io::Log& log,
-            std::unique_ptr<VrrpService> service)
+            std::unique_ptr<OwnerService> service)
       : options_(options), loop_(loop), log_(log), service_(std::move(service)) {}
 
   int run() {
@@ -140,8 +166,8 @@ class OwnerMain {
   }
 
   void report() {
-    for (const VrrpDriver* const driver : service_->drivers()) {
-      say({ChannelMessage::Kind::kHoldings, encode(report_of(driver->machine())), {}});
+    for (const OwnerReport& each : service_->reports()) {
+      say({ChannelMessage::Kind::kHoldings, encode(each), {}});
     }
   }
 
@@ -153,11 +179,17 @@ class OwnerMain {
   const OwnerMainOptions& options_;
   io::EpollLoop& loop_;
   io::Log& log_;
-  std::unique_ptr<VrrpService> service_;
+  std::unique_ptr<OwnerService> service_;
   int exit_code_ = 0;
 };
 
 }  // namespace
+
+Result<std::unique_ptr<OwnerService>> make_vrrp_owner(const Config& config, io::EpollLoop& loop,
+                                                      io::Log& log) {
+  return std::unique_ptr<OwnerService>(
+      std::make_unique<VrrpOwner>(TRY(VrrpService::create(config, loop, log))));
+}
 
 int run_owner_main(const OwnerMainOptions& options) {
   constexpr int kExitBad = 1;
@@ -167,7 +199,7 @@ int run_owner_main(const OwnerMainOptions& options) {
   const char* const journal = std::getenv("JOURNAL_STREAM");
   log.add(io::open_stderr_or_journal("nines-owner", journal != nullptr ? journal : ""));
   const auto ran = [&]() -> Result<int> {
-    auto service = TRY(VrrpService::create(options.config, **loop, log));
+    auto service = TRY(options.make(options.config, **loop, log));
     take_precedence(log);
     TRY(drop_privileges(options.config));
     return OwnerMain(options, **loop, log, std::move(service)).run();

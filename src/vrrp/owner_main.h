@@ -1,5 +1,5 @@
-// The owner plane's process: VRRP and the addresses, with the rights that these need and no others.
-// Hears whether the proxy serves from its supervisor; tells what it is and holds.
+// The owner plane's process: the addresses and the right to them, with the rights that these need
+// and no others. Hears whether the proxy serves from its supervisor; tells what it is and holds.
 #pragma once
 
 #include <functional>
@@ -7,12 +7,14 @@
 #include <string>
 
 #include "base/result.h"
+#include "vrrp/owner_service.h"
 #include "vrrp/vrrp_config.h"
 
 namespace nines::vrrp {
 
 struct OwnerMainOptions {
   Config config;
+  MakeOwner make;  // how the right to own is come by
   // Reads the configuration again; an error changes nothing.
   std::function<Result<Config>()> reload;
   bool proxy_fit = true;

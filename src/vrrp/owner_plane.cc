@@ -20,22 +20,25 @@ node::PlanePolicy OwnerPlane::policy() {
   return policy;
 }
 
-Result<std::unique_ptr<OwnerPlane>> OwnerPlane::create(Config config, Load load,
+Result<std::unique_ptr<OwnerPlane>> OwnerPlane::create(Config config, Load load, MakeOwner make,
                                                        io::EpollLoop& loop, io::Log& log,
                                                        OwnerObserver& observer) {
   TRY(check_against_host(config));
-  return std::unique_ptr<OwnerPlane>(new OwnerPlane(std::move(config), std::move(load), loop, log,
-                                                    TRY(address::InterfaceAddresses::open()),
-                                                    observer));
+  return std::unique_ptr<OwnerPlane>(
+      new OwnerPlane(std::move(config), std::move(load), std::move(make), loop, log,
+                     TRY(address::InterfaceAddresses::open()), observer));
 }
 
-OwnerPlane::OwnerPlane(Config config, Load load, io::EpollLoop& loop, io::Log& log,
+OwnerPlane::OwnerPlane(Config config, Load load, MakeOwner make, io::EpollLoop& loop, io::Log& log,
                        address::InterfaceAddresses addresses, OwnerObserver& observer)
     : log_(log),
       observer_(observer),
       addresses_(std::move(addresses)),
-      options_{
-          .config = std::move(config), .reload = std::move(load), .proxy_fit = true, .masters = {}},
+      options_{.config = std::move(config),
+               .make = std::move(make),
+               .reload = std::move(load),
+               .proxy_fit = true,
+               .masters = {}},
       plane_("owner", policy(), loop, log, *this) {}
 
 Result<void> OwnerPlane::start() { return plane_.start(); }

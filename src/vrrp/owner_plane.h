@@ -40,10 +40,11 @@ class OwnerPlane : private node::PlaneSupport {
   static constexpr Duration kReleasePatience = std::chrono::seconds(3);
 
   using Load = std::function<Result<Config>()>;
-  // `load` reads the configuration again, here and in the plane. kRefused without the rights that
-  // removing addresses needs.
-  static Result<std::unique_ptr<OwnerPlane>> create(Config config, Load load, io::EpollLoop& loop,
-                                                    io::Log& log, OwnerObserver& observer);
+  // `load` reads the configuration again, here and in the plane; `make` is called in the plane.
+  // kRefused without the rights that removing addresses needs.
+  static Result<std::unique_ptr<OwnerPlane>> create(Config config, Load load, MakeOwner make,
+                                                    io::EpollLoop& loop, io::Log& log,
+                                                    OwnerObserver& observer);
 
   Result<void> start();
   void set_proxy_fit(bool fit);
@@ -59,7 +60,7 @@ class OwnerPlane : private node::PlaneSupport {
   std::vector<OwnerReport> reports() const;
 
  private:
-  OwnerPlane(Config config, Load load, io::EpollLoop& loop, io::Log& log,
+  OwnerPlane(Config config, Load load, MakeOwner make, io::EpollLoop& loop, io::Log& log,
              address::InterfaceAddresses addresses, OwnerObserver& observer);
 
   int run_plane() override;

@@ -1,9 +1,10 @@
-// "STATE PRIORITY MASTER_PRIORITY MASTER_ADDRESS NAME": the name comes last, for it may hold
+// "STATE PRIORITY MASTER_PRIORITY EPOCH MASTER_ADDRESS NAME": the name comes last, for it may hold
 // blanks.
 #include "vrrp/owner_report.h"
 
 #include <array>
 #include <charconv>
+#include <limits>
 
 namespace nines::vrrp {
 
@@ -19,10 +20,13 @@ std::string_view take_word(std::string_view& text) {
   return word;
 }
 
-bool take_number(std::string_view& text, int& value) {
+constexpr int kPriorityMax = 255;
+
+template <typename Number>
+bool take_number(std::string_view& text, Number& value, Number max) {
   const std::string_view word = take_word(text);
   const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-  return error == std::errc() && end == word.data() + word.size() && value >= 0 && value <= 255;
+  return error == std::errc() && end == word.data() + word.size() && value >= 0 && value <= max;
 }
 
 }  // namespace
@@ -38,7 +42,7 @@ OwnerReport report_of(const Vrrp& machine) {
 
 std::string encode(const OwnerReport& report) {
   return std::string(name_of(report.state)) + ' ' + std::to_string(report.priority) + ' ' +
-         std::to_string(report.master_priority) + ' ' +
+         std::to_string(report.master_priority) + ' ' + std::to_string(report.epoch) + ' ' +
          (report.master.is_ip() ? report.master.ip_text() : std::string(kNoAddress)) + ' ' +
          report.instance;
 }
@@ -52,7 +56,9 @@ Result<OwnerReport> parse_owner_report(std::string_view text) {
     report.state = each;
     known = true;
   }
-  if (!known || !take_number(text, report.priority) || !take_number(text, report.master_priority)) {
+  if (!known || !take_number(text, report.priority, kPriorityMax) ||
+      !take_number(text, report.master_priority, kPriorityMax) ||
+      !take_number(text, report.epoch, std::numeric_limits<std::uint64_t>::max())) {
     return Error(ErrorCode::kInvalid, "no report of an owner");
   }
   if (const std::string_view address = take_word(text); address != kNoAddress) {

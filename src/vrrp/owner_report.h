@@ -16,6 +16,7 @@ struct OwnerReport {
   int priority = 0;         // effective
   SocketAddress master;     // the router that is master, as far as known; us included
   int master_priority = 0;  // 0: none heard yet
+  std::uint64_t epoch = 0;  // of the lease by which it is master; 0: by election, or it is not
 
   friend bool operator==(const OwnerReport&, const OwnerReport&) = default;
 };

@@ -11,7 +11,8 @@ TEST(OwnerReportTest, WhatIsSaidIsHeard) {
                      .state = State::kMaster,
                      .priority = 254,
                      .master = *SocketAddress::parse_ip("10.0.0.1", 0),
-                     .master_priority = 254};
+                     .master_priority = 254,
+                     .epoch = 0xffffffffffffffff};
   EXPECT_EQ(*parse_owner_report(encode(report)), report);
   report.state = State::kFault;
   report.master = SocketAddress();
@@ -21,8 +22,9 @@ TEST(OwnerReportTest, WhatIsSaidIsHeard) {
 
 TEST(OwnerReportTest, AnythingElseIsRefused) {
   for (const std::string_view text :
-       {"", "MASTER", "KING 1 1 - a", "MASTER 256 1 - a", "MASTER x 1 - a", "MASTER 1 -1 - a",
-        "MASTER 1 1 nowhere a", "MASTER 1 1 - ", "MASTER 1 1 -"}) {
+       {"", "MASTER", "KING 1 1 0 - a", "MASTER 256 1 0 - a", "MASTER x 1 0 - a",
+        "MASTER 1 -1 0 - a", "MASTER 1 1 x - a", "MASTER 1 1 0 nowhere a", "MASTER 1 1 0 - ",
+        "MASTER 1 1 0 -"}) {
     EXPECT_FALSE(parse_owner_report(text).has_value()) << text;
   }
 }

@@ -1,0 +1,45 @@
+// What an owner plane is about: the right to own addresses, by whatever rule it is come by, and the
+// addresses themselves.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "io/linux/epoll_loop.h"
+#include "io/ports.h"
+#include "vrrp/owner_report.h"
+#include "vrrp/vrrp_config.h"
+
+namespace nines::vrrp {
+
+// Lives on its loop's thread; loop and log outlive it. Destroyed, it lets go of its addresses.
+class OwnerService {
+ public:
+  virtual ~OwnerService() = default;
+  // Once. `masters_before`: instances of which a process of this host was master when it died, a
+  // moment ago.
+  virtual void start(const std::set<std::string>& masters_before) = 0;
+  // Whether what the addresses are for works; while it does not, none is held.
+  virtual void set_fit(bool fit) = 0;
+  // A bad one changes nothing.
+  virtual Result<void> reload(Config config) = 0;
+  virtual void stop() = 0;  // at once
+  // As planned, to whoever can have them; `done` afterwards, from the loop.
+  virtual void hand_over(std::function<void()> done) = 0;
+  // Called whenever a report would be another.
+  virtual void on_change(std::function<void()> callback) = 0;
+  virtual std::vector<OwnerReport> reports() const = 0;
+};
+
+using MakeOwner =
+    std::function<Result<std::unique_ptr<OwnerService>>(const Config&, io::EpollLoop&, io::Log&)>;
+
+// By election among routers (vrrp_service.h).
+Result<std::unique_ptr<OwnerService>> make_vrrp_owner(const Config& config, io::EpollLoop& loop,
+                                                      io::Log& log);
+
+}  // namespace nines::vrrp
