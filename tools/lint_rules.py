@@ -20,7 +20,7 @@ MAY_INCLUDE = {
     "proxy": {"base", "text", "io", "http", "node"},
     "address": {"base", "io"},  # wherever the right to own comes from
     "vrrp": {"base", "text", "io", "address", "node"},
-    "cluster": {"base", "text"},  # pure: the daemon's driver comes beside it
+    "cluster": {"base", "text", "io", "address"},  # what is leased: addresses
     "lab": {"base", "text", "io", "http", "address"},  # a host that dies forgets its sessions
 }
 
@@ -74,10 +74,16 @@ DRIVERS = {
         "script_runner": "runs check and notify scripts",
         "config_files": "reads keepalived.conf and asks the host for what it names",
         "owned": "says addresses as address/ has them",
+        "owner_service": "what an owner plane runs on its loop",
         "owner_main": "the owner plane's process: gives up its rights, obeys its channel",
         "owner_plane": "the supervisor's side of it; cleans up after a dead one",
         "vrrp_service": "all instances on a loop, with the links, addresses and scripts they need",
         "vrrp_daemon": "the process: signals, pid files, the loop",
+    },
+    "cluster": {
+        "lease_store": "keeps promises in tmpfs and the rest on disk",
+        "lease_driver": "runs a lease machine on a loop, with a thread for its disk",
+        "address_holder": "puts leased addresses on interfaces and through the kernel's gate",
     },
     "lab": {
         "lab_host": "makes namespaces",

@@ -1,0 +1,82 @@
+// Addresses that are held by lease: on the interface, through the kernel's gate, and announced, for
+// as long as the lease runs and no longer.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "address/interface_addresses.h"
+#include "cluster/lease_driver.h"
+#include "io/loop.h"
+#include "io/ports.h"
+
+namespace nines::cluster {
+
+// What lets traffic for addresses through for a time, and nothing after it, with nobody acting
+// (address/guard.h).
+class AddressGate {
+ public:
+  virtual ~AddressGate() = default;
+  virtual Result<void> open_for(const std::vector<SocketAddress>& addresses, Duration left) = 0;
+  virtual Result<void> close(const std::vector<SocketAddress>& addresses) = 0;
+};
+
+// The number that all nodes derive from a name's text: FNV-1a, never 0.
+Name name_from(std::string_view text);
+
+struct AddressGroup {
+  std::string text;  // as people know it: the instance's name
+  std::vector<address::OwnedAddress> addresses;
+};
+
+// Lives on the loop of the driver that calls it; all references outlive it. Destroyed, it lets go
+// of everything.
+class AddressHolder final : public LeaseHolder, private Timer {
+ public:
+  using Clock = LeaseDriver::Clock;
+  // Held or not, and under which epoch; after each change.
+  using Changed = std::function<void(const AddressGroup&, bool held, Epoch)>;
+
+  AddressHolder(std::vector<AddressGroup> groups, address::InterfaceAddresses& addresses,
+                AddressGate& gate, io::Loop& loop, Clock clock, io::Log& log, Changed changed);
+  ~AddressHolder() override;
+
+  void hold(Name name, Epoch epoch, Instant until, bool renewed) override;
+  void let_go(Name name) override;
+
+  // Tells the segment again, for what may have been learnt wrong meanwhile.
+  void announce_all(int count);
+  // Somebody took an address of ours away from the interface: it is put back.
+  void address_removed(const SocketAddress& address);
+  bool holds(Name name) const;
+
+ private:
+  struct Held {
+    AddressGroup group;
+    std::vector<SocketAddress> plain;  // the group's addresses alone
+    bool held = false;
+    Epoch epoch = 0;
+    Instant refresh_at{};              // of the addresses' lifetime
+    std::vector<Instant> announce_at;  // latest first
+  };
+
+  void on_timer(Instant now) override;
+  void arm_next();
+  void put_on_interface(Held& held);
+  void announce(const Held& held, int count);
+  void end_sessions(const Held& held);
+  void complain(const Result<void>& result);
+
+  std::map<Name, Held> groups_;
+  address::InterfaceAddresses& addresses_;
+  AddressGate& gate_;
+  io::Loop& loop_;
+  Clock clock_;
+  io::Log& log_;
+  Changed changed_;
+  Instant complained_at_{};
+};
+
+}  // namespace nines::cluster

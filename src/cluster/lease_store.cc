@@ -1,0 +1,248 @@
+// Two files. The disk's is small and replaced as a whole. The promises' has a header and a slot of
+// fixed size for each name, each written by one call within one page, so that a killed process
+// leaves the slot as it was or as it should be.
+#include "cluster/lease_store.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/linux/files.h"
+
+namespace nines::cluster {
+
+namespace {
+
+constexpr std::uint64_t kDiskMagic = 0x314553414c4e494eull;      // "NINLASE1"
+constexpr std::uint64_t kPromisesMagic = 0x314d4f52504e494eull;  // "NINPROM1"
+constexpr std::size_t kHeaderSize = 128;
+constexpr std::size_t kSlotSize = 64;  // divides a page: no slot crosses one
+constexpr unsigned kFileMode = 0600;
+constexpr mode_t kFolderMode = 0755;
+
+// FNV-1a: it tells a torn or foreign file from ours, and is no protection against anybody.
+std::uint64_t checksum(std::string_view bytes) {
+  std::uint64_t hash = 0xcbf29ce484222325ull;
+  for (const char each : bytes) {
+    hash = (hash ^ static_cast<unsigned char>(each)) * 0x100000001b3ull;
+  }
+  return hash;
+}
+
+void put(std::string& out, std::uint64_t value) {
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+void put(std::string& out, const Generation& generation) {
+  put(out, generation.number);
+  put(out, generation.voters.bits());
+  put(out, generation.previous.bits());
+  put(out, generation.floor);
+}
+
+class Taker {
+ public:
+  explicit Taker(std::string_view bytes) : bytes_(bytes) {}
+  std::uint64_t number() {
+    std::uint64_t value = 0;
+    if (bytes_.size() < sizeof value) {
+      whole_ = false;
+      return 0;
+    }
+    std::memcpy(&value, bytes_.data(), sizeof value);
+    bytes_.remove_prefix(sizeof value);
+    return value;
+  }
+  Generation generation() {
+    Generation generation;
+    generation.number = number();
+    generation.voters = NodeSet::of_bits(number());
+    generation.previous = NodeSet::of_bits(number());
+    generation.floor = number();
+    return generation;
+  }
+  bool whole() const { return whole_ && bytes_.empty(); }
+
+ private:
+  std::string_view bytes_;
+  bool whole_ = true;
+};
+
+Result<void> make_folder(const std::string& path) {
+  if (::mkdir(path.c_str(), kFolderMode) == 0 || errno == EEXIST) return {};
+  return Error::from_errno(errno, "cannot make " + path);
+}
+
+Result<void> write_at(int file, std::string_view bytes, std::size_t offset,
+                      const std::string& what) {
+  const ssize_t written = ::pwrite(file, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+  if (written == static_cast<ssize_t>(bytes.size())) return {};
+  return Error::from_errno(written < 0 ? errno : ENOSPC, what);
+}
+
+std::string encode_slot(const lease_effect::KeepRegister& entry) {
+  std::string bytes;
+  put(bytes, entry.name);
+  put(bytes, entry.state.promised.value);
+  put(bytes, entry.state.accepted.value);
+  put(bytes, entry.state.released.value);
+  put(bytes, entry.state.round);
+  put(bytes, static_cast<std::uint64_t>(entry.state.expires.nanoseconds));
+  put(bytes, checksum(bytes));
+  bytes.resize(kSlotSize);
+  return bytes;
+}
+
+std::string encode_header(const std::string& boot_id, const LeasePromises& promises) {
+  std::string bytes;
+  put(bytes, kPromisesMagic);
+  put(bytes, promises.floor);
+  put(bytes, static_cast<std::uint64_t>(promises.votes_from.nanoseconds));
+  std::string boot = boot_id.substr(0, 64);
+  boot.resize(64);
+  bytes += boot;
+  put(bytes, checksum(bytes));
+  bytes.resize(kHeaderSize);
+  return bytes;
+}
+
+}  // namespace
+
+std::string encode(const LeaseDisk& disk) {
+  std::string bytes;
+  put(bytes, kDiskMagic);
+  put(bytes, disk.mark);
+  put(bytes, disk.generation);
+  put(bytes, disk.change.promised.value);
+  put(bytes, disk.change.accepted.value);
+  put(bytes, disk.change.value);
+  put(bytes, static_cast<std::uint64_t>(disk.longest_term.count()));
+  put(bytes, checksum(bytes));
+  return bytes;
+}
+
+Result<LeaseDisk> decode_disk(std::string_view bytes) {
+  const Error broken(ErrorCode::kInvalid, "not a whole state of leases");
+  constexpr std::size_t kSum = sizeof(std::uint64_t);
+  if (bytes.size() < 2 * kSum) return broken;
+  std::uint64_t sum = 0;
+  std::memcpy(&sum, bytes.data() + bytes.size() - kSum, kSum);
+  bytes.remove_suffix(kSum);
+  if (sum != checksum(bytes)) return broken;
+  Taker taker(bytes);
+  if (taker.number() != kDiskMagic) return broken;
+  LeaseDisk disk;
+  disk.mark = taker.number();
+  disk.generation = taker.generation();
+  disk.change.promised.value = taker.number();
+  disk.change.accepted.value = taker.number();
+  disk.change.value = taker.generation();
+  disk.longest_term = Duration(static_cast<std::int64_t>(taker.number()));
+  if (!taker.whole()) return broken;
+  return disk;
+}
+
+Result<LeaseStore> LeaseStore::open(std::string state_folder, std::string memory_folder) {
+  LeaseStore store(std::move(state_folder), std::move(memory_folder));
+  TRY(make_folder(store.state_folder_));
+  TRY(make_folder(store.memory_folder_));
+  const std::string lock = store.state_folder_ + "/lease.lock";
+  store.lock_ = io::Descriptor(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode));
+  if (!store.lock_) return Error::from_errno(errno, lock);
+  if (::flock(store.lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return Error::from_errno(errno, lock);
+    return Error(ErrorCode::kExists, "another process has this node's leases: it holds " + lock);
+  }
+  io::LinuxFiles files;
+  store.boot_id_ = TRY(files.read("/proc/sys/kernel/random/boot_id"));
+  if (const auto bytes = files.read(store.disk_path()); bytes.has_value()) {
+    if (auto disk = decode_disk(*bytes); disk.has_value()) store.disk_ = *disk;
+  }
+  store.read_promises();
+  const std::string path = store.promises_path();
+  if (!store.promises_) {
+    store.promises_file_.reset();
+    ::unlink(path.c_str());
+  }
+  return store;
+}
+
+void LeaseStore::read_promises() {
+  const std::string path = promises_path();
+  promises_file_ = io::Descriptor(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!promises_file_) return;
+  std::string bytes(kHeaderSize + kSlotSize * kRegistersMax, '\0');
+  if (::pread(promises_file_.get(), bytes.data(), bytes.size(), 0) !=
+      static_cast<ssize_t>(bytes.size())) {
+    return;
+  }
+  LeasePromises promises;
+  Taker header(std::string_view(bytes).substr(sizeof kPromisesMagic, 2 * sizeof(std::uint64_t)));
+  promises.floor = header.number();
+  promises.votes_from.nanoseconds = static_cast<std::int64_t>(header.number());
+  if (bytes.substr(0, kHeaderSize) != encode_header(boot_id_, promises)) return;
+  std::vector<Name> slots;
+  for (std::size_t i = 0; i < kRegistersMax; ++i) {
+    const std::string_view slot =
+        std::string_view(bytes).substr(kHeaderSize + i * kSlotSize, kSlotSize);
+    if (std::all_of(slot.begin(), slot.end(), [](char each) { return each == 0; })) break;
+    std::array<std::uint64_t, 7> words{};
+    std::memcpy(words.data(), slot.data(), sizeof words);
+    lease_effect::KeepRegister entry;
+    entry.name = words[0];
+    entry.state.promised.value = words[1];
+    entry.state.accepted.value = words[2];
+    entry.state.released.value = words[3];
+    entry.state.round = words[4];
+    entry.state.expires.nanoseconds = static_cast<std::int64_t>(words[5]);
+    if (slot != encode_slot(entry)) return;
+    slots.push_back(entry.name);
+    *promises.add(entry.name) = entry.state;
+  }
+  slots_ = std::move(slots);
+  promises_ = std::move(promises);
+}
+
+// A new file that takes the old one's place at once.
+Result<void> LeaseStore::keep(const lease_effect::KeepAll& all) {
+  const std::string path = promises_path();
+  const std::string fresh = path + ".new";
+  promises_file_ =
+      io::Descriptor(::open(fresh.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, kFileMode));
+  if (!promises_file_) return Error::from_errno(errno, fresh);
+  constexpr auto kSize = static_cast<off_t>(kHeaderSize + kSlotSize * kRegistersMax);
+  if (const int error = ::posix_fallocate(promises_file_.get(), 0, kSize); error != 0) {
+    return Error::from_errno(error, fresh);
+  }
+  TRY(write_at(promises_file_.get(), encode_header(boot_id_, all.promises), 0, fresh));
+  slots_.clear();
+  for (const auto& [name, state] : all.promises.registers) {
+    TRY(keep(lease_effect::KeepRegister{name, state}));
+  }
+  if (::rename(fresh.c_str(), path.c_str()) != 0) return Error::from_errno(errno, path);
+  return {};
+}
+
+Result<void> LeaseStore::keep(const lease_effect::KeepRegister& entry) {
+  if (!promises_file_) return Error(ErrorCode::kInvalid, "nothing was kept before");
+  const auto found = std::find(slots_.begin(), slots_.end(), entry.name);
+  const auto slot = static_cast<std::size_t>(found - slots_.begin());
+  if (slot >= kRegistersMax) return Error(ErrorCode::kExhausted, "no room for one more name");
+  TRY(write_at(promises_file_.get(), encode_slot(entry), kHeaderSize + slot * kSlotSize,
+               promises_path()));
+  if (found == slots_.end()) slots_.push_back(entry.name);
+  return {};
+}
+
+Result<void> LeaseStore::write_disk(const LeaseDisk& disk) const {
+  io::LinuxFiles files;
+  return files.replace(disk_path(), encode(disk), kFileMode);
+}
+
+}  // namespace nines::cluster
