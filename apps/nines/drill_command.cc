@@ -30,6 +30,26 @@ Json milliseconds(std::optional<Duration> duration) {
   return static_cast<double>(duration->count() / 1000) / 1000;
 }
 
+Json ownership_to_json(const lab::PhaseReport& report) {
+  if (!report.ownership) return nullptr;
+  const auto spans = [](const lab::OwnershipSpans& each) {
+    return Json{{"count", each.count},
+                {"total_ms", milliseconds(each.total)},
+                {"longest_ms", milliseconds(each.longest)}};
+  };
+  const auto& found = *report.ownership;
+  return {{"before", found.before},
+          {"after", found.after},
+          {"cut_off_before", found.cut_off_before},
+          {"cut_off_after", found.cut_off_after},
+          {"nobody", spans(found.nobody)},
+          {"overlap", spans(found.overlap)},
+          {"overlap_with_cut_off", spans(found.overlap_with_cut_off)},
+          {"announced", found.announced},
+          {"story", lab::render_timeline(found)},
+          {"complete", found.complete}};
+}
+
 Json to_json(const lab::PhaseReport& report) {
   Json services = Json::array();
   for (const auto& each : report.services) {
@@ -52,6 +72,16 @@ Json to_json(const lab::PhaseReport& report) {
           {"decided_ms", milliseconds(report.decided)},
           {"acted_ms", milliseconds(report.acted)},
           {"answered_by", report.answered_by},
+          {"host", report.host},
+          {"holder_before", report.holder_before},
+          {"holder_after", report.holder_after},
+          {"outage_ms", milliseconds(report.outage)},
+          {"ownership", ownership_to_json(report)},
+          {"sessions_broken", report.sessions_broken},
+          {"lasting_sessions_at", report.lasting_at},
+          {"new_sessions_at", report.new_at},
+          {"spread", report.spread},
+          {"hazards", report.hazards},
           {"same_process", report.same_process},
           {"held", report.broken.empty()},
           {"broken", report.broken},
@@ -117,7 +147,11 @@ int drill_command(std::span<char*> arguments) {
     wishes.scenarios.push_back(scenario);
   }
   if (names.empty()) {
-    for (const auto& each : lab::scenarios()) wishes.scenarios.push_back(&each);
+    // All that make sense there.
+    const bool moves = lab::has_moving_address(lab_name);
+    for (const auto& each : lab::scenarios()) {
+      if (moves || !each.needs_engine) wishes.scenarios.push_back(&each);
+    }
   }
   if (rounds.incumbent || rounds.runs > 1 || !rounds.rows.empty()) {
     rounds.lab = rounds.incumbent ? "drill-" + std::to_string(::getpid()) : lab_name;

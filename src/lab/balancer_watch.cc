@@ -77,7 +77,10 @@ void BalancerWatch::begin(std::string_view proxy, std::string_view server, Serve
 
 void BalancerWatch::on_view(const BalancerView& view, Instant at) {
   if (view.process != 0) {
-    if (process_ != 0 && view.process != process_) same_process_ = false;
+    if (process_ != 0 && view.process != process_) {
+      same_process_ = false;
+      last_.reset();  // its counters are its own
+    }
     process_ = view.process;
   }
   const auto found = view.servers.find(name_);
@@ -86,7 +89,6 @@ void BalancerWatch::on_view(const BalancerView& view, Instant at) {
   if (change_ == ServerChange::kDown && now.is_down()) note_decided(at);
   if (change_ == ServerChange::kUp && now.status == "UP") note_decided(at);
   if (last_) {
-    // Counters start anew in a new process: only growth is a sign.
     if (change_ == ServerChange::kDown &&
         (now.checks_failed > last_->checks_failed || now.troubles > last_->troubles)) {
       note_detected(at);

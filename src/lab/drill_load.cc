@@ -236,13 +236,11 @@ class DrillLoad::MysqlSession final : public Session {
 // The pace of one target.
 class DrillLoad::Generator final : public Timer {
  public:
-  Generator(DrillLoad& load, std::size_t target)
-      : load_(load),
-        target_(target),
-        interval_(interval_of(load.targets_[target].service->proxy)) {}
+  Generator(DrillLoad& load, std::size_t target) : load_(load), target_(target) {}
 
-  void start(Instant at) {
+  void start(Instant at, int pace) {
     due_ = at;
+    interval_ = pace * interval_of(load_.targets_[target_].service->proxy);
     load_.loop_.arm(*this, due_);
   }
 
@@ -256,8 +254,77 @@ class DrillLoad::Generator final : public Timer {
 
   DrillLoad& load_;
   std::size_t target_;
-  Duration interval_;
+  Duration interval_{};
   Instant due_;
+};
+
+// Logs in once and asks who answers, again and again; begins anew when it is broken off.
+class DrillLoad::LastingSession final : public io::StreamHandler, private Timer {
+ public:
+  LastingSession(DrillLoad& load, std::size_t target) : load_(load), target_(target) { begin(); }
+  ~LastingSession() override { end(); }
+
+  int node() const { return node_; }
+  Instant answered_at() const { return answered_at_; }
+
+  void on_data(io::Stream&, io::LentBytes bytes) override {
+    std::string out;
+    const auto progress = client_->feed(bytes.view(), out);
+    if (!out.empty()) stream_->send(out);
+    if (progress == MysqlClient::Progress::kFailed) return begin_anew();
+    if (progress == MysqlClient::Progress::kMore) return;
+    node_ = load_.node_index(client_->node());
+    answered_at_ = load_.loop_.now();
+    waiting_ = false;
+    load_.loop_.arm(*this, kQuestionInterval);
+  }
+  void on_end(io::Stream&) override { begin_anew(); }
+  void on_failed(io::Stream&, const Error&) override { begin_anew(); }
+
+ private:
+  static constexpr Duration kQuestionInterval = 100ms;
+  // For a connection and its answer; then the session is given up as broken, as pools do.
+  static constexpr Duration kPatience = 1s;
+
+  void on_timer(Instant) override {
+    if (stream_ == nullptr) return begin();
+    if (waiting_) return begin_anew();
+    std::string out;
+    client_->ask_again(out);
+    stream_->send(out);
+    wait();
+  }
+  void wait() {
+    waiting_ = true;
+    load_.loop_.arm(*this, kPatience);
+  }
+  void begin() {
+    client_.emplace("lab", MysqlClient::Afterwards::kStay);
+    io::ConnectOptions options;
+    options.peer_may_speak_first = true;
+    stream_ = &load_.loop_.connect(load_.targets_[target_].address, options, *this);
+    wait();
+  }
+  void begin_anew() {
+    // One that was not answered yet is a try to come back, and breaks nothing.
+    if (node_ >= 0) ++load_.lasting_broken_;
+    node_ = -1;
+    end();
+    load_.loop_.arm(*this, kQuestionInterval);
+  }
+  void end() {
+    cancel();
+    waiting_ = false;
+    if (stream_ != nullptr) std::exchange(stream_, nullptr)->abort();
+  }
+
+  DrillLoad& load_;
+  std::size_t target_;
+  bool waiting_ = false;
+  io::Stream* stream_ = nullptr;
+  std::optional<MysqlClient> client_;
+  int node_ = -1;  // who answered last; -1: nobody yet
+  Instant answered_at_;
 };
 
 DrillLoad::DrillLoad(io::Loop& loop, std::vector<LoadTarget> targets)
@@ -272,15 +339,30 @@ DrillLoad::DrillLoad(io::Loop& loop, std::vector<LoadTarget> targets)
 
 DrillLoad::~DrillLoad() = default;
 
-void DrillLoad::start() {
+void DrillLoad::start(int pace) {
   for (auto& each : records_) each.clear();
+  lasting_.clear();
+  lasting_broken_ = 0;
   for (std::size_t i = 0; i < generators_.size(); ++i) {
-    generators_[i]->start(loop_.now() + kStagger * static_cast<int>(i));
+    generators_[i]->start(loop_.now() + kStagger * static_cast<int>(i), pace);
+    if (targets_[i].service->kind != StandInKind::kMysql) continue;
+    for (int each = 0; each < kLastingSessions; ++each) {
+      lasting_.push_back(std::make_unique<LastingSession>(*this, i));
+    }
   }
 }
 
 void DrillLoad::stop() {
   for (auto& generator : generators_) generator->cancel();
+  lasting_.clear();
+}
+
+std::set<int> DrillLoad::lasting_nodes(Instant since) const {
+  std::set<int> nodes;
+  for (const auto& each : lasting_) {
+    if (each->node() >= 0 && each->answered_at() >= since) nodes.insert(each->node());
+  }
+  return nodes;
 }
 
 void DrillLoad::abandon() {

@@ -1,10 +1,11 @@
 // The clients of a drill: a whole new session to each service at a steady pace, each one recorded
-// with when it began, when it ended and how.
+// with when it began, when it ended and how; and a few database sessions that last.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,18 +28,25 @@ class DrillLoad {
  public:
   // Beyond this many unfinished sessions a new one is a failure of its own ("client full").
   static constexpr std::size_t kSessionsMax = 4000;
+  // Database sessions that stay open and ask again and again, as services' connection pools do.
+  static constexpr int kLastingSessions = 3;
 
   DrillLoad(io::Loop& loop, std::vector<LoadTarget> targets);
   ~DrillLoad();
 
-  void start();  // forgets what was recorded
-  void stop();   // begins no new sessions
+  // Forgets what was recorded. Sessions begin `pace` times less often than interval_of() has it.
+  void start(int pace);
+  void stop();  // begins no new sessions, and ends those that last
   bool idle() const { return sessions_.empty(); }
   void abandon();  // the unfinished are recorded as such
 
   const std::vector<LoadTarget>& targets() const { return targets_; }
   // Of the target with that index, in order of their end.
   const std::vector<RequestRecord>& records(std::size_t target) const { return records_[target]; }
+  // The last answers of the lasting sessions that came at or after `since`: who gave them.
+  std::set<int> lasting_nodes(Instant since) const;
+  // Lasting sessions that ended without our wish, since start(); each was begun anew.
+  int lasting_broken() const { return lasting_broken_; }
   // By RequestRecord::node.
   const std::vector<std::string>& nodes() const { return nodes_; }
 
@@ -48,6 +56,7 @@ class DrillLoad {
   class HttpSession;
   class WebSocketSession;
   class MysqlSession;
+  class LastingSession;
 
   void begin_session(std::size_t target);
   void end_session(std::uint64_t id, Outcome outcome, std::string_view reason,
@@ -60,6 +69,8 @@ class DrillLoad {
   std::vector<std::string> nodes_;
   std::vector<std::unique_ptr<Generator>> generators_;
   std::map<std::uint64_t, std::unique_ptr<Session>> sessions_;
+  std::vector<std::unique_ptr<LastingSession>> lasting_;
+  int lasting_broken_ = 0;
   std::uint64_t last_session_ = 0;
   std::unique_ptr<http::ResponseHead> head_;  // used within one call at a time
 };

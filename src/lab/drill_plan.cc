@@ -3,6 +3,8 @@
 // columns.
 #include "lab/drill_plan.h"
 
+#include "lab/engine_plan.h"
+
 namespace nines::lab {
 namespace {
 
@@ -13,6 +15,147 @@ constexpr std::string_view kDatabase = "mariadb";
 constexpr Duration kGapWithOthers = 500ms;
 // The one database is gone: five checks of 2 s and three tries of a second to connect.
 constexpr Duration kGapOfDatabase = 15s;
+
+// Three adverts and a skew (RFC 3768, section 6.1) are 4 s at the reference's priorities.
+constexpr Duration kOutageOfElection = 6s;
+// Nobody reaches two holders for longer than the switch and their kernels need to hear of it.
+constexpr Duration kOverlapAllowed = 50ms;
+constexpr int kPaceOfOutages = 4;
+
+// Sessions that were lost find their way back within a retry of their connection.
+constexpr Duration kTailOfMove = 2s;
+
+// Phases of the engine's drills watch the identity service.
+Phase engine_phase(std::string_view name, Act act, std::string_view host, std::string_view part,
+                   Duration watch, Expectation expected = {}) {
+  return {.name = name,
+          .act = act,
+          .host = host,
+          .service = part,
+          .proxy = kIdentity,
+          .server = "",
+          .change = ServerChange::kNone,
+          .watch_max = watch,
+          .expected = expected};
+}
+
+Phase moving_phase(std::string_view name, Act act, std::string_view host, std::string_view part,
+                   Expectation expected) {
+  expected.address_moves = true;
+  Phase phase = engine_phase(name, act, host, part, 10s, expected);
+  phase.until_moved = true;
+  phase.tail = kTailOfMove;
+  return phase;
+}
+
+// All of a host's servers are found up within an interval of their checks.
+constexpr Duration kTailOfReturn = 3s;
+
+// A host dies with the address, and with the active database if it has that.
+Phase dying_phase(std::string_view name, std::string_view host, Expectation expected) {
+  Phase phase = moving_phase(name, Act::kCrash, host, "", expected);
+  phase.until_sessions = true;
+  phase.watch_max = 30s;
+  return phase;
+}
+
+// A host is there again: the address stays, and its servers are given work again.
+Phase returning_phase(std::string_view name, std::string_view host, std::string_view server,
+                      int answering) {
+  Phase phase = engine_phase(name, Act::kBoot, host, "", 20s,
+                             {.failed_max = 0,
+                              .gap_max = kGapWithOthers,
+                              .decided = true,
+                              .outage_max = kGapWithOthers,
+                              .address_moves = false,
+                              .answering_min = answering});
+  phase.server = server;
+  phase.tail = kTailOfReturn;
+  phase.change = ServerChange::kUp;
+  return phase;
+}
+
+// One of the holder's processes is broken, watched, and mended.
+Scenario part_broken(std::string_view name, std::string_view what, Act act, std::string_view part,
+                     Expectation expected, std::string_view mended, Act mending) {
+  return {.name = name,
+          .what = what,
+          .phases = {engine_phase(name, act, kHolder, part, 7s, expected),
+                     engine_phase(mended, mending, kVictim,
+                                  mending == Act::kResume ? part : kWholeEngine, 4s)},
+          .needs_engine = true,
+          .pace = kPaceOfOutages};
+}
+
+void add_engine_scenarios(std::vector<Scenario>& all) {
+  const Expectation election{.outage_max = kOutageOfElection, .overlap_max = kOverlapAllowed};
+  all.push_back(
+      {.name = "nodes-die",
+       .what = "node01 dies with the address, then who has it next; both return one by one",
+       .phases = {dying_phase("node01-dies", "node01", election),
+                  dying_phase("second-dies", kHolder, election),
+                  returning_phase("node01-returns", "node01", "node01", 2),
+                  returning_phase("second-returns", kVictim, kVictim, 3)},
+       .needs_engine = true,
+       .holder_at_start = "node01",
+       .pace = kPaceOfOutages});
+  Phase both = dying_phase("both-die", "node01", election);
+  both.and_host = "node02";
+  Phase both_return = returning_phase("both-return", "node01", "node01", 2);
+  both_return.and_host = "node02";
+  all.push_back({.name = "both-die",
+                 .what = "node01, which has the address, and node02 die at once, and return",
+                 .phases = {both, both_return},
+                 .needs_engine = true,
+                 .holder_at_start = "node01",
+                 .pace = kPaceOfOutages});
+
+  all.push_back(part_broken(
+      "proxy-killed", "the balancer of who has the address dies (SIGKILL)", Act::kKill, kProxyRole,
+      {.failed_max = 0, .refused_max = 0, .outage_max = kGapWithOthers, .address_moves = false},
+      "proxy-is-back", Act::kStart));
+  all.push_back(part_broken("proxy-stopped",
+                            "it stands still (SIGSTOP): its kernel accepts, nobody answers",
+                            Act::kPause, kProxyRole, {}, "proxy-resumes", Act::kResume));
+  all.push_back(part_broken(
+      "owner-killed", "the process that holds the address dies (SIGKILL) and is started again",
+      Act::kKill, kOwnerRole, {.failed_max = 0, .outage_max = 100ms}, "owner-is-back",
+      Act::kStart));
+  all.push_back(part_broken("owner-stopped", "it stands still (SIGSTOP) and goes on", Act::kPause,
+                            kOwnerRole, {}, "owner-resumes", Act::kResume));
+  all.push_back(part_broken("supervisor-killed", "the parent of both dies (SIGKILL)", Act::kKill,
+                            kSupervisorRole, {.overlap_max = kOverlapAllowed}, "supervisor-is-back",
+                            Act::kStart));
+  all.push_back(part_broken(
+      "daemon-killed", "all processes of the engine die at once (SIGKILL): nobody says goodbye",
+      Act::kKill, kWholeEngine, {.outage_max = kOutageOfElection, .overlap_max = kOverlapAllowed},
+      "daemon-is-back", Act::kStart));
+  all.push_back({.name = "address-deleted",
+                 .what = "somebody deletes the address by hand from the host that has it",
+                 .phases = {engine_phase("address-deleted", Act::kDropAddress, kHolder, "", 7s,
+                                         {.outage_max = kOutageOfElection})},
+                 .needs_engine = true,
+                 .pace = kPaceOfOutages});
+
+  const Expectation planned{.outage_max = 1500ms, .overlap_max = kOverlapAllowed};
+  all.push_back({.name = "switchover",
+                 .what = "the holder's engine is stopped as planned (SIGTERM), then the next one's",
+                 .phases = {moving_phase("switchover", Act::kStop, kHolder, kWholeEngine, planned),
+                            engine_phase("started-again", Act::kStart, kVictim, kWholeEngine, 5s,
+                                         {.failed_max = 0, .address_moves = false}),
+                            moving_phase("switch-back", Act::kStop, kHolder, kWholeEngine, planned),
+                            engine_phase("all-started", Act::kStart, kVictim, kWholeEngine, 2s,
+                                         {.failed_max = 0, .address_moves = false})},
+                 .needs_engine = true,
+                 .pace = kPaceOfOutages});
+  all.push_back({.name = "holder-cut",
+                 .what = "the network of who has the address is gone, and comes back",
+                 .phases = {moving_phase("holder-cut", Act::kCut, kHolder, "", election),
+                            engine_phase("holder-healed", Act::kHeal, kVictim, "", 10s,
+                                         {.outage_max = 1500ms})},
+                 .needs_engine = true,
+                 .pace = kPaceOfOutages});
+}
 
 std::vector<Scenario> make_scenarios() {
   const Expectation none_fails{
@@ -25,7 +168,7 @@ std::vector<Scenario> make_scenarios() {
   Expectation only_in_flight{.failed_max = 0, .gap_max = kGapWithOthers};
   only_in_flight.decided = true;
 
-  return {
+  std::vector<Scenario> all = {
       {.name = "service-killed",
        .what = "keystone on node02 dies (SIGKILL) and is started again",
        .phases = {{.name = "service-killed",
@@ -85,7 +228,8 @@ std::vector<Scenario> make_scenarios() {
                    .server = "node03",
                    .change = ServerChange::kUp,
                    .watch_max = 30s,
-                   .expected = only_in_flight}}},
+                   .expected = only_in_flight}},
+       .holder_at_start = "node01"},
       {.name = "database-killed",
        .what = "the active database on node01 dies: node02, a backup, takes over until it returns",
        .phases =
@@ -146,6 +290,8 @@ std::vector<Scenario> make_scenarios() {
                    .watch_max = 3s,
                    .expected = none_fails}}},
   };
+  add_engine_scenarios(all);
+  return all;
 }
 
 }  // namespace

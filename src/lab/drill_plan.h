@@ -24,12 +24,20 @@ enum class Act : std::uint8_t {
   kStart,
   kPause,
   kResume,
+  kStop,   // gracefully; of the engine alone
+  kCrash,  // a whole host, like a power cut
+  kBoot,
   kCut,
   kHeal,
+  kDropAddress,  // by hand, from the host that has it
   kReload,
   kBreakConfiguration,    // and reload
   kRestoreConfiguration,  // and reload
 };
+
+// Hosts by what they are when the phase begins.
+inline constexpr std::string_view kHolder = "the holder";  // who has the address
+inline constexpr std::string_view kVictim = "the victim";  // broken last and not mended yet
 
 enum class ServerChange : std::uint8_t { kNone, kDown, kUp };
 
@@ -47,28 +55,51 @@ struct Expectation {
   std::string_view answered_by{};
   // The process that serves is the one that served before.
   bool same_process = false;
+  // Connections that were refused, of all requests.
+  std::optional<int> refused_max{};
+  // Time without an answer at the address itself.
+  std::optional<Duration> outage_max{};
+  // The address is answered for by another host at the end, or by the same.
+  std::optional<bool> address_moves{};
+  // Time in which two hosts that clients reach have the address.
+  std::optional<Duration> overlap_max{};
+  // So many controllers answer at the watched proxy at the end.
+  std::optional<int> answering_min{};
 };
+
+// What came of a change is watched for as long.
+inline constexpr Duration kTail = 1s;
 
 // One fault, or its end, and the watch that follows.
 struct Phase {
   std::string_view name;
   Act act = Act::kReload;
-  std::string_view host;     // of kKill to kHeal
-  std::string_view service;  // of kKill to kResume
-  // The server whose fate is followed, and what is to become of it. The watch ends kTail after the
-  // balancer has decided and acted, at the latest after watch_max.
+  std::string_view host;     // of kKill to kDropAddress; also kHolder, kVictim
+  std::string_view service;  // of kKill to kStop: a service, or a part of the engine
+  // The server whose fate is followed (or kVictim), and what is to become of it. The watch ends
+  // `tail` after the balancer has decided and acted and the address has moved, at the latest after
+  // watch_max.
   std::string_view proxy;
   std::string_view server;
   ServerChange change = ServerChange::kNone;
   Duration watch_max{};
   Expectation expected;
+  std::string_view and_host = {};  // broken at the same time
+  bool until_moved = false;        // until another host answers at the address
+  bool until_sessions = false;     // until lasting database sessions are answered again
+  Duration tail = kTail;
 };
-inline constexpr Duration kTail = 1s;
 
 struct Scenario {
   std::string_view name;
   std::string_view what;  // a line for people
   std::vector<Phase> phases;
+  // Breaks the engine: makes sense only where it moves the address.
+  bool needs_engine = false;
+  // Who is to have the address at the start, where that may be chosen; empty: whoever has it.
+  std::string_view holder_at_start = {};
+  // Clients begin sessions so many times less often: while nobody answers, they pile up.
+  int pace = 1;
 };
 
 // In the order in which they are run.

@@ -4,8 +4,38 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <functional>
 
 namespace nines::lab {
+
+Duration longest_gap(std::span<const Instant> instants, const Window& window) {
+  const auto first_inside = std::lower_bound(instants.begin(), instants.end(), window.begin);
+  Instant previous = first_inside == instants.begin() ? window.begin : *std::prev(first_inside);
+  Duration longest{};
+  for (auto at = first_inside; at != instants.end() && *at < window.end; ++at) {
+    longest = std::max(longest, *at - previous);
+    previous = *at;
+  }
+  return std::max(longest, window.end - previous);
+}
+
+Duration longest_silence(std::span<const AddressAnswer> answers, const Window& window) {
+  std::vector<Instant> instants;
+  for (const auto& each : answers) instants.push_back(each.at);
+  std::sort(instants.begin(), instants.end());
+  return longest_gap(instants, window);
+}
+
+std::set<int> nodes_of(std::span<const RequestRecord> records, const Window& window) {
+  std::set<int> nodes;
+  for (const auto& each : records) {
+    if (each.outcome == Outcome::kSuccess && each.node >= 0 && each.ended >= window.begin &&
+        each.ended < window.end) {
+      nodes.insert(each.node);
+    }
+  }
+  return nodes;
+}
 
 ServiceReport report_service(std::string proxy, std::span<const RequestRecord> records,
                              const Window& window) {
@@ -46,14 +76,7 @@ ServiceReport report_service(std::string proxy, std::span<const RequestRecord> r
     }
   }
   std::sort(successes.begin(), successes.end());
-  // The gap that the fault falls into began with the last success before it.
-  const auto first_inside = std::lower_bound(successes.begin(), successes.end(), window.begin);
-  Instant previous = first_inside == successes.begin() ? window.begin : *std::prev(first_inside);
-  for (auto at = first_inside; at != successes.end(); ++at) {
-    report.gap_longest = std::max(report.gap_longest, *at - previous);
-    previous = *at;
-  }
-  report.gap_longest = std::max(report.gap_longest, window.end - previous);
+  report.gap_longest = longest_gap(successes, window);
   return report;
 }
 
@@ -89,6 +112,34 @@ std::string reasons_of(const PhaseReport& report) {
   return text.empty() ? text : text + ')';
 }
 
+std::string render_names(const std::set<std::string>& names) {
+  std::string text;
+  for (const auto& name : names) text += text.empty() ? name : ", " + name;
+  return text.empty() ? "nobody" : text;
+}
+
+void judge_address(const Expectation& expected, PhaseReport& report) {
+  const auto longer = [&](const char* what, std::optional<Duration> found,
+                          std::optional<Duration> allowed) {
+    if (!allowed || !found || *found <= *allowed) return;
+    report.broken.push_back(what + render_duration(found) + ", " + render_duration(allowed) +
+                            " allowed");
+  };
+  longer("nobody answered at the address for ", report.outage, expected.outage_max);
+  if (report.ownership) {
+    longer("two hosts within reach had the address for ", report.ownership->overlap.longest,
+           expected.overlap_max);
+  }
+  if (expected.address_moves && report.outage) {
+    const bool moved = report.holder_before != report.holder_after;
+    if (moved && !*expected.address_moves) {
+      report.broken.push_back("the address moved to " + report.holder_after);
+    } else if (!moved && *expected.address_moves) {
+      report.broken.push_back("the address stayed at " + report.holder_after);
+    }
+  }
+}
+
 }  // namespace
 
 void judge(const Expectation& expected, PhaseReport& report) {
@@ -118,6 +169,24 @@ void judge(const Expectation& expected, PhaseReport& report) {
   if (expected.same_process && !report.same_process) {
     report.broken.push_back("another process serves");
   }
+  judge_address(expected, report);
+  if (expected.refused_max) {
+    int refused = 0;
+    for (const auto& service : report.services) {
+      const auto found = service.reasons.find(std::string(base::name_of(ErrorCode::kRefused)));
+      if (found != service.reasons.end()) refused += found->second;
+    }
+    if (refused > *expected.refused_max) {
+      report.broken.push_back(std::to_string(refused) + " connections refused, " +
+                              std::to_string(*expected.refused_max) + " allowed");
+    }
+  }
+  if (expected.answering_min &&
+      report.spread.size() < static_cast<std::size_t>(*expected.answering_min)) {
+    report.broken.push_back(report.watched_proxy + " answered by " + render_names(report.spread) +
+                            " at the end, " + std::to_string(*expected.answering_min) +
+                            " hosts expected");
+  }
 }
 
 std::string render_duration(std::optional<Duration> duration) {
@@ -134,46 +203,99 @@ std::string render_duration(std::optional<Duration> duration) {
   return text.data();
 }
 
-std::string render_table(std::span<const PhaseReport> reports) {
-  constexpr std::size_t kColumns = 11;
-  using Cells = std::array<std::string, kColumns>;
-  std::vector<Cells> rows = {{"drill", "requests", "failed", "slow", "slowest", "longest gap",
-                              "detected", "decided", "acted", "first success", "verdict"}};
-  for (const auto& report : reports) {
-    const Totals totals = totals_of(report);
-    Duration slowest{};
-    for (const auto& service : report.services) slowest = std::max(slowest, service.slowest);
-    const ServiceReport* watched = find_service(report, report.watched_proxy);
-    const auto change = [&](std::optional<Duration> at) {
-      return report.change_expected ? render_duration(at) : std::string();
+namespace {
+
+// "node01 > node02", "node01".
+std::string render_move(const PhaseReport& report) {
+  if (!report.outage) return {};
+  if (report.holder_before == report.holder_after) return report.holder_after;
+  return report.holder_before + " > " + report.holder_after;
+}
+
+struct Column {
+  std::string_view title;
+  std::function<std::string(const PhaseReport&)> cell;
+};
+
+// A duration that is nothing says nothing.
+std::string render_span(const PhaseReport& report, OwnershipSpans OwnershipReport::*span) {
+  if (!report.ownership) return {};
+  const Duration longest = ((*report.ownership).*span).longest;
+  return longest == Duration(0) ? "-" : render_duration(longest);
+}
+
+std::vector<Column> columns() {
+  const auto watched = [](const PhaseReport& report, auto figure) {
+    const ServiceReport* service = find_service(report, report.watched_proxy);
+    return service == nullptr ? std::string("-") : figure(*service);
+  };
+  const auto change = [](std::optional<Duration> PhaseReport::*at) {
+    return [at](const PhaseReport& report) {
+      return report.change_expected ? render_duration(report.*at) : std::string();
     };
-    rows.push_back({report.phase, std::to_string(totals.requests),
-                    std::to_string(totals.failed + totals.failed_in_flight),
-                    std::to_string(totals.slow), render_duration(slowest),
-                    watched == nullptr ? "-" : render_duration(watched->gap_longest),
-                    change(report.detected), change(report.decided), change(report.acted),
-                    watched == nullptr ? "-" : render_duration(watched->first_success),
-                    report.broken.empty() ? "held" : "BROKEN"});
-  }
-  std::array<std::size_t, kColumns> widths{};
-  for (const auto& row : rows) {
-    for (std::size_t i = 0; i < kColumns; ++i) widths[i] = std::max(widths[i], row[i].size());
+  };
+  return {
+      {"drill", [](const auto& report) { return report.phase; }},
+      {"requests", [](const auto& report) { return std::to_string(totals_of(report).requests); }},
+      {"failed",
+       [](const auto& report) {
+         const Totals totals = totals_of(report);
+         return std::to_string(totals.failed + totals.failed_in_flight);
+       }},
+      {"slow", [](const auto& report) { return std::to_string(totals_of(report).slow); }},
+      {"longest gap",
+       [=](const auto& report) {
+         return watched(report,
+                        [](const auto& service) { return render_duration(service.gap_longest); });
+       }},
+      {"first success",
+       [=](const auto& report) {
+         return watched(report,
+                        [](const auto& service) { return render_duration(service.first_success); });
+       }},
+      {"detected", change(&PhaseReport::detected)},
+      {"decided", change(&PhaseReport::decided)},
+      {"acted", change(&PhaseReport::acted)},
+      {"address", render_move},
+      {"silent",
+       [](const auto& report) {
+         return report.outage ? render_duration(report.outage) : std::string();
+       }},
+      {"nobody", [](const auto& report) { return render_span(report, &OwnershipReport::nobody); }},
+      {"two", [](const auto& report) { return render_span(report, &OwnershipReport::overlap); }},
+      {"verdict", [](const auto& report) { return report.broken.empty() ? "held" : "BROKEN"; }},
+  };
+}
+
+}  // namespace
+
+std::string render_table(std::span<const PhaseReport> reports) {
+  // What no row has anything to say in is left out.
+  std::vector<std::vector<std::string>> rows(reports.size() + 1);
+  for (const auto& column : columns()) {
+    std::vector<std::string> cells = {std::string(column.title)};
+    for (const auto& report : reports) cells.push_back(column.cell(report));
+    if (std::all_of(cells.begin() + 1, cells.end(),
+                    [](const auto& cell) { return cell.empty(); })) {
+      continue;
+    }
+    std::size_t width = 0;
+    for (const auto& cell : cells) width = std::max(width, cell.size());
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+      const std::string padding(width - cells[row].size(), ' ');
+      const bool to_the_left = rows[row].empty() || column.title == "verdict";
+      rows[row].push_back(to_the_left ? cells[row] + padding : padding + cells[row]);
+    }
   }
   std::string text;
-  for (std::size_t r = 0; r < rows.size(); ++r) {
-    for (std::size_t i = 0; i < kColumns; ++i) {
-      const std::string padding(widths[i] - rows[r][i].size(), ' ');
-      if (i == 0) {
-        text += rows[r][i] + padding;
-      } else if (i + 1 == kColumns) {
-        text += "  " + rows[r][i];
-      } else {
-        text += "  " + padding + rows[r][i];
-      }
-    }
-    text += '\n';
-    if (r == 0) continue;
-    for (const auto& line : reports[r - 1].broken) text += "    " + line + '\n';
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    std::string line;
+    for (const auto& cell : rows[row]) line += line.empty() ? cell : "  " + cell;
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + '\n';
+    if (row == 0) continue;
+    for (const auto& each : reports[row - 1].broken) text += "    " + each + '\n';
+    for (const auto& each : reports[row - 1].hazards) text += "    hazard: " + each + '\n';
   }
   return text;
 }

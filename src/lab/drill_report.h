@@ -5,13 +5,16 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "base/time.h"
 #include "lab/drill_plan.h"
+#include "lab/ownership.h"
 
 namespace nines::lab {
 
@@ -30,6 +33,20 @@ struct Window {
   Instant begin;
   Instant end;
 };
+
+// An answer at the address itself.
+struct AddressAnswer {
+  Instant at;
+  std::int8_t node = 0;  // who gave it, an index of the caller's
+};
+
+// The longest time without any of `instants` (sorted) in the window; the gap that its begin falls
+// into began with the last one before.
+Duration longest_gap(std::span<const Instant> instants, const Window& window);
+// The longest time without an answer.
+Duration longest_silence(std::span<const AddressAnswer> answers, const Window& window);
+// Who answered requests that ended in the window well, as indices of the caller's.
+std::set<int> nodes_of(std::span<const RequestRecord> records, const Window& window);
 
 struct ServiceReport {
   std::string proxy;
@@ -61,7 +78,19 @@ struct PhaseReport {
   bool change_expected = false;  // whether the three are meaningful
   std::string answered_by;       // at the watched proxy, at the end
   bool same_process = true;
-  std::vector<std::string> broken;  // expectations that did not hold, for people
+  std::string host;  // what was broken or mended: "node02", "node01+node02"; empty: no host
+  // The address itself: nobody answered there for so long, and who did before and at the end, as
+  // the client saw it.
+  std::optional<Duration> outage;
+  std::string holder_before, holder_after;
+  // The same as the hosts' kernels and the switch had it.
+  std::optional<OwnershipReport> ownership;
+  int sessions_broken = 0;  // of the lasting database sessions
+  // Where lasting database sessions were answered in the last second, and where new ones were.
+  std::set<std::string> lasting_at, new_at;
+  std::set<std::string> spread;      // who answered at the watched proxy in the last second
+  std::vector<std::string> hazards;  // what no expectation forbids and people should know
+  std::vector<std::string> broken;   // expectations that did not hold, for people
 };
 
 const ServiceReport* find_service(const PhaseReport& report, std::string_view proxy);

@@ -111,11 +111,66 @@ TEST(DrillReport, TableAlignsAndNamesWhatBroke) {
   report.broken = {"because"};
   const std::string table = render_table(std::vector{report});
   EXPECT_EQ(table,
-            "drill           requests  failed  slow  slowest  longest gap  detected  decided  acted"
-            "  first success  verdict\n"
-            "service-killed      1234       0     0   0.0 ms        12 ms         -  10.04 s      -"
-            "              -  BROKEN\n"
+            "drill           requests  failed  slow  longest gap  first success  detected  decided"
+            "  acted  verdict\n"
+            "service-killed      1234       0     0        12 ms              -         -  10.04 s"
+            "      -  BROKEN\n"
             "    because\n");
+}
+
+TEST(DrillReport, TableTellsWhereTheAddressWentAndWhatIsDangerous) {
+  ServiceReport service;
+  service.proxy = "p";
+  auto report = phase_with(service);
+  report.change_expected = false;
+  report.outage = 3100ms;
+  report.holder_before = "node01";
+  report.holder_after = "node02";
+  report.ownership.emplace();
+  report.ownership->nobody = {.count = 1, .total = 3090ms, .longest = 3090ms};
+  report.hazards = {"two writers"};
+  const std::string table = render_table(std::vector{report});
+  EXPECT_EQ(table,
+            "drill           requests  failed  slow  longest gap  first success          address"
+            "  silent  nobody  two  verdict\n"
+            "service-killed         0       0     0       0.0 ms              -  node01 > node02"
+            "  3.10 s  3.09 s    -  held\n"
+            "    hazard: two writers\n");
+}
+
+TEST(DrillReport, SilenceCountsFromTheLastAnswerBeforeTheFault) {
+  const std::vector<AddressAnswer> answers = {{at(95), 0}, {at(150), 1}, {at(155), 1}};
+  EXPECT_EQ(longest_silence(answers, {at(100), at(160)}), 55ms);
+  EXPECT_EQ(longest_silence(answers, {at(151), at(200)}), 45ms);
+  EXPECT_EQ(longest_silence({}, {at(100), at(160)}), 60ms);
+}
+
+TEST(DrillReport, WhatTheAddressOwesIsJudged) {
+  ServiceReport service;
+  service.proxy = "p";
+  service.reasons = {{"refused", 2}, {"reset", 1}};
+  auto report = phase_with(service);
+  report.change_expected = false;
+  report.outage = 120ms;
+  report.holder_before = report.holder_after = "node01";
+  report.ownership.emplace();
+  report.ownership->overlap.longest = 80ms;
+  report.spread = {"node01", "node03"};
+  judge({.refused_max = 0,
+         .outage_max = 100ms,
+         .address_moves = true,
+         .overlap_max = 50ms,
+         .answering_min = 3},
+        report);
+  EXPECT_EQ(report.broken, (std::vector<std::string>{
+                               "nobody answered at the address for 120 ms, 100 ms allowed",
+                               "two hosts within reach had the address for 80 ms, 50 ms allowed",
+                               "the address stayed at node01", "2 connections refused, 0 allowed",
+                               "p answered by node01, node03 at the end, 3 hosts expected"}));
+  report.broken.clear();
+  report.holder_after = "node02";
+  judge({.address_moves = false}, report);
+  EXPECT_EQ(report.broken, std::vector<std::string>{"the address moved to node02"});
 }
 
 }  // namespace

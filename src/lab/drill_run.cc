@@ -1,45 +1,36 @@
 // One scenario after the other:
-//   kWarmUp --all answer, all servers up--> kWatch (a phase; its act at the start) --> ... -->
-//   kDrain --no session left--> its reports, and kWarmUp of the next
+//   kSettle (the engines as a lab begins) --> kWarmUp --all is well--> kWatch (a phase; its act at
+//   the start) --> ... --> kDrain --no session left--> its reports, and kSettle of the next
 #include "lab/drill_run.h"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <csignal>
+#include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "io/linux/epoll_loop.h"
 #include "io/linux/files.h"
+#include "lab/address_probe.h"
+#include "lab/balancer_looker.h"
 #include "lab/balancer_watch.h"
+#include "lab/drill_lab.h"
 #include "lab/drill_load.h"
-#include "lab/lab_control.h"
-#include "lab/log_sink.h"
+#include "lab/ownership_recorder.h"
 
 namespace nines::lab {
 namespace {
 
-using Json = nlohmann::json;
-
-constexpr Duration kTick = 10ms;          // between two looks at where the drill stands
-constexpr Duration kLookInterval = 20ms;  // between two questions to the runtime socket
+constexpr Duration kTick = 10ms;  // between two looks at where the drill stands
 constexpr Duration kWarmUpMin = 1s;
 constexpr Duration kWarmUpMax = 40s;  // for all to be up again after the drill before
+constexpr Duration kHealthInterval = 200ms;
+constexpr Duration kViewAgeMax = 1s;
 constexpr Duration kDrainMax = 3s;
-constexpr std::size_t kViewMax = 4u << 20;  // bytes of a runtime socket's reply
+constexpr Duration kLast = 1s;  // of a phase: what holds at its end is what held then
 constexpr std::string_view kBrokenLines =
     "\nlisten broken\n    bind nowhere\n    no-such-keyword\n";
-
-std::string text_of(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
 
 std::string_view verb_of(Act act) {
   switch (act) {
@@ -51,10 +42,18 @@ std::string_view verb_of(Act act) {
       return "pause";
     case Act::kResume:
       return "resume";
+    case Act::kStop:
+      return "stop";
+    case Act::kCrash:
+      return "crash";
+    case Act::kBoot:
+      return "boot";
     case Act::kCut:
       return "cut";
     case Act::kHeal:
       return "heal";
+    case Act::kDropAddress:
+      return "drop-address";
     case Act::kReload:
     case Act::kBreakConfiguration:
     case Act::kRestoreConfiguration:
@@ -63,114 +62,38 @@ std::string_view verb_of(Act act) {
   return "";
 }
 
-// Asks the runtime socket again and again; one question at a time.
-class Looker final : public io::StreamHandler, private Timer {
- public:
-  using Seen = std::function<void(const BalancerView&, Instant)>;
-  Looker(io::Loop& loop, std::string path, Seen seen)
-      : loop_(loop), at_(SocketAddress::unix_path(std::move(path))), seen_(std::move(seen)) {
-    loop_.arm(*this, kLookInterval);
-  }
-  ~Looker() override { drop(); }
+bool breaks_a_host(Act act) {
+  return act == Act::kKill || act == Act::kPause || act == Act::kStop || act == Act::kCrash ||
+         act == Act::kCut;
+}
 
-  void on_connected(io::Stream& stream) override { stream.send(kBalancerQuestion); }
-  void on_data(io::Stream&, io::LentBytes bytes) override {
-    reply_.append(bytes.view());
-    if (reply_.size() > kViewMax) drop();
-  }
-  void on_end(io::Stream&) override {
-    drop();
-    const BalancerView view = parse_balancer_view(reply_);
-    if (!view.servers.empty()) seen_(view, loop_.now());
-  }
-  void on_failed(io::Stream&, const Error&) override { drop(); }
-
- private:
-  void on_timer(Instant) override {
-    loop_.arm(*this, kLookInterval);
-    if (stream_ != nullptr) return;
-    reply_.clear();
-    stream_ = &loop_.connect(at_, {}, *this);
-  }
-  void drop() {
-    if (stream_ != nullptr) std::exchange(stream_, nullptr)->close();
-  }
-
-  io::Loop& loop_;
-  SocketAddress at_;
-  Seen seen_;
-  io::Stream* stream_ = nullptr;
-  std::string reply_;
-};
-
-// New whole lines of a file that grows.
-class Tail {
- public:
-  explicit Tail(const std::string& path) : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (file_) ::lseek(file_.get(), 0, SEEK_END);
-  }
-  template <typename Visit>
-  void read(Visit visit) {
-    std::array<char, 65536> buffer;
-    ssize_t size = 0;
-    while (file_ && (size = ::read(file_.get(), buffer.data(), buffer.size())) > 0) {
-      pending_.append(buffer.data(), static_cast<std::size_t>(size));
-    }
-    std::size_t begin = 0;
-    std::size_t end = 0;
-    while ((end = pending_.find('\n', begin)) != std::string::npos) {
-      if (auto line = parse_log_line(std::string_view(pending_).substr(begin, end - begin))) {
-        visit(*line);
-      }
-      begin = end + 1;
-    }
-    pending_.erase(0, begin);
-  }
-
- private:
-  io::Descriptor file_;
-  std::string pending_;
-};
-
-struct LabFacts {
-  NamespaceNumbers client;
-  std::string runtime_socket, configuration_path, configuration, log;
-};
-
-Result<LabFacts> learn_facts(const LabControl& control) {
-  const std::string reply = TRY(control.ask(R"({"do":"status"})"));
-  const Json status = Json::parse(reply, nullptr, false);
-  if (!status.is_object()) return Error(ErrorCode::kInvalid, "the keeper's status is not JSON");
-  LabFacts facts;
-  facts.runtime_socket = text_of(status, "runtime_socket");
-  facts.configuration_path = text_of(status, "configuration");
-  facts.log = text_of(status, "log");
-  for (const auto& host : status["hosts"]) {
-    if (text_of(host, "name") != kClientHost) continue;
-    facts.client.network = host["namespaces"]["network"].get<int>();
-  }
-  io::LinuxFiles files;
-  facts.configuration = TRY(files.read(facts.configuration_path));
-  return facts;
+bool mends_a_host(Act act) {
+  return act == Act::kStart || act == Act::kResume || act == Act::kBoot || act == Act::kHeal;
 }
 
 class DrillRun final : private Timer {
  public:
-  DrillRun(const DrillWishes& wishes, const LabControl& control, LabFacts facts,
-           io::EpollLoop& loop, std::vector<LoadTarget> targets)
+  DrillRun(const DrillWishes& wishes, DrillLab lab, io::EpollLoop& loop,
+           std::vector<LoadTarget> targets, SocketAddress echo)
       : wishes_(wishes),
-        control_(control),
-        facts_(std::move(facts)),
+        lab_(std::move(lab)),
         loop_(loop),
         load_(loop, std::move(targets)),
-        tail_(facts_.log),
-        looker_(loop, facts_.runtime_socket, [this](const BalancerView& view, Instant at) {
-          view_ = view;
-          watch_.on_view(view, at);
-        }) {
-    begin_scenario();
+        probe_(loop, std::move(echo)),
+        views_(lab_.hosts().size()),
+        looker_(
+            loop, sockets_of(lab_), [this] { return choose(); },
+            [this](std::size_t host, const BalancerView& view, Instant at) {
+              on_view(host, view, at);
+            }) {
+    for (const auto& host : lab_.hosts()) tails_.emplace_back(host.log);
   }
 
+  Result<void> begin() {
+    TRY(probe_.begin());
+    begin_scenario();
+    return {};
+  }
   Result<std::vector<PhaseReport>> result() {
     if (error_) return *std::move(error_);
     return std::move(reports_);
@@ -178,26 +101,60 @@ class DrillRun final : private Timer {
   void interrupt() { give_up(Error(ErrorCode::kRefused, "interrupted")); }
 
  private:
-  enum class Step : std::uint8_t { kWarmUp, kWatch, kDrain };
+  enum class Step : std::uint8_t { kSettle, kWarmUp, kWatch, kDrain };
+
+  struct HostView {
+    BalancerView view;
+    Instant at;
+  };
+
+  static std::vector<std::string> sockets_of(const DrillLab& lab) {
+    std::vector<std::string> paths;
+    for (const auto& host : lab.hosts()) paths.push_back(host.runtime_socket);
+    return paths;
+  }
 
   const Scenario& scenario() const { return *wishes_.scenarios[scenario_]; }
   const Phase& phase() const { return scenario().phases[phase_]; }
 
+  std::optional<std::size_t> holder_index() const {
+    for (std::size_t i = 0; i < lab_.hosts().size(); ++i) {
+      if (lab_.hosts()[i].name == probe_.holder()) return i;
+    }
+    return std::nullopt;
+  }
+
+  // All in turns before a fault; then whoever has the address.
+  std::size_t choose() {
+    if (step_ != Step::kWatch) looked_at_ = (looked_at_ + 1) % lab_.hosts().size();
+    if (step_ == Step::kWatch) looked_at_ = holder_index().value_or(looked_at_);
+    return looked_at_;
+  }
+
+  void on_view(std::size_t host, const BalancerView& view, Instant at) {
+    views_[host] = {.view = view, .at = at};
+    if (step_ == Step::kWatch && host == holder_index()) watch_.on_view(view, at);
+  }
+
   void begin_scenario() {
-    if (scenario_ == wishes_.scenarios.size()) return loop_.stop();
-    wishes_.progress(std::string(scenario().name) + ": " + std::string(scenario().what));
-    step_ = Step::kWarmUp;
-    step_begun_ = loop_.now();
-    phase_ = 0;
-    pending_.clear();
-    load_.start();
+    step_ = Step::kSettle;
+    if (scenario_ < wishes_.scenarios.size()) {
+      wishes_.progress(std::string(scenario().name) + ": " + std::string(scenario().what));
+    }
     loop_.arm(*this, kTick);
   }
 
   void on_timer(Instant now) override {
     loop_.arm(*this, now + kTick);
-    tail_.read([this](const LogLine& line) { watch_.on_log_line(line.text, line.at); });
+    const auto holder = holder_index();
+    for (std::size_t i = 0; i < tails_.size(); ++i) {
+      tails_[i].read([&](const LogLine& line) {
+        if (i == holder) watch_.on_log_line(line.text, line.at);
+      });
+    }
     switch (step_) {
+      case Step::kSettle:
+        return settle();
       case Step::kWarmUp:
         return warm_up(now);
       case Step::kWatch:
@@ -207,8 +164,36 @@ class DrillRun final : private Timer {
     }
   }
 
+  // Blocks: nothing is measured meanwhile.
+  void settle() {
+    const bool last = scenario_ == wishes_.scenarios.size();
+    if (auto settled = settle_engines(last ? std::string_view() : scenario().holder_at_start);
+        !settled.has_value()) {
+      return give_up(std::move(settled).error());
+    }
+    if (last) return loop_.stop();
+    step_ = Step::kWarmUp;
+    step_begun_ = {};
+    phase_ = 0;
+    pending_.clear();
+    victims_.clear();
+    probe_.forget();
+    load_.start(scenario().pace);
+  }
+
+  Result<void> settle_engines(std::string_view holder) {
+    if (engines_broken_) TRY(lab_.repair());
+    bool wanted = engines_broken_;
+    if (!wanted && !holder.empty() && lab_.moves_the_address()) {
+      wanted = TRY(lab_.health()).holders != std::vector<std::string>{std::string(holder)};
+    }
+    if (wanted) TRY(lab_.settle(holder));
+    engines_broken_ = false;
+    return {};
+  }
+
   // Empty when all is well; else what is not, for people.
-  std::string not_well() const {
+  std::string not_well(Instant now) {
     for (std::size_t i = 0; i < load_.targets().size(); ++i) {
       const auto& records = load_.records(i);
       const std::string proxy(load_.targets()[i].service->proxy);
@@ -217,59 +202,113 @@ class DrillRun final : private Timer {
         return proxy + " fails (" + std::string(records.back().reason) + ')';
       }
     }
-    if (view_.servers.empty()) return "the runtime socket does not answer";
-    for (const auto& [name, server] : view_.servers) {
-      if (server.status != "UP" && server.status != "no check") return name + ' ' + server.status;
+    for (std::size_t i = 0; i < views_.size(); ++i) {
+      const std::string& host = lab_.hosts()[i].name;
+      if (now > views_[i].at + kViewAgeMax) {
+        return "the runtime socket of " + host + " does not answer";
+      }
+      for (const auto& [name, server] : views_[i].view.servers) {
+        if (server.status != "UP" && server.status != "no check") {
+          return host + ": " + name + ' ' + server.status;
+        }
+      }
     }
-    return {};
+    if (now < health_asked_at_ + kHealthInterval) return trouble_;
+    health_asked_at_ = now;
+    const auto health = lab_.health();
+    trouble_ = health.has_value() ? health->trouble : health.error().message();
+    if (trouble_.empty() &&
+        health->holders != std::vector<std::string>{std::string(probe_.holder())}) {
+      trouble_ = "the address is at " + render_holders(health->holders) + ", and " +
+                 (probe_.holder().empty() ? "nobody" : std::string(probe_.holder())) + " answers";
+    }
+    return trouble_;
   }
 
   void warm_up(Instant now) {
+    if (step_begun_ == Instant{}) {
+      step_begun_ = now;
+      health_asked_at_ = {};
+    }
     if (now - step_begun_ < kWarmUpMin) return;
-    const std::string trouble = not_well();
+    const std::string trouble = not_well(now);
     if (trouble.empty()) return begin_phase();
     if (now - step_begun_ > kWarmUpMax) {
       give_up(Error(ErrorCode::kUnavailable, "the lab is not well: " + trouble));
     }
   }
 
+  std::string resolve(std::string_view host) const {
+    if (host == kHolder) return std::string(probe_.holder());
+    if (host == kVictim) return victims_.empty() ? std::string() : victims_.back();
+    return std::string(host);
+  }
+
   void begin_phase() {
     step_ = Step::kWatch;
-    watch_.begin(phase().proxy, phase().server, phase().change, loop_.now());
-    watch_.on_view(view_, loop_.now());  // the state before: only changes from it are signs
+    moved_at_.reset();
+    sessions_at_.reset();
+    holder_before_ = probe_.holder();
+    lasting_broken_before_ = load_.lasting_broken();
+    const Instant now = loop_.now();
+    watch_.begin(phase().proxy, resolve(phase().server), phase().change, now);
+    // The state before: only changes from it are signs.
+    if (const auto holder = holder_index()) watch_.on_view(views_[*holder].view, now);
     auto at = perform(phase());
     if (!at.has_value()) return give_up(std::move(at).error().with_context(phase().name));
     step_begun_ = *at;
   }
 
-  // The instant at which it was done, by the keeper's clock, which is ours.
+  // The instant at which it was begun, by the keeper's clock, which is ours.
   Result<Instant> perform(const Phase& each) {
+    engines_broken_ = engines_broken_ || scenario().needs_engine;
     if (each.act == Act::kBreakConfiguration) {
-      TRY(write_configuration(facts_.configuration + std::string(kBrokenLines)));
+      TRY(lab_.write_configuration(lab_.configuration() + std::string(kBrokenLines)));
     } else if (each.act == Act::kRestoreConfiguration) {
-      TRY(write_configuration(facts_.configuration));
+      TRY(lab_.write_configuration(lab_.configuration()));
     }
-    const Json request = {
-        {"do", verb_of(each.act)}, {"host", each.host}, {"service", each.service}};
-    const Json reply = Json::parse(TRY(control_.ask(request.dump())), nullptr, false);
-    if (!reply.is_object()) return Error(ErrorCode::kInvalid, "the keeper's reply is not JSON");
-    if (reply.contains("error")) return Error(ErrorCode::kUnavailable, text_of(reply, "error"));
-    return Instant{reply.value("at", std::int64_t{0})};
-  }
-
-  Result<void> write_configuration(const std::string& text) {
-    io::LinuxFiles files;
-    constexpr unsigned kMode = 0644;
-    return files.replace(facts_.configuration_path, text, kMode);
+    broken_hosts_.clear();
+    std::vector<std::string> hosts = {resolve(each.host)};
+    if (!each.and_host.empty()) hosts.push_back(resolve(each.and_host));
+    std::optional<Instant> first;
+    for (const auto& host : hosts) {
+      const Instant at = TRY(lab_.act(verb_of(each.act), host, each.service));
+      if (!first) first = at;
+      if (breaks_a_host(each.act)) victims_.push_back(host);
+      if (mends_a_host(each.act)) std::erase(victims_, host);
+      if (each.act == Act::kCrash || each.act == Act::kBoot) {
+        acts_.push_back({.kind = each.act == Act::kCrash ? OwnershipEvent::Kind::kDied
+                                                         : OwnershipEvent::Kind::kReturned,
+                         .at = at,
+                         .host = host});
+      }
+      broken_hosts_ += broken_hosts_.empty() ? host : '+' + host;
+    }
+    return *first;
   }
 
   void watch(Instant now) {
-    const auto decided = watch_.decided();
-    const auto acted = watch_.acted();
-    const bool settled = phase().change != ServerChange::kNone && decided && acted &&
-                         now > std::max(*decided, *acted) + kTail;
-    if (!settled && now - step_begun_ < phase().watch_max) return;
-    end_phase(now);
+    if (!moved_at_ && probe_.holder() != holder_before_) moved_at_ = probe_.last_at();
+    std::optional<Instant> settled;
+    if (phase().change != ServerChange::kNone) {
+      const auto decided = watch_.decided();
+      const auto acted = watch_.acted();
+      if (decided && acted) settled = std::max(*decided, *acted);
+    }
+    if (phase().until_moved) settled = moved_at_;
+    if (phase().until_sessions && !sessions_at_ && moved_at_ &&
+        load_.lasting_nodes(*moved_at_).size() > 0) {
+      sessions_at_ = now;
+    }
+    if (phase().until_sessions) settled = sessions_at_;
+    if (settled && now > *settled + phase().tail) return end_phase(now);
+    if (now - step_begun_ >= phase().watch_max) end_phase(now);
+  }
+
+  std::set<std::string> names_of(const std::set<int>& nodes) const {
+    std::set<std::string> names;
+    for (const int node : nodes) names.insert(load_.nodes()[static_cast<std::size_t>(node)]);
+    return names;
   }
 
   void end_phase(Instant now) {
@@ -281,6 +320,11 @@ class DrillRun final : private Timer {
     report.length = now - step_begun_;
     report.change_expected = phase().change != ServerChange::kNone;
     report.same_process = watch_.same_process();
+    report.host = broken_hosts_;
+    report.holder_before = holder_before_;
+    report.holder_after = probe_.holder();
+    report.sessions_broken = load_.lasting_broken() - lasting_broken_before_;
+    tell_hazards(now, report);
     const auto after = [&](std::optional<Instant> at) -> std::optional<Duration> {
       if (!at) return std::nullopt;
       return std::max(Duration(0), *at - step_begun_);
@@ -295,10 +339,29 @@ class DrillRun final : private Timer {
     load_.stop();
   }
 
+  // Who answers now, and whether sessions that last write elsewhere than new ones.
+  void tell_hazards(Instant now, PhaseReport& report) const {
+    const Window last{.begin = now - kLast, .end = now + kTick};
+    for (std::size_t i = 0; i < load_.targets().size(); ++i) {
+      const auto& service = *load_.targets()[i].service;
+      const auto answered = names_of(nodes_of(load_.records(i), last));
+      if (service.proxy == phase().proxy) report.spread = answered;
+      if (service.kind != StandInKind::kMysql) continue;
+      report.new_at = answered;
+      report.lasting_at = names_of(load_.lasting_nodes(last.begin));
+      for (const auto& node : report.lasting_at) {
+        if (answered.empty() || answered.contains(node)) continue;
+        report.hazards.push_back("two writers: sessions that last stay at " + node +
+                                 ", new ones go to " + *answered.begin());
+      }
+    }
+  }
+
   // Requests of an earlier phase may end in a later one: reports are made when all have ended.
   void drain(Instant now) {
     if (!load_.idle() && now - step_begun_ < kDrainMax) return;
     load_.abandon();
+    const auto ownership = read_ownership();
     for (std::size_t i = 0; i < pending_.size(); ++i) {
       auto& [window, report] = pending_[i];
       for (std::size_t t = 0; t < load_.targets().size(); ++t) {
@@ -309,6 +372,10 @@ class DrillRun final : private Timer {
           watched != nullptr && watched->last_node >= 0) {
         report.answered_by = load_.nodes()[static_cast<std::size_t>(watched->last_node)];
       }
+      if (lab_.moves_the_address()) {
+        report.outage = longest_silence(probe_.answers(), window);
+        report.ownership = ownership.report(window.begin, window.end);
+      }
       judge(scenario().phases[i].expected, report);
       wishes_.phase_finished(report);
       reports_.push_back(std::move(report));
@@ -317,15 +384,32 @@ class DrillRun final : private Timer {
     begin_scenario();
   }
 
-  // The phases that follow a fault are its mending.
+  Ownership read_ownership() const {
+    Ownership ownership(*SocketAddress::parse_ip(kVirtualAddress, 0));
+    io::LinuxFiles files;
+    // Without the record nothing is complete, and the report says so.
+    if (const auto text = files.read(lab_.ownership_path()); text.has_value()) {
+      for (auto& event : parse_ownership_lines(*text)) ownership.handle(std::move(event));
+    }
+    for (const auto& event : acts_) ownership.handle(event);
+    return ownership;
+  }
+
+  // Mends what is broken and says why the drills end here.
   void give_up(Error error) {
     if (error_) return;
     error_ = std::move(error);
     cancel();
+    load_.stop();
     if (step_ == Step::kWatch) {
-      for (std::size_t i = phase_ + 1; i < scenario().phases.size(); ++i) {
-        // What cannot be mended was not broken: the act itself may be what failed.
+      for (std::size_t i = phase_; i < scenario().phases.size(); ++i) {
+        if (scenario().phases[i].act != Act::kRestoreConfiguration) continue;
         static_cast<void>(perform(scenario().phases[i]).has_value());
+      }
+    }
+    if (step_ != Step::kWarmUp || engines_broken_) {
+      if (const auto repaired = lab_.repair(); !repaired.has_value()) {
+        wishes_.progress("the lab could not be mended: " + repaired.error().message());
       }
     }
     loop_.stop();
@@ -337,18 +421,28 @@ class DrillRun final : private Timer {
   };
 
   const DrillWishes& wishes_;
-  const LabControl& control_;
-  LabFacts facts_;
+  DrillLab lab_;
   io::EpollLoop& loop_;
   DrillLoad load_;
+  AddressProbe probe_;
   BalancerWatch watch_;
-  BalancerView view_;
-  Tail tail_;
-  Looker looker_;
-  Step step_ = Step::kWarmUp;
+  std::vector<HostView> views_;  // by the index of the lab's hosts, as is all about balancers
+  std::vector<LogTail> tails_;
+  std::size_t looked_at_ = 0;
+  BalancerLooker looker_;
+  Step step_ = Step::kSettle;
   Instant step_begun_;
+  Instant health_asked_at_;
+  std::string trouble_;
+  bool engines_broken_ = false;  // a scenario has done something to them since they were settled
   std::size_t scenario_ = 0;
   std::size_t phase_ = 0;
+  std::string holder_before_;
+  std::optional<Instant> moved_at_, sessions_at_;
+  std::string broken_hosts_;  // of this phase, for people
+  int lasting_broken_before_ = 0;
+  std::vector<std::string> victims_;  // of this scenario: broken and not mended
+  std::vector<OwnershipEvent> acts_;
   std::vector<Measured> pending_;  // of this scenario
   std::vector<PhaseReport> reports_;
   std::optional<Error> error_;
@@ -356,19 +450,31 @@ class DrillRun final : private Timer {
 
 }  // namespace
 
+bool has_moving_address(std::string_view lab) {
+  const auto found = DrillLab::open(lab);
+  return found.has_value() && found->moves_the_address();
+}
+
 Result<std::vector<PhaseReport>> run_drills(const DrillWishes& wishes) {
-  const auto control = TRY(LabControl::open(wishes.lab));
-  auto facts = TRY(learn_facts(control));
+  auto lab = TRY(DrillLab::open(wishes.lab));
+  for (const auto* scenario : wishes.scenarios) {
+    if (!scenario->needs_engine || lab.moves_the_address()) continue;
+    return Error(ErrorCode::kInvalid, "'" + std::string(scenario->name) +
+                                          "' needs a lab whose engine moves the address (nines lab "
+                                          "up without --balancer)");
+  }
   std::vector<LoadTarget> targets;
-  for (const auto& bound : bound_addresses(facts.configuration)) {
+  for (const auto& bound : bound_addresses(lab.configuration())) {
     const auto* service = find_stand_in(bound.section);
     if (service != nullptr) targets.push_back({.service = service, .address = bound.address});
   }
-  TRY(enter_network(control, facts.client));
+  const auto echo = TRY(SocketAddress::parse_ip(kVirtualAddress, kEchoPort));
+  TRY(enter_network(lab.control(), lab.client()));
   const auto loop = TRY(io::EpollLoop::create());
-  DrillRun run(wishes, control, std::move(facts), *loop, std::move(targets));
+  DrillRun run(wishes, std::move(lab), *loop, std::move(targets), echo);
   TRY(loop->on_signal(SIGINT, [&] { run.interrupt(); }));
   TRY(loop->on_signal(SIGTERM, [&] { run.interrupt(); }));
+  TRY(run.begin());
   loop->run();
   return run.result();
 }

@@ -20,9 +20,12 @@ struct DrillWishes {
   std::function<void(const PhaseReport&)> phase_finished;
 };
 
+// Whether the engine of that lab moves the address; of a lab that is not up: false.
+bool has_moving_address(std::string_view lab);
+
 // Moves the calling process's network into the lab's client host for good. kNotFound: no such lab;
-// kUnavailable: the lab is not healthy enough to begin; kRefused: interrupted by SIGINT or SIGTERM.
-// However it ends, what was broken has been mended.
+// kUnavailable: the lab is not healthy enough to begin; kInvalid: a scenario makes no sense there;
+// kRefused: interrupted by SIGINT or SIGTERM. However it ends, what was broken has been mended.
 Result<std::vector<PhaseReport>> run_drills(const DrillWishes& wishes);
 
 }  // namespace nines::lab

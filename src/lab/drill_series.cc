@@ -271,6 +271,15 @@ DrillRow row_of(const PhaseReport& report, std::string engine, int run) {
     row[Figure::kDecided] = report.decided.value_or(report.length).count();
     row[Figure::kActed] = report.acted.value_or(report.length).count();
   }
+  if (report.outage) row[Figure::kOutage] = report.outage->count();
+  if (report.ownership) {
+    row[Figure::kNobody] = report.ownership->nobody.longest.count();
+    row[Figure::kOverlap] = report.ownership->overlap.longest.count();
+    row[Figure::kOverlapWithCutOff] = report.ownership->overlap_with_cut_off.longest.count();
+    std::int64_t announced = 0;
+    for (const auto& [host, count] : report.ownership->announced) announced += count;
+    row[Figure::kAnnounced] = announced;
+  }
   return row;
 }
 

@@ -83,7 +83,8 @@ EnginePlan plan_engine(EngineKind kind, const std::string& self, const std::stri
                         .command = {kHaproxy, "-W", "-db", "-f", in_host(kBalancerFile)},
                         .output = "balancer.out",
                         .stop = EngineSignal::kUser1,
-                        .reload = EngineSignal::kUser2}};
+                        .reload = EngineSignal::kUser2,
+                        .stop_patience = 3s}};  // sessions that last never end by themselves
       plan.roles = {{.role = kSupervisorRole, .program = 0},
                     {.role = kOwnerRole, .program = 0, .is_child = true},
                     {.role = kProxyRole, .program = 1, .is_child = true}};

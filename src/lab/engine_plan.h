@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 
 namespace nines::lab {
 
@@ -32,6 +33,7 @@ struct ProgramPlan {
   std::string output;                // the file in the host's directory that takes its words
   EngineSignal stop = EngineSignal::kTerminate;
   EngineSignal reload = EngineSignal::kNone;
+  Duration stop_patience = 10s;  // then it is killed
 };
 
 // The parts that every engine of several processes has.

@@ -16,8 +16,6 @@ namespace nines::lab {
 namespace {
 
 constexpr int kExitNotRun = 127;  // as a shell has it when a program cannot be run
-// A killed parent may have begun another child meanwhile: looked for this often.
-constexpr int kKillRounds = 3;
 
 int number_of(EngineSignal signal) {
   switch (signal) {
@@ -130,13 +128,18 @@ bool HostEngine::runs() const {
                      [](const auto& program) { return program.pid != 0; });
 }
 
+bool HostEngine::stops() const {
+  return std::any_of(programs_.begin(), programs_.end(),
+                     [](const auto& program) { return program.pid != 0 && program.asked_to_stop; });
+}
+
 bool HostEngine::stop_further(Instant now) {
   for (auto& program : programs_) {
     if (program.state == Program::State::kWaiting) program.state = Program::State::kEnded;
     if (program.state == Program::State::kEnded) continue;
     if (!program.asked_to_stop) {
       program.asked_to_stop = true;
-      program.stop_deadline = now + kStopPatience;
+      program.stop_deadline = now + program.plan->stop_patience;
       ::kill(program.pid, number_of(program.plan->stop));
     } else if (now > program.stop_deadline) {
       ::kill(-program.pid, SIGKILL);
@@ -152,13 +155,14 @@ Result<std::vector<int>> HostEngine::signal(std::string_view name, int number,
   const auto processes = table.of(host_.namespaces.network);
   std::vector<int> signalled;
   if (name == kWholeEngine) {
-    auto wanted = processes_of_engine(processes, others);
-    for (int round = 0; round < kKillRounds; ++round) {
-      for (const int id : wanted) {
-        if (::kill(id, number) == 0) signalled.push_back(id);
+    // They die at the same moment only if none can act on another's death: all stand still first.
+    std::vector<int> numbers = {number};
+    if (number == SIGKILL) numbers.insert(numbers.begin(), SIGSTOP);
+    for (const int each : numbers) {
+      signalled.clear();
+      for (const int id : processes_of_engine(processes, others)) {
+        if (::kill(id, each) == 0) signalled.push_back(id);
       }
-      if (number != SIGKILL) break;
-      wanted = processes_of_engine(ProcessTable::read().of(host_.namespaces.network), others);
     }
     if (signalled.empty()) {
       return Error(ErrorCode::kUnavailable, "the engine of " + host_.plan.name + " does not run");

@@ -18,9 +18,6 @@ namespace nines::lab {
 
 class HostEngine {
  public:
-  // A program that was asked to end is killed after this long.
-  static constexpr Duration kStopPatience = 8s;
-
   struct Program {
     //  kEnded --start--> kWaiting --its turn--> kStarting --ready--> kRunning <--> kPaused
     //  all --dies--> kEnded
@@ -45,6 +42,7 @@ class HostEngine {
   // people; empty: all is ready. An error when a program has died.
   Result<std::string> missing(const ProcessTable& table, const std::vector<SocketAddress>& listens);
   bool runs() const;
+  bool stops() const;  // was asked to, and has not ended
 
   // One program after the other is asked to end. Call again until it says true: none is left.
   bool stop_further(Instant now);

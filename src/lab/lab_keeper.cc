@@ -39,6 +39,7 @@
 #include "lab/lab_child.h"
 #include "lab/lab_host.h"
 #include "lab/log_sink.h"
+#include "lab/ownership_recorder.h"
 #include "lab/stand_in.h"
 
 namespace nines::lab {
@@ -53,6 +54,9 @@ constexpr std::size_t kTasksMax = 64;
 constexpr std::size_t kRequestMax = 4096;  // bytes of one command
 constexpr rlim_t kDescriptorsMax = 65536;  // a balancer with maxconn 4000 wants 8000 and more
 constexpr std::string_view kProbeService = "probe";
+constexpr std::string_view kRecorderService = "recorder";
+constexpr std::string_view kSwitch = "switch";  // where no host is
+constexpr std::string_view kOwnershipFile = "ownership.log";
 constexpr std::string_view kProbeDone = "exit status 0";
 struct Service {
   //  kStarting --ready--> kRunning <--pause, resume--> kPaused
@@ -322,6 +326,15 @@ Result<void> Keeper::plan_services() {
       };
     }
   }
+  auto& recorder = add_service(std::string(kRecorderService), nullptr, {});
+  recorder.host = kSwitch;
+  recorder.plan.output = plan_.directory + "/recorder.out";
+  const auto record =
+      plan_ownership_recorder(network_, plan_.directory + '/' + std::string(kOwnershipFile));
+  recorder.plan.keep = descriptors_of(record);
+  recorder.plan.body = [record](ReadySignal ready) {
+    return run_ownership_recorder(record, std::move(ready));
+  };
   // All balancers log to the first controller, as the configuration has it.
   const LabHost& first = *controllers_.front().host;
   auto& log =
@@ -388,7 +401,7 @@ void Keeper::set_running(Service& service) {
 
 void Keeper::enter_next_stage() {
   if (stage_ == Stage::kServices) {
-    missing_.clear();
+    missing_ = services_missing(kSwitch);
     for (const auto& controller : controllers_) {
       missing_ += services_missing(controller.host->plan.name);
     }
@@ -722,12 +735,14 @@ std::optional<Json> Keeper::boot(const Request& request, Controller& controller)
     }
     missing = services_missing(host.plan.name);
     if (!missing.empty()) return false;
+    if (controller.engine != nullptr) {
+      if (!engine_begun) TRY(start_engine(controller));
+      engine_begun = true;
+      missing = TRY(engine_missing(controller));
+      if (!missing.empty()) return false;
+    }
     controller.power = Controller::Power::kOn;
-    if (controller.engine == nullptr) return true;
-    if (!engine_begun) TRY(start_engine(controller));
-    engine_begun = true;
-    missing = TRY(engine_missing(controller));
-    return missing.empty();
+    return true;
   };
   return begin_task(request.command, request.wait, std::move(task));
 }
@@ -775,6 +790,8 @@ std::optional<Json> Keeper::obey_for_engine(const Request& request, Controller& 
   Task task{.begun = fresh_now(), .look = nullptr};
   if (request.operation == "start") {
     task.look = [this, &controller, begun = false](std::string& missing) mutable -> Result<bool> {
+      missing = "the engine to end";
+      if (!begun && controller.engine->stops()) return false;
       if (!begun) TRY(start_engine(controller));
       begun = true;
       missing = TRY(engine_missing(controller));
@@ -856,6 +873,7 @@ Json Keeper::status_of(LabHost& host, const ProcessTable& table) {
   if (controller != nullptr && controller->engine != nullptr) {
     for (const auto& program : controller->engine->programs()) {
       services.push_back({{"name", program.plan->name},
+                          {"program", true},
                           {"address", ""},
                           {"state", name_of(program.state)},
                           {"pid", program.pid},
@@ -902,6 +920,7 @@ Json Keeper::status() {
           {"runtime_socket", path_of(first, "kolla/haproxy.sock")},
           {"log", path_of(first, "balancer.log")},
           {"balancer_output", path_of(first, plan_.engine.programs.back().output)},
+          {"ownership", plan_.directory + '/' + std::string(kOwnershipFile)},
           {"forwards", forwards},
           {"hosts", hosts}};
 }

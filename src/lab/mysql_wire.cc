@@ -235,16 +235,16 @@ MysqlClient::Progress MysqlClient::take(const MysqlPackets::Packet& packet, std:
         return Progress::kMore;
       }
       if (first != kAnswerOk) return fail("an unknown answer to the login");
-      out +=
-          mysql_packet(0, std::string(1, static_cast<char>(kCommandQuery)) + "SELECT @@hostname");
-      state_ = State::kAnswer;
+      ask_again(out);
       return Progress::kMore;
     case State::kAnswer:
       if (++answers_ == 1 && first != 1) return fail("an answer that has not one column");
       if (first == kAnswerEof && payload.size() < 9) {
         if (++ends_ < 2) return Progress::kMore;
         if (node_.empty()) return fail("no row");
-        out += mysql_packet(0, std::string(1, static_cast<char>(kCommandQuit)));
+        if (afterwards_ == Afterwards::kQuit) {
+          out += mysql_packet(0, std::string(1, static_cast<char>(kCommandQuit)));
+        }
         state_ = State::kDone;
         return Progress::kDone;
       }
@@ -254,6 +254,14 @@ MysqlClient::Progress MysqlClient::take(const MysqlPackets::Packet& packet, std:
       return Progress::kDone;
   }
   return Progress::kMore;
+}
+
+void MysqlClient::ask_again(std::string& out) {
+  out += mysql_packet(0, std::string(1, static_cast<char>(kCommandQuery)) + "SELECT @@hostname");
+  state_ = State::kAnswer;
+  node_.clear();
+  ends_ = 0;
+  answers_ = 0;
 }
 
 MysqlClient::Progress MysqlClient::fail(std::string reason) {

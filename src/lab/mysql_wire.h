@@ -52,15 +52,19 @@ class MysqlServer {
   State state_ = State::kHandshake;
 };
 
-// The client's side of one whole session: greeting, log in, ask who answers, quit.
-//   kGreeting --> kLogin --> kAnswer --row and end--> kDone
+// The client's side of one session: greeting, log in, ask who answers, and then quit or stay.
+//   kGreeting --> kLogin --> kAnswer --row and end--> kDone --ask_again()--> kAnswer
 class MysqlClient {
  public:
-  explicit MysqlClient(std::string user) : user_(std::move(user)) {}
+  enum class Afterwards : std::uint8_t { kQuit, kStay };
+  explicit MysqlClient(std::string user, Afterwards afterwards = Afterwards::kQuit)
+      : user_(std::move(user)), afterwards_(afterwards) {}
 
   enum class Progress : std::uint8_t { kMore, kDone, kFailed };
-  // Appends what to send to `out`; on kDone that is COM_QUIT.
+  // Appends what to send to `out`; on kDone that is COM_QUIT, or nothing for one who stays.
   Progress feed(std::string_view bytes, std::string& out);
+  // For one who stays, after kDone: appends the next question.
+  void ask_again(std::string& out);
   const std::string& node() const { return node_; }      // of kDone: who answered
   const std::string& reason() const { return reason_; }  // of kFailed
 
@@ -71,6 +75,7 @@ class MysqlClient {
 
   MysqlPackets packets_;
   std::string user_;
+  Afterwards afterwards_;
   std::string node_;
   std::string reason_;
   State state_ = State::kGreeting;

@@ -2,6 +2,7 @@
 #include "lab/mysql_wire.h"
 
 #include <string>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -32,6 +33,26 @@ TEST(MysqlWire, WholeSessionTellsWhoAnswersHoweverTheBytesAreCut) {
     EXPECT_EQ(progress, MysqlClient::Progress::kDone) << client.reason();
     EXPECT_EQ(client.node(), "node02");
     EXPECT_FALSE(open);  // COM_QUIT
+  }
+}
+
+TEST(MysqlWire, OneWhoStaysAsksAgainInTheSameSession) {
+  MysqlServer server("node02", 7);
+  MysqlClient client("lab", MysqlClient::Afterwards::kStay);
+  std::string to_client = server.greeting();
+  for (int question = 0; question < 3; ++question) {
+    auto progress = MysqlClient::Progress::kMore;
+    std::string to_server;
+    if (question > 0) client.ask_again(to_server);
+    while (progress == MysqlClient::Progress::kMore) {
+      if (!to_server.empty()) {
+        ASSERT_TRUE(server.feed(std::exchange(to_server, {}), to_client));
+      }
+      progress = client.feed(std::exchange(to_client, {}), to_server);
+    }
+    ASSERT_EQ(progress, MysqlClient::Progress::kDone) << client.reason();
+    EXPECT_EQ(client.node(), "node02");
+    EXPECT_EQ(to_server, "");  // no COM_QUIT
   }
 }
 

@@ -1,0 +1,173 @@
+// Requests as JSON, and the way back from any state to a good one.
+#include "lab/drill_lab.h"
+
+#include <csignal>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include <poll.h>
+
+#include "io/linux/files.h"
+#include "lab/lab_plan.h"
+
+namespace nines::lab {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kPollMilliseconds = 20;
+constexpr int kHolderTries = 1000;  // 20 s: an election and what delays it
+
+std::string text_of(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+Result<Json> ask(const LabControl& control, const Json& request) {
+  const std::string reply = TRY(control.ask(request.dump()));
+  Json answer = Json::parse(reply, nullptr, false);
+  if (!answer.is_object()) return Error(ErrorCode::kInvalid, "the keeper's reply is not JSON");
+  if (answer.contains("error")) return Error(ErrorCode::kUnavailable, text_of(answer, "error"));
+  return answer;
+}
+
+// The signals are blocked and wait for the loop, which does not run meanwhile.
+bool is_interrupted() {
+  sigset_t pending;
+  return ::sigpending(&pending) == 0 &&
+         (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1);
+}
+
+}  // namespace
+
+Result<DrillLab> DrillLab::open(std::string_view name) {
+  DrillLab lab(TRY(LabControl::open(name)));
+  const Json status = TRY(ask(lab.control_, {{"do", "status"}}));
+  lab.engine_ = find_engine_kind(text_of(status, "engine")).value_or(EngineKind::kNines);
+  lab.configuration_path_ = text_of(status, "configuration");
+  lab.ownership_path_ = text_of(status, "ownership");
+  for (const auto& host : status["hosts"]) {
+    if (text_of(host, "name") == kClientHost) {
+      lab.client_.network = host["namespaces"]["network"].get<int>();
+    } else if (host.contains("engine")) {
+      lab.hosts_.push_back({.name = text_of(host, "name"),
+                            .runtime_socket = text_of(host, "runtime_socket"),
+                            .log = text_of(host, "log")});
+    }
+  }
+  io::LinuxFiles files;
+  lab.configuration_ = TRY(files.read(lab.configuration_path_));
+  return lab;
+}
+
+Result<Instant> DrillLab::act(std::string_view operation, std::string_view host,
+                              std::string_view service) {
+  const Json reply = TRY(
+      ask(control_, {{"do", operation}, {"host", host}, {"service", service}, {"wait", false}}));
+  return Instant{reply.value("at", std::int64_t{0})};
+}
+
+Result<void> DrillLab::command(std::string_view operation, std::string_view host,
+                               std::string_view service) {
+  TRY(ask(control_, {{"do", operation}, {"host", host}, {"service", service}}));
+  return {};
+}
+
+Result<void> DrillLab::write_configuration(const std::string& text) {
+  io::LinuxFiles files;
+  constexpr unsigned kMode = 0644;
+  return files.replace(configuration_path_, text, kMode);
+}
+
+Result<LabHealth> DrillLab::health() {
+  const Json status = TRY(ask(control_, {{"do", "status"}}));
+  LabHealth health;
+  const auto trouble = [&](const std::string& what) {
+    if (health.trouble.empty()) health.trouble = what;
+  };
+  for (const auto& host : status["hosts"]) {
+    const std::string name = text_of(host, "name");
+    if (text_of(host, "power") != "on") trouble(name + " is " + text_of(host, "power"));
+    if (text_of(host, "link") != "up") trouble(name + " is cut off");
+    for (const auto& service : host["services"]) {
+      const std::string state = text_of(service, "state");
+      if (state != "running") trouble(name + ' ' + text_of(service, "name") + ' ' + state);
+    }
+    if (host.contains("engine")) {
+      for (const auto& part : host["engine"]) {
+        const std::string state = text_of(part, "state");
+        if (state != "running") trouble(name + ' ' + text_of(part, "role") + ' ' + state);
+      }
+    }
+    if (host["owns_virtual_address"] == true) health.holders.push_back(name);
+  }
+  return health;
+}
+
+Result<void> DrillLab::repair() {
+  const Json status = TRY(ask(control_, {{"do", "status"}}));
+  for (const auto& host : status["hosts"]) {
+    const std::string name = text_of(host, "name");
+    if (text_of(host, "power") != "on") {
+      TRY(command("boot", name, ""));
+      continue;  // a host boots whole
+    }
+    if (text_of(host, "link") != "up") TRY(command("heal", name, ""));
+    bool engine_ended = false;
+    if (host.contains("engine")) {
+      for (const auto& part : host["engine"]) {
+        const std::string state = text_of(part, "state");
+        // It may end meanwhile, which is mended below.
+        if (state == "paused") {
+          static_cast<void>(command("resume", name, text_of(part, "role")).has_value());
+        }
+        engine_ended = engine_ended || state == "ended";
+      }
+    }
+    for (const auto& service : host["services"]) {
+      const std::string state = text_of(service, "state");
+      if (state == "paused") TRY(command("resume", name, text_of(service, "name")));
+      if (state == "ended" && service.contains("program")) engine_ended = true;
+      if (state == "ended" && !service.contains("program")) {
+        TRY(command("start", name, text_of(service, "name")));
+      }
+    }
+    if (engine_ended) TRY(command("start", name, kWholeEngine));
+  }
+  return {};
+}
+
+Result<void> DrillLab::settle(std::string_view holder) {
+  const auto before = TRY(health()).holders;
+  std::string wanted(holder);
+  if (wanted.empty()) wanted = before.size() == 1 ? before.front() : hosts_.front().name;
+  const bool has_it = before == std::vector<std::string>{wanted};
+  for (const auto& host : hosts_) {
+    if (host.name == wanted && has_it) continue;
+    TRY(command("stop", host.name, kWholeEngine));
+  }
+  if (!has_it) {
+    // What a dead engine has left behind.
+    const auto left = TRY(health()).holders;
+    for (const auto& name : left) TRY(command("drop-address", name, ""));
+    TRY(command("start", wanted, kWholeEngine));
+    TRY(wait_for_holder(wanted));
+  }
+  for (const auto& host : hosts_) {
+    if (host.name != wanted) TRY(command("start", host.name, kWholeEngine));
+  }
+  return {};
+}
+
+Result<void> DrillLab::wait_for_holder(const std::string& holder) {
+  for (int i = 0; i < kHolderTries; ++i) {
+    const auto holders = TRY(health()).holders;
+    if (holders == std::vector<std::string>{holder}) return {};
+    if (is_interrupted()) return Error(ErrorCode::kRefused, "interrupted");
+    ::poll(nullptr, 0, kPollMilliseconds);
+  }
+  return Error(ErrorCode::kUnavailable, holder + " does not take the address");
+}
+
+}  // namespace nines::lab
