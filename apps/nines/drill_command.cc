@@ -148,7 +148,7 @@ int drill_command(std::span<char*> arguments) {
   }
   if (names.empty()) {
     // All that make sense there.
-    const bool moves = lab::has_moving_address(lab_name);
+    const bool moves = rounds.incumbent || lab::has_moving_address(lab_name);
     for (const auto& each : lab::scenarios()) {
       if (moves || !each.needs_engine) wishes.scenarios.push_back(&each);
     }
