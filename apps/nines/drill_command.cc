@@ -123,7 +123,12 @@ int drill_command(std::span<char*> arguments) {
       ->needs("--incumbent");
   app.add_option("--rows", rounds.rows, "a file to keep each run's figures in");
   app.add_flag("--markdown", rounds.markdown, "the table of runs for a document");
-  app.add_option("--from", rows_from, "no drill: the table of the rows kept in this file");
+  app.add_option("--svg", rounds.picture, "a file for a picture of each drill, second by second");
+  app.add_option("--story", rounds.stories, "a file to keep what is drawn there");
+  auto* from = app.add_option("--from", rows_from,
+                              "no drill: the table of the rows kept in this file; with --svg the "
+                              "picture of the stories kept there");
+  from->excludes("--incumbent", "--runs", "--rows", "--story");
   std::vector<std::string> reversed;
   for (std::size_t i = arguments.size(); i > 0; --i) reversed.emplace_back(arguments[i - 1]);
   try {
@@ -132,9 +137,13 @@ int drill_command(std::span<char*> arguments) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
   if (listing) return list();
-  if (!rows_from.empty()) return show_drill_rounds(rows_from, rounds.markdown);
+  if (!rows_from.empty()) {
+    return rounds.picture.empty() ? show_drill_rounds(rows_from, rounds.markdown)
+                                  : draw_kept_stories(rows_from, rounds.picture);
+  }
 
-  lab::DrillWishes wishes{.lab = lab_name, .scenarios = {}, .progress = {}, .phase_finished = {}};
+  lab::DrillWishes wishes{
+      .lab = lab_name, .scenarios = {}, .progress = {}, .phase_finished = {}, .story_told = {}};
   for (const auto& name : names) {
     const auto* scenario = lab::find_scenario(name);
     if (scenario == nullptr) {
@@ -167,10 +176,17 @@ int drill_command(std::span<char*> arguments) {
     std::fprintf(stderr, "  %s: %s\n", report.phase.c_str(),
                  report.broken.empty() ? "held" : "BROKEN");
   };
+  std::vector<lab::DrillStory> stories;
+  if (!rounds.picture.empty() || !rounds.stories.empty()) {
+    wishes.story_told = [&](lab::DrillStory story) { stories.push_back(std::move(story)); };
+  }
   const auto reports = lab::run_drills(wishes);
   if (!reports.has_value()) {
     std::fprintf(stderr, "nines drill: %s\n", reports.error().message().c_str());
     return reports.error().code() == ErrorCode::kNotFound ? kExitNoLab : kExitBroken;
+  }
+  if (const int status = keep_stories(stories, rounds.picture, rounds.stories); status != 0) {
+    return status;
   }
   bool held = true;
   for (const auto& report : *reports) held = held && report.broken.empty();

@@ -13,6 +13,7 @@
 
 #include "io/linux/files.h"
 #include "lab/default_configuration.h"
+#include "lab/drill_picture.h"
 #include "lab/drill_rounds.h"
 #include "lab/drill_series.h"
 #include "lab/engine_plan.h"
@@ -28,7 +29,7 @@ using Json = nlohmann::json;
 constexpr int kExitBroken = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitNoLab = 3;
-constexpr unsigned kRowsMode = 0644;
+constexpr unsigned kFileMode = 0644;
 constexpr int kControllers = 3;
 
 // As the table's columns are called.
@@ -115,7 +116,31 @@ int fail(const Error& error, int status) {
   return status;
 }
 
+// False when it cannot be written; said.
+bool keep(const std::string& path, const std::string& text) {
+  io::LinuxFiles files;
+  const auto kept = files.replace(path, text, kFileMode);
+  if (!kept.has_value()) fail(kept.error(), kExitBroken);
+  return kept.has_value();
+}
+
 }  // namespace
+
+int keep_stories(const std::vector<lab::DrillStory>& stories, const std::string& picture,
+                 const std::string& kept) {
+  if (!picture.empty() && !keep(picture, lab::draw_stories(stories))) return kExitBroken;
+  if (!kept.empty() && !keep(kept, lab::to_text(stories))) return kExitBroken;
+  return 0;
+}
+
+int draw_kept_stories(const std::string& from, const std::string& picture) {
+  io::LinuxFiles files;
+  const auto text = files.read(from);
+  if (!text.has_value()) return fail(text.error(), kExitUsage);
+  auto stories = lab::parse_drill_stories(*text);
+  if (!stories.has_value()) return fail(std::move(stories).error().with_context(from), kExitUsage);
+  return keep_stories(*stories, picture, "");
+}
 
 int run_drill_rounds(const DrillRoundsWords& words) {
   auto contenders = contenders_of(words);
@@ -123,29 +148,31 @@ int run_drill_rounds(const DrillRoundsWords& words) {
     return fail(contenders.error(), words.incumbent ? kExitUsage : kExitNoLab);
   }
   const auto facts = about(words);
+  const bool stories = !words.picture.empty() || !words.stories.empty();
   const lab::RoundsWishes wishes{.contenders = *contenders,
                                  .runs = words.runs,
                                  .scenarios = words.scenarios,
+                                 .stories = stories,
                                  .progress = [](std::string_view line) {
                                    std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()),
                                                 line.data());
                                  }};
-  auto series = lab::run_rounds(wishes);
-  if (!series.has_value()) return fail(series.error(), kExitBroken);
-  series->about = facts;
-  const std::string text = to_text(*series);
-  if (!words.rows.empty()) {
-    io::LinuxFiles files;
-    auto kept = files.replace(words.rows, text, kRowsMode);
-    if (!kept.has_value()) return fail(kept.error(), kExitBroken);
+  auto result = lab::run_rounds(wishes);
+  if (!result.has_value()) return fail(result.error(), kExitBroken);
+  auto& series = result->series;
+  series.about = facts;
+  const std::string text = to_text(series);
+  if (!words.rows.empty() && !keep(words.rows, text)) return kExitBroken;
+  if (const int status = keep_stories(result->stories, words.picture, words.stories); status != 0) {
+    return status;
   }
   if (words.json) {
     std::fputs(text.c_str(), stdout);
   } else {
     std::fprintf(stderr, "\n");
-    print_table(*series, words.markdown);
+    print_table(series, words.markdown);
   }
-  return ours_held(*series, contenders->front().engine) ? 0 : kExitBroken;
+  return ours_held(series, contenders->front().engine) ? 0 : kExitBroken;
 }
 
 int show_drill_rounds(const std::string& path, bool markdown) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lab/drill_plan.h"
+#include "lab/drill_story.h"
 
 namespace nines {
 
@@ -16,9 +17,17 @@ struct DrillRoundsWords {
   bool incumbent = false;  // nines, and keepalived with HAProxy, each in labs of its own
   std::string priorities;  // of those labs' controllers
   std::string rows;        // a file to keep the rows in; empty: none
+  std::string picture;     // a file for the first run of each, drawn; empty: none
+  std::string stories;     // and one for what is drawn, to be kept
   bool json = false;       // the rows instead of the table
   bool markdown = false;
 };
+
+// Writes what `picture` and `stories` ask for; 0, or the exit status.
+int keep_stories(const std::vector<lab::DrillStory>& stories, const std::string& picture,
+                 const std::string& kept);
+// A picture of stories that were kept, no drill.
+int draw_kept_stories(const std::string& from, const std::string& picture);
 
 // The exit status: 0 when all held (with `incumbent`: all of ours), as nines drill has it
 // otherwise.

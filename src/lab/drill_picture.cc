@@ -23,6 +23,7 @@ constexpr double kPanelGap = 18;
 constexpr double kLegendHeight = 26;
 constexpr double kLetterWidth = 6.2;  // of the small letters, about
 constexpr int kTicksMax = 16;
+constexpr double kBarMin = 2.5;  // thinner ones are put together
 
 // Told apart without seeing colours too: by brightness, and by the hatching of what is cut off.
 constexpr std::string_view kGood = "#9fc5e8";
@@ -129,37 +130,62 @@ class Panel {
                        static_cast<double>(scale_.count());
   }
 
+  double width_of(const DrillStory::Fault& fault) const {
+    return kLetterWidth * static_cast<double>(fault.what.size() + 1);
+  }
+  // At the right edge they stand before the line.
+  bool is_left(const DrillStory::Fault& fault) const {
+    return x_of(fault.at) + width_of(fault) > kWidth;
+  }
+
   // Words that would overlap get a line of their own.
   void place_faults() {
     std::vector<double> ends;
     for (const auto& fault : story_.faults) {
-      const double begin = x_of(fault.at);
+      const double begin = x_of(fault.at) - (is_left(fault) ? width_of(fault) : 0);
       std::size_t at = 0;
       while (at < ends.size() && ends[at] > begin) ++at;
       if (at == ends.size()) ends.push_back(0);
-      ends[at] = begin + kLetterWidth * static_cast<double>(fault.what.size() + 2);
+      ends[at] = begin + width_of(fault);
       fault_line_.push_back(at);
     }
     fault_lines_ = ends.size();
   }
 
-  void draw_requests() {
-    int most = 1;
-    for (const auto& each : story_.requests) {
-      most = std::max(most, each.good + each.slow + each.failed);
+  // How many steps a bar stands for. Together they also hide that clients of an interval longer
+  // than a step begin in every other one.
+  int steps_of_a_bar() const {
+    for (int steps = 1;; steps = steps == 1 ? 2 : steps == 2 ? 5 : steps * 2) {
+      const bool wide = x_of(kStoryStep * steps) - kLeft >= kBarMin;
+      if (wide || kStoryStep * steps >= scale_) return steps;
     }
+  }
+
+  void draw_requests() {
+    const int steps = steps_of_a_bar();
+    std::vector<DrillStory::Requests> bars;
+    for (std::size_t i = 0; i < story_.requests.size(); ++i) {
+      if (i % static_cast<std::size_t>(steps) == 0) bars.emplace_back();
+      bars.back().good += story_.requests[i].good;
+      bars.back().slow += story_.requests[i].slow;
+      bars.back().failed += story_.requests[i].failed;
+    }
+    int most = 1;
+    for (const auto& each : bars) most = std::max(most, each.good + each.slow + each.failed);
     const double unit = kBarsHeight / most;
     const double floor = bars_ + kBarsHeight;
+    const std::string step = std::to_string(milliseconds_of(kStoryStep * steps));
     words(out_, kLeft - 8, bars_ + 10, std::to_string(most), " text-anchor=\"end\"");
     words(out_, kLeft - 8, bars_ + kBarsHeight / 2, "requests", " text-anchor=\"end\"");
-    words(out_, kLeft - 8, bars_ + kBarsHeight / 2 + 12, "each 100 ms", " text-anchor=\"end\"");
+    words(out_, kLeft - 8, bars_ + kBarsHeight / 2 + 12, "begun in " + step + " ms",
+          " text-anchor=\"end\"");
     words(out_, kLeft - 8, floor, "0", " text-anchor=\"end\"");
-    for (std::size_t i = 0; i < story_.requests.size(); ++i) {
-      const auto& each = story_.requests[i];
-      const Duration at = kStoryStep * static_cast<std::int64_t>(i);
+    for (std::size_t i = 0; i < bars.size(); ++i) {
+      const auto& each = bars[i];
+      const Duration at = kStoryStep * steps * static_cast<std::int64_t>(i);
       if (at >= story_.length) break;
       const double x = x_of(at);
-      const double width = std::max(0.5, x_of(at + kStoryStep) - x);
+      const double width = x_of(std::min(at + kStoryStep * steps, story_.length)) - x;
       double y = floor;
       const auto bar = [&](int count, std::string_view fill, std::string_view what) {
         if (count == 0) return;
@@ -231,7 +257,11 @@ class Panel {
       const double x = x_of(fault.at);
       const double y = top_ + kTitleHeight + kFaultHeight * static_cast<double>(fault_line_[i]);
       line(out_, x, y, x, axis_ + 4, kInk, " stroke-dasharray=\"3 2\"");
-      words(out_, x + 3, y + 9, fault.what);
+      if (is_left(fault)) {
+        words(out_, x - 3, y + 9, fault.what, " text-anchor=\"end\"");
+      } else {
+        words(out_, x + 3, y + 9, fault.what);
+      }
     }
   }
 
@@ -253,7 +283,7 @@ void draw_legend(std::string& out, double top) {
   };
   entry(kGood, "good");
   entry(kSlow, "slow (over 500 ms)");
-  entry(kFailed, "failed");
+  entry(kFailed, "failed, or never ended");
   entry(kHeld, "holds the address");
   entry("url(#cut-off)", "holds it behind a cut");
   out += "<path d=\"M" + number(x + 2) + ' ' + number(top + 5) + " l8 0 l-4 9 Z\" fill=\"" +

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -90,29 +91,45 @@ std::string read_whole(int file) {
   return text;
 }
 
+// What a run's process leaves behind.
+struct Files {
+  io::Descriptor rows;     // or the reason why there are none
+  io::Descriptor stories;  // empty when none are wanted
+};
+
 // The whole life of a run's process; its exit status.
-int drill(const RoundsWishes& wishes, const Contender& contender, int run, int file) {
+int drill(const RoundsWishes& wishes, const Contender& contender, int run, const Files& files) {
   // Ends, and mends, when the one who waits for it does.
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   DrillWishes drill{.lab = contender.lab,
                     .scenarios = wishes.scenarios,
                     .progress = [](std::string_view) {},
-                    .phase_finished = {}};
+                    .phase_finished = {},
+                    .story_told = {}};
   drill.phase_finished = [&](const PhaseReport& report) {
     std::string line = "  " + report.phase + ": " + (report.broken.empty() ? "held" : "BROKEN");
     for (const auto& each : report.broken) line += "\n    " + each;
     wishes.progress(line);
   };
+  std::vector<DrillStory> stories;
+  if (wishes.stories) {
+    drill.story_told = [&](DrillStory story) {
+      story.title += ", " + contender.engine;
+      stories.push_back(std::move(story));
+    };
+  }
   const auto reports = run_drills(drill);
   if (!reports.has_value()) {
-    static_cast<void>(write_whole(file, reports.error().message()));
+    static_cast<void>(write_whole(files.rows.get(), reports.error().message()));
     return reports.error().code() == ErrorCode::kRefused ? kExitInterrupted : kExitFailed;
   }
   DrillSeries series;
   for (const auto& report : *reports) {
     series.rows.push_back(row_of(report, contender.engine, run));
   }
-  return write_whole(file, to_text(series)) ? 0 : kExitFailed;
+  const bool written = write_whole(files.rows.get(), to_text(series)) &&
+                       write_whole(files.stories.get(), to_text(stories));
+  return written ? 0 : kExitFailed;
 }
 
 class Rounds {
@@ -120,7 +137,7 @@ class Rounds {
   Rounds(const RoundsWishes& wishes, Interrupts interrupts)
       : wishes_(wishes), interrupts_(std::move(interrupts)) {}
 
-  Result<DrillSeries> run() {
+  Result<RoundsResult> run() {
     int failed_in_a_row = 0;
     for (int round = 1; round <= wishes_.runs; ++round) {
       for (std::size_t i = 0; i < wishes_.contenders.size(); ++i) {
@@ -142,7 +159,7 @@ class Rounds {
         series_.rows.insert(series_.rows.end(), rows->begin(), rows->end());
       }
     }
-    return std::move(series_);
+    return RoundsResult{.series = std::move(series_), .stories = stories_in_order()};
   }
 
  private:
@@ -157,25 +174,41 @@ class Rounds {
   }
 
   Result<std::vector<DrillRow>> drill_once(const Contender& contender, int run) {
-    const io::Descriptor file(::memfd_create("drill", MFD_CLOEXEC));
-    if (!file) return Error::from_errno(errno, "memfd_create");
+    const Files files{.rows = io::Descriptor(::memfd_create("rows", MFD_CLOEXEC)),
+                      .stories = io::Descriptor(::memfd_create("stories", MFD_CLOEXEC))};
+    if (!files.rows || !files.stories) return Error::from_errno(errno, "memfd_create");
     std::fflush(nullptr);
     const int child = ::fork();
     if (child < 0) return Error::from_errno(errno, "fork");
     if (child == 0) {
-      const int status = drill(wishes_, contender, run, file.get());
+      const int status = drill(wishes_, contender, run, files);
       std::fflush(nullptr);
       ::_exit(status);
     }
     const int status = wait_for(child);
-    const std::string text = read_whole(file.get());
+    const std::string text = read_whole(files.rows.get());
     if (!WIFEXITED(status)) {
       return Error(ErrorCode::kUnavailable,
                    "the drill was killed by signal " + std::to_string(WTERMSIG(status)));
     }
     if (WEXITSTATUS(status) == kExitInterrupted) return Error(ErrorCode::kRefused, text);
     if (WEXITSTATUS(status) != 0) return Error(ErrorCode::kUnavailable, text);
+    auto& stories = stories_[contender.engine];
+    if (wishes_.stories && stories.empty()) {
+      stories = TRY(parse_drill_stories(read_whole(files.stories.get())));
+    }
     return TRY(parse_drill_series(text)).rows;
+  }
+
+  std::vector<DrillStory> stories_in_order() {
+    std::vector<DrillStory> result;
+    for (std::size_t i = 0; i < wishes_.scenarios.size(); ++i) {
+      for (const auto& contender : wishes_.contenders) {
+        auto& stories = stories_[contender.engine];
+        if (i < stories.size()) result.push_back(std::move(stories[i]));
+      }
+    }
+    return result;
   }
 
   // Its status, as waitpid() has it. An interrupt is handed on: the drill mends first.
@@ -196,11 +229,12 @@ class Rounds {
   const RoundsWishes& wishes_;
   Interrupts interrupts_;
   DrillSeries series_;
+  std::map<std::string, std::vector<DrillStory>> stories_;  // by engine
 };
 
 }  // namespace
 
-Result<DrillSeries> run_rounds(const RoundsWishes& wishes) {
+Result<RoundsResult> run_rounds(const RoundsWishes& wishes) {
   return Rounds(wishes, TRY(Interrupts::open())).run();
 }
 

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "lab/drill_plan.h"
 #include "lab/drill_series.h"
+#include "lab/drill_story.h"
 #include "lab/lab_plan.h"
 
 namespace nines::lab {
@@ -25,7 +26,13 @@ struct RoundsWishes {
   std::vector<Contender> contenders;
   int runs = 1;
   std::vector<const Scenario*> scenarios;
+  bool stories = false;                            // of each contender's first run
   std::function<void(std::string_view)> progress;  // a line for people
+};
+
+struct RoundsResult {
+  DrillSeries series;
+  std::vector<DrillStory> stories;  // scenario by scenario, each with the contenders in their order
 };
 
 // Runs that fail in a row, of any contender, before the rest is given up.
@@ -35,6 +42,6 @@ inline constexpr int kFailedRunsMax = 3;
 // A run that fails is in the series' `failed` and has no rows. kRefused: interrupted by SIGINT or
 // SIGTERM; what was broken has been mended, and labs that were brought up are down. kUnavailable:
 // given up. Must be called while the process has one thread; blocks.
-Result<DrillSeries> run_rounds(const RoundsWishes& wishes);
+Result<RoundsResult> run_rounds(const RoundsWishes& wishes);
 
 }  // namespace nines::lab

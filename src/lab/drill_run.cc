@@ -362,6 +362,7 @@ class DrillRun final : private Timer {
     if (!load_.idle() && now - step_begun_ < kDrainMax) return;
     load_.abandon();
     const auto ownership = read_ownership();
+    if (wishes_.story_told) wishes_.story_told(tell_story(ownership));
     for (std::size_t i = 0; i < pending_.size(); ++i) {
       auto& [window, report] = pending_[i];
       for (std::size_t t = 0; t < load_.targets().size(); ++t) {
@@ -382,6 +383,29 @@ class DrillRun final : private Timer {
     }
     ++scenario_;
     begin_scenario();
+  }
+
+  DrillStory tell_story(const Ownership& ownership) const {
+    const Window whole{.begin = pending_.front().window.begin - kStoryLead,
+                       .end = pending_.back().window.end};
+    DrillStory story;
+    story.title = scenario().name;
+    story.length = std::min(whole.end - whole.begin, Duration(kStoryMax));
+    for (const auto& [window, report] : pending_) {
+      story.faults.push_back({.at = window.begin - whole.begin, .what = words_of(report)});
+    }
+    for (std::size_t i = 0; i < load_.targets().size(); ++i) {
+      count_requests(load_.records(i), whole, story.requests);
+    }
+    for (const auto& host : lab_.hosts()) story.hosts.push_back(host.name);
+    auto owned = ownership.report(whole.begin, whole.begin + story.length);
+    story.holdings = std::move(owned.holdings);
+    story.bursts = std::move(owned.bursts);
+    return story;
+  }
+
+  static std::string words_of(const PhaseReport& report) {
+    return report.host.empty() ? report.phase : report.phase + " (" + report.host + ')';
   }
 
   Ownership read_ownership() const {

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "lab/drill_plan.h"
 #include "lab/drill_report.h"
+#include "lab/drill_story.h"
 
 namespace nines::lab {
 
@@ -18,6 +19,7 @@ struct DrillWishes {
   std::vector<const Scenario*> scenarios;
   std::function<void(std::string_view)> progress;  // a line for people
   std::function<void(const PhaseReport&)> phase_finished;
+  std::function<void(DrillStory)> story_told = {};  // of each scenario; none: not told
 };
 
 // Whether the engine of that lab moves the address; of a lab that is not up: false.

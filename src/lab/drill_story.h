@@ -29,8 +29,8 @@ struct DrillStory {
   };
   struct Requests {
     int good = 0;
-    int slow = 0;  // succeeded, and took longer than kSlowRequest
-    int failed = 0;
+    int slow = 0;    // succeeded, and took longer than kSlowRequest
+    int failed = 0;  // or never ended
     friend bool operator==(const Requests&, const Requests&) = default;
   };
 

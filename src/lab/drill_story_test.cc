@@ -133,7 +133,16 @@ TEST(DrillPicture, LongStoryStaysWithinThePicture) {
   const std::string picture = draw_stories(std::vector{wild});
   EXPECT_EQ(count(picture, "unknown"), 0);
   EXPECT_EQ(count(picture, "x=\"9400"), 0);
-  EXPECT_NE(picture.find("x=\"943\" y=\""), std::string::npos);  // "late" at the right edge
+  EXPECT_NE(picture.find("x=\"937\" y=\""), std::string::npos);  // "late", before the right edge
+}
+
+TEST(DrillPicture, ThinBarsArePutTogether) {
+  DrillStory longer = story();
+  longer.length = 100s;
+  longer.requests.assign(1000, {.good = 1, .slow = 0, .failed = 0});
+  const std::string picture = draw_stories(std::vector{longer});
+  EXPECT_EQ(count(picture, ": 5 good</title>"), 200);
+  EXPECT_EQ(count(picture, ">begun in 500 ms</text>"), 1);
 }
 
 TEST(DrillPicture, NothingIsAPictureToo) {

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import xml.dom.minidom
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from nines_test import NINES, Skip, main, test  # noqa: E402
@@ -43,7 +44,9 @@ def take_down(process):
 def engines_take_turns_and_every_row_is_kept(scope):
     need(*INCUMBENTS)
     rows = scope.path("rows.json")
-    drill = scope.start([NINES, "drill", "--incumbent", "--runs", "2", "--rows", rows, "reload"])
+    story, picture = scope.path("story.json"), scope.path("picture.svg")
+    drill = scope.start([NINES, "drill", "--incumbent", "--runs", "2", "--rows", rows,
+                         "--story", story, "--svg", picture, "reload"])
     scope.on_end(take_down, drill)
     assert drill.wait(200) == 0, drill.log()
     assert labs_of(drill) == []
@@ -60,6 +63,21 @@ def engines_take_turns_and_every_row_is_kept(scope):
     assert table.stdout in drill.log()
     assert "2 of 2 held" in table.stdout and "ratio" in table.stdout
     assert nines("drill", "--from", rows, "--markdown").stdout.startswith("| drill |")
+
+    with open(story, encoding="utf-8") as file:
+        told = json.load(file)["stories"]
+    assert [each["title"] for each in told] == [f"reload, {ours}", f"reload, {theirs}"]
+    for each in told:
+        assert each["faults"][0]["at_ms"] == 1000 and sum(each["requests"]["good"]) > 100, each
+        # From its begin to its end one host has the address.
+        held = [(one["begin_ms"], one["end_ms"]) for one in each["holdings"]]
+        assert held == [(0, each["length_ms"])], each["holdings"]
+    drawn = xml.dom.minidom.parse(picture)
+    assert drawn.documentElement.tagName == "svg"
+    again = scope.path("again.svg")
+    assert nines("drill", "--from", story, "--svg", again).returncode == 0
+    with open(again, encoding="utf-8") as one, open(picture, encoding="utf-8") as other:
+        assert len(one.read()) > 1000 and other.read().count("<title>") > 20
 
 
 @test
@@ -103,6 +121,8 @@ def mistakes_are_told(scope):
             (["--incumbent", "--priorities", "3,3,1"], 2, "no two the same"),
             (["--name", "no-such-lab", "--runs", "2"], 3, "no-such-lab"),
             (["--from", scope.path("none")], 2, "none"),
+            (["--from", scope.write("rows", '{"rows": []}'), "--svg", scope.path("x")], 2,
+             "stories"),
             (["--from", scope.write("bad", '{"rows": [{"engine": 1}]}')], 2, "row 1")):
         done = nines("drill", *arguments, "reload")
         assert done.returncode == status, (arguments, done.returncode, done.stderr)
