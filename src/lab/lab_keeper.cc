@@ -658,6 +658,8 @@ std::optional<Json> Keeper::obey_for_host(const Request& request, LabHost& host)
   const bool powered = controller == nullptr || controller->power == Controller::Power::kOn;
   if (request.operation == "boot" && controller != nullptr) return boot(request, *controller);
   if (!powered) return refuse(host.plan.name + " is off (nines lab boot " + host.plan.name + ')');
+  // From before it, so that what is seen of it comes after it.
+  const Instant at = fresh_now();
   Result<void> result;
   if (request.operation == "cut") {
     result = network_.cut(host);
@@ -671,7 +673,7 @@ std::optional<Json> Keeper::obey_for_host(const Request& request, LabHost& host)
     return refuse("no operation '" + request.operation + "' for " + host.plan.name);
   }
   if (!result.has_value()) return refuse(result.error().message());
-  return done();
+  return done(at);
 }
 
 std::set<int> Keeper::service_ids(std::string_view host) const {
@@ -691,10 +693,10 @@ void Keeper::kill_everything(const LabHost& host) {
 // Like a power cut: the link first, so that nothing says goodbye.
 std::optional<Json> Keeper::crash(const Request& request, Controller& controller) {
   LabHost& host = *controller.host;
+  Task task{.begun = fresh_now(), .look = nullptr};
   if (const auto cut = network_.cut(host); !cut.has_value()) {
     return refuse(cut.error().message());
   }
-  Task task{.begun = fresh_now(), .look = nullptr};
   kill_everything(host);
   controller.power = Controller::Power::kFailing;
   task.look = [this, &controller, &host](std::string& missing) -> Result<bool> {
