@@ -272,7 +272,8 @@ DrillRow row_of(const PhaseReport& report, std::string engine, int run) {
     row[Figure::kActed] = report.acted.value_or(report.length).count();
   }
   if (report.outage) row[Figure::kOutage] = report.outage->count();
-  if (report.ownership) {
+  // What the recorder may have missed is not measured.
+  if (report.ownership && report.ownership->complete) {
     row[Figure::kNobody] = report.ownership->nobody.longest.count();
     row[Figure::kOverlap] = report.ownership->overlap.longest.count();
     row[Figure::kOverlapWithCutOff] = report.ownership->overlap_with_cut_off.longest.count();

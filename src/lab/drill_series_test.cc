@@ -1,6 +1,7 @@
 // Runs to rows, rows to text and back, rows to the table of two engines.
 #include "lab/drill_series.h"
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,30 @@ TEST(DrillSeries, RowTakesItsFiguresFromTheReport) {
   report.decided = 20ms;
   EXPECT_EQ(row_of(report, "nines", 7)[Figure::kDecided], ms(20));
   EXPECT_EQ(row_of(report, "nines", 7)[Figure::kActed], ms(9000));
+}
+
+TEST(DrillSeries, RowTakesOwnershipThatIsKnown) {
+  const auto row_with = [](bool complete) {
+    const auto report = std::make_unique<PhaseReport>();
+    report->outage = 3s;
+    report->ownership = OwnershipReport{};
+    auto& ownership = *report->ownership;
+    ownership.nobody = {.count = 2, .total = 3500ms, .longest = 3s};
+    ownership.overlap_with_cut_off = {.count = 1, .total = 1s, .longest = 1s};
+    ownership.announced = {{"node02", 5}, {"node03", 10}};
+    ownership.complete = complete;
+    return row_of(*report, "nines", 1);
+  };
+  const DrillRow known = row_with(true);
+  EXPECT_EQ(known[Figure::kOutage], ms(3000));
+  EXPECT_EQ(known[Figure::kNobody], ms(3000));
+  EXPECT_EQ(known[Figure::kOverlap], 0);
+  EXPECT_EQ(known[Figure::kOverlapWithCutOff], ms(1000));
+  EXPECT_EQ(known[Figure::kAnnounced], 15);
+  const DrillRow missed = row_with(false);
+  EXPECT_EQ(missed[Figure::kOutage], ms(3000));
+  EXPECT_EQ(missed[Figure::kNobody], std::nullopt);
+  EXPECT_EQ(missed[Figure::kOverlap], std::nullopt);
 }
 
 TEST(DrillSeries, TextComesBackAsItWent) {
