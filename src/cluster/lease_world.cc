@@ -95,6 +95,8 @@ const char* name_of(Plant plant) {
       return "a guard renewed without the lease";
     case Plant::kGuardFromOldClock:
       return "a guard opened by an old clock";
+    case Plant::kShutIgnored:
+      return "a dead process's guard left open";
     case Plant::kSendBeforeKeep:
       return "answers sent before the promise is kept";
   }
@@ -642,9 +644,12 @@ void LeaseWorld::perform(Host& host) {
     const LeaseEffect effect = std::move(host.pending.front());
     host.pending.pop_front();
     perform_one(host, effect);
-    if (plant_ == Plant::kSendBeforeKeep && std::holds_alternative<lease_effect::Send>(effect) &&
-        rng_.chance(0.02)) {
-      kill(host, between(1ms, 10ms));  // it needs a death between two effects
+    // Two of the plants need a death at a certain place.
+    const bool is_send = std::holds_alternative<lease_effect::Send>(effect);
+    const bool is_opening = std::holds_alternative<lease_effect::Acquired>(effect);
+    if ((plant_ == Plant::kSendBeforeKeep && is_send && rng_.chance(0.02)) ||
+        (plant_ == Plant::kShutIgnored && is_opening && rng_.chance(0.5))) {
+      kill(host, between(1ms, 10ms));
     }
     if (stall_ > 0 && rng_.chance(stall_)) {
       if (rng_.chance(0.3)) {
@@ -683,7 +688,9 @@ void LeaseWorld::perform_one(Host& host, const LeaseEffect& effect) {
     if (plant_ != Plant::kGuardWithoutLease) host.guards.erase(lost->name);
   } else if (const auto* const shut = std::get_if<lease_effect::Shut>(&effect)) {
     note(&host, "gives name ", shut->name, " up before it had it");
-    if (plant_ != Plant::kGuardWithoutLease) host.guards.erase(shut->name);
+    if (plant_ != Plant::kGuardWithoutLease && plant_ != Plant::kShutIgnored) {
+      host.guards.erase(shut->name);
+    }
   } else if (const auto* const gone = std::get_if<lease_effect::GrantVoid>(&effect)) {
     note(&host, "heard n", std::uint64_t{gone->node}, ", which was said to be off");
   } else if (const auto* const changed = std::get_if<lease_effect::VotersChanged>(&effect)) {

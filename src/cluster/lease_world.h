@@ -27,11 +27,12 @@ enum class Plant : std::uint8_t {
   kGuardWithoutLease,    // the guard is renewed by a timer, whatever the lease says
   kGuardFromOldClock,    // the clock is not read again at the kernel's door
   kSendBeforeKeep,       // answers leave before tmpfs has the promise
+  kShutIgnored,          // a new process leaves open what the dead one had opened
 };
 inline constexpr std::array kPlants = {
     Plant::kClockStandsInPauses, Plant::kMarkOnlyInMemory,  Plant::kNodeCountedTwice,
     Plant::kPromisesForgotten,   Plant::kGuardWithoutLease, Plant::kGuardFromOldClock,
-    Plant::kSendBeforeKeep,
+    Plant::kSendBeforeKeep,      Plant::kShutIgnored,
 };
 const char* name_of(Plant plant);
 
