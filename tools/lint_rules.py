@@ -66,6 +66,7 @@ DRIVERS = {
         "service_manager": "tells the service manager how we are",
     },
     "address": {
+        "guard": "writes the guard's rules into the kernel, and hears who touches them",
         "interface_addresses": "puts addresses on interfaces and announces them",
         "session_killer": "destroys sockets of an address that was lost",
     },

@@ -1,0 +1,77 @@
+// The kernel guard: addresses of ours answer only while their lease lives, and the kernel itself
+// sees to it. Two nftables tables drop what is for or from such an address unless the lease is
+// open; an opening ends by the kernel's clocks, whoever is stopped or dead by then.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "address/guard_rules.h"
+#include "base/result.h"
+#include "base/socket_address.h"
+#include "base/time.h"
+#include "io/linux/descriptor.h"
+
+namespace nines::address {
+
+// Addresses that open and shut together.
+struct GuardedLease {
+  std::vector<SocketAddress> addresses;  // ports are ignored
+  Instant open_until{};                  // CLOCK_BOOTTIME; one that has passed: shut
+};
+
+// The owner's duties, in order:
+//  1. install() before any of the addresses exists on this host, all of them shut.
+//  2. open_until() with each grant and renewal, and only then the address and its announcements:
+//     those go out by a packet socket, which no rule sees.
+//  3. close() on losing a lease, before anything is said to others.
+//  4. When monitor() is readable: disturbed(), and if so install() again with what is open. The
+//     same when open_until() says kNotFound.
+// The tables outlive this object and its process: that is their purpose. remove() is for hosts that
+// leave the cluster.
+//
+// Everything is one transaction, taken as a whole or not at all, and acknowledged before the call
+// returns (about 0.1 ms for open_until(), longer while somebody else changes nftables). Belongs to
+// the network namespace of the thread that made it. Not thread-safe. Needs CAP_NET_ADMIN.
+class Guard {
+ public:
+  // Rehearses every rule without leaving one, so that a kernel without a part of nftables is told
+  // here: kUnsupported, with the part's name. kRefused without the capability; kExists while
+  // another process guards this network namespace.
+  static Result<Guard> create();
+
+  // Replaces what stood there, in one step even for packets on their way; what the list has open
+  // stays open. kInvalid, kExhausted: see check_guardable(); the tables are then as before.
+  Result<void> install(const std::vector<GuardedLease>& leases);
+
+  // Lets a lease's addresses through until `end` (CLOCK_BOOTTIME), whatever end they had before.
+  // `lease` counts from 0 in the installed list. More than kOpeningMax is cut to it. A call that
+  // was held up opens nothing beyond `end`, however late it comes. kTimeout: less than kOpeningMin
+  // is left; the lease is shut then. kNotFound: the tables are gone.
+  Result<void> open_until(std::size_t lease, Instant end);
+  Result<void> close(std::size_t lease);
+
+  Result<void> remove();
+
+  // Readable when somebody else has changed any nftables of this namespace.
+  int monitor() const { return monitor_.get(); }
+  // Reads all that the monitor has. True when our tables were touched, or news was lost.
+  Result<bool> disturbed();
+
+ private:
+  Guard(io::Descriptor lock, io::Descriptor netlink);
+
+  Result<void> send(NftBatch& batch, NftBatch::Ending ending);
+  Result<void> write(std::size_t lease, const std::optional<Opening>& opening);
+  NftBatch begin();
+
+  io::Descriptor lock_;
+  io::Descriptor netlink_;
+  io::Descriptor monitor_;
+  std::vector<GuardFamilies> leases_;  // as installed
+  std::vector<char> answer_;
+  std::uint32_t sequence_ = 0;
+};
+
+}  // namespace nines::address

@@ -1,0 +1,66 @@
+// The guard's tables as nftables transactions: what is dropped, and how a lease opens and shuts.
+// Pure; guard.h sends them. docs/internals/guard.md draws the rules.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "address/nft_batch.h"
+#include "base/result.h"
+#include "base/socket_address.h"
+#include "base/time.h"
+
+namespace nines::address {
+
+inline constexpr std::string_view kGuardTable = "nines";
+
+// One batch writes them all; an attribute holds 64 KiB, and an address needs 60 bytes.
+inline constexpr std::size_t kGuardedAddressesMax = 1000;
+inline constexpr std::size_t kGuardedLeasesMax = 64;
+
+// A kernel that counts 100 ticks a second would round less down to nothing, and nothing means
+// "for ever" to older ones. Whoever has less left than this stays shut.
+inline constexpr Duration kOpeningMin = std::chrono::milliseconds(10);
+inline constexpr Duration kOpeningMax = std::chrono::hours(24);
+
+// What a lease lets through. The kernel closes at the earlier of the two: `left` is counted by its
+// ticks from the moment it takes the transaction, `wall_end` (CLOCK_REALTIME) holds whenever that
+// is.
+struct Opening {
+  Duration left{};  // kOpeningMin to kOpeningMax
+  WallTime wall_end;
+};
+
+// Addresses that open and shut together.
+struct GuardRulesLease {
+  std::vector<SocketAddress> addresses;  // ports are ignored
+  std::optional<Opening> opening;        // none: shut
+};
+
+// Which of the two tables have anything to guard.
+struct GuardFamilies {
+  bool ipv4 = false;
+  bool ipv6 = false;
+};
+GuardFamilies families_of(const std::vector<SocketAddress>& addresses);
+
+// kInvalid, and why: an address that cannot be guarded without touching what is not ours
+// (unspecified, loopback, multicast, link-local IPv6, IPv4 written as IPv6), or guarded twice.
+// kExhausted: too many.
+Result<void> check_guardable(const std::vector<GuardRulesLease>& leases);
+
+// Everything that stood in both tables is replaced, and nothing else touched. `leases` were
+// checked. With another `table` name, a rehearsal.
+void write_guard(NftBatch& batch, const std::vector<GuardRulesLease>& leases,
+                 std::string_view table = kGuardTable);
+void write_opening(NftBatch& batch, std::size_t lease, GuardFamilies families,
+                   const std::optional<Opening>& opening, std::string_view table = kGuardTable);
+void write_removal(NftBatch& batch);
+
+// A datagram of nftables' events: does any of them speak of our tables?
+bool speaks_of_guard(std::string_view datagram);
+
+}  // namespace nines::address

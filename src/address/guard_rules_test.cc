@@ -1,0 +1,184 @@
+// What a lease's opening writes, decoded back to text; which addresses are refused; which events
+// are about us. What the rules do is guard_test.cc's.
+#include "address/guard_rules.h"
+
+#include <cstdio>
+#include <cstring>
+
+#include <gtest/gtest.h>
+#include <libmnl/libmnl.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+
+namespace nines::address {
+namespace {
+
+SocketAddress ip(const char* text) { return *SocketAddress::parse_ip(text, 0); }
+
+// An attribute as "TYPE=bytes", a nest as "TYPE(...)"; text as it is, other bytes in hex.
+std::string decode(const nlattr* attribute) {
+  const auto* bytes = static_cast<const char*>(mnl_attr_get_payload(attribute));
+  const std::size_t size = mnl_attr_get_payload_len(attribute);
+  std::string text = std::to_string(mnl_attr_get_type(attribute));
+  if ((attribute->nla_type & NLA_F_NESTED) != 0) {
+    text += "(";
+    const auto* inner = static_cast<const nlattr*>(mnl_attr_get_payload(attribute));
+    while (
+        mnl_attr_ok(inner, static_cast<int>(bytes + size - reinterpret_cast<const char*>(inner)))) {
+      if (text.back() != '(') text += " ";
+      text += decode(inner);
+      inner = mnl_attr_next(inner);
+    }
+    return text + ")";
+  }
+  text += "=";
+  if (size > 1 && bytes[size - 1] == '\0' && bytes[0] >= 'a') return text + bytes;
+  for (std::size_t i = 0; i < size; ++i) {
+    char two[3];
+    std::snprintf(two, sizeof two, "%02x", static_cast<unsigned char>(bytes[i]));
+    text += two;
+  }
+  return text;
+}
+
+// A line for each message between begin and end: family, type, attributes.
+std::string decode(std::string_view bytes) {
+  std::string text;
+  int left = static_cast<int>(bytes.size());
+  const auto* header = reinterpret_cast<const nlmsghdr*>(bytes.data());
+  for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left)) {
+    if (header->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES) continue;
+    const auto* generic = static_cast<const nfgenmsg*>(mnl_nlmsg_get_payload(header));
+    text += generic->nfgen_family == NFPROTO_INET ? "inet " : "arp ";
+    text += std::to_string(header->nlmsg_type & 0xff);
+    const auto* attribute =
+        static_cast<const nlattr*>(mnl_nlmsg_get_payload_offset(header, sizeof(nfgenmsg)));
+    const auto* end = static_cast<const char*>(mnl_nlmsg_get_payload_tail(header));
+    while (
+        mnl_attr_ok(attribute, static_cast<int>(end - reinterpret_cast<const char*>(attribute)))) {
+      text += " " + decode(attribute);
+      attribute = mnl_attr_next(attribute);
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string opening(GuardFamilies families, const std::optional<Opening>& how) {
+  NftBatch batch(1);
+  write_opening(batch, 3, families, how);
+  batch.finish(NftBatch::Ending::kCommit);
+  return decode(batch.bytes());
+}
+
+// Messages: 14 deletes elements, 12 adds them, 8 deletes rules, 6 adds one.
+constexpr const char* kArpShut =
+    "arp 14 1=nines 2=open_3\n"
+    "arp 8 1=nines 2=lease_3\n"
+    "arp 6 1=nines 2=lease_3 4(1(1=immediate 2(1=00000000 2(2(1=00000000)))))\n";
+
+TEST(GuardRules, ShuttingEmptiesTheSetAndLeavesABareDrop) {
+  EXPECT_EQ(opening({.ipv4 = true}, std::nullopt),
+            "inet 14 1=nines 2=open_3\n"
+            "inet 8 1=nines 2=lease_3\n"
+            "inet 6 1=nines 2=lease_3 4(1(1=immediate 2(1=00000000 2(2(1=00000000)))))\n" +
+                std::string(kArpShut));
+}
+
+TEST(GuardRules, OpeningSaysTheTimeoutInMillisecondsAndTheWallClocksEnd) {
+  // 123.9 ms become 123, 0x7b. The rules: time, in network order, >= the end: drop; protocol
+  // family not in the set: drop.
+  const Opening how{.left = Duration(123'900'000), .wall_end = WallTime{0x0102030405060708}};
+  EXPECT_EQ(
+      opening({.ipv6 = true}, how),
+      "inet 14 1=nines 2=open_3\n"
+      "inet 12 1=nines 2=open_3 3(1(1(1=02) 4=000000000000007b) 1(1(1=0a) 4=000000000000007b))\n"
+      "inet 8 1=nines 2=lease_3\n"
+      "inet 6 1=nines 2=lease_3 4(1(1=meta 2(1=00000001 2=0000001e))"
+      " 1(1=byteorder 2(1=00000001 2=00000001 3=00000001 4=00000008 5=00000008))"
+      " 1(1=cmp 2(1=00000001 2=00000005 3(1=0102030405060708)))"
+      " 1(1=immediate 2(1=00000000 2(2(1=00000000)))))\n"
+      "inet 6 1=nines 2=lease_3 4(1(1=meta 2(1=00000001 2=0000000f))"
+      " 1(1=lookup 2(1=open_3 2=00000001 5=00000001))"
+      " 1(1=immediate 2(1=00000000 2(2(1=00000000)))))\n");
+}
+
+TEST(GuardRules, RemovalNamesOurTablesOnly) {
+  NftBatch batch(1);
+  write_removal(batch);
+  batch.finish(NftBatch::Ending::kCommit);
+  EXPECT_EQ(decode(batch.bytes()),
+            "inet 0 1=nines\ninet 2 1=nines\narp 0 1=nines\narp 2 1=nines\n");
+}
+
+TEST(GuardRules, AddressesThatAreNotOneHostsAreRefused) {
+  for (const char* const text :
+       {"0.0.0.0", "127.0.0.1", "127.3.2.1", "224.0.0.18", "255.255.255.255", "::", "::1",
+        "ff02::12", "fe80::1", "febf::1", "::ffff:10.0.0.1"}) {
+    const auto checked = check_guardable({{.addresses = {ip(text)}, .opening = {}}});
+    ASSERT_FALSE(checked.has_value()) << text;
+    EXPECT_EQ(checked.error().code(), ErrorCode::kInvalid);
+    EXPECT_EQ(checked.error().message().find(ip(text).ip_text() + " cannot be guarded: "), 0u)
+        << checked.error().message();
+  }
+  EXPECT_FALSE(check_guardable({{.addresses = {SocketAddress::unix_path("/a")}, .opening = {}}})
+                   .has_value());
+  for (const char* const text : {"10.0.0.1", "169.254.0.1", "126.255.255.255", "128.0.0.1",
+                                 "2001:db8::1", "fd00::1", "fec0::1", "::2", "::1.2.3.4"}) {
+    EXPECT_TRUE(check_guardable({{.addresses = {ip(text)}, .opening = {}}}).has_value()) << text;
+  }
+}
+
+TEST(GuardRules, AddressBelongsToOneLeaseWhateverItsPort) {
+  const auto twice = check_guardable(
+      {{.addresses = {ip("10.0.0.1")}, .opening = {}},
+       {.addresses = {ip("10.0.0.2"), ip("10.0.0.1").with_port(80)}, .opening = {}}});
+  ASSERT_FALSE(twice.has_value());
+  EXPECT_EQ(twice.error().message(), "10.0.0.1 is to be guarded twice");
+}
+
+TEST(GuardRules, LimitsAreNamed) {
+  EXPECT_EQ(check_guardable(std::vector<GuardRulesLease>(65)).error().message(),
+            "65 leases to guard: 64 are allowed");
+  GuardRulesLease lease;
+  for (int i = 0; i <= 1000; ++i) {
+    lease.addresses.push_back(SocketAddress::ipv4(
+        {10, 0, static_cast<std::uint8_t>(i >> 8), static_cast<std::uint8_t>(i)}, 0));
+  }
+  EXPECT_EQ(check_guardable({lease}).error().message(),
+            "1001 addresses to guard: 1000 are allowed");
+}
+
+std::string event(int type, std::uint8_t family, const char* table) {
+  NftBatch batch(1);
+  batch.begin_message(type, 0, family, "event");
+  batch.put_u32(9, 1);
+  batch.put_text(NFTA_TABLE_NAME, table);
+  batch.finish(NftBatch::Ending::kDryRun);
+  return std::string(batch.bytes().substr(20));
+}
+
+TEST(GuardRules, EventsAboutOurTablesAreKnownAmongOthers) {
+  const std::string other = event(NFT_MSG_DELTABLE, NFPROTO_INET, "filter");
+  for (const int type : {NFT_MSG_NEWTABLE, NFT_MSG_DELTABLE, NFT_MSG_DELCHAIN, NFT_MSG_NEWRULE,
+                         NFT_MSG_DELRULE, NFT_MSG_DELSET, NFT_MSG_NEWSETELEM}) {
+    EXPECT_TRUE(speaks_of_guard(other + event(type, NFPROTO_INET, "nines") + other)) << type;
+    EXPECT_TRUE(speaks_of_guard(event(type, NFPROTO_ARP, "nines"))) << type;
+    EXPECT_FALSE(speaks_of_guard(event(type, NFPROTO_IPV4, "nines"))) << type;
+    EXPECT_FALSE(speaks_of_guard(event(type, NFPROTO_INET, "nines2"))) << type;
+    EXPECT_FALSE(speaks_of_guard(event(type, NFPROTO_INET, "nine"))) << type;
+  }
+  EXPECT_FALSE(speaks_of_guard(other));
+  EXPECT_FALSE(speaks_of_guard({}));
+  EXPECT_FALSE(speaks_of_guard(event(NFT_MSG_NEWGEN, NFPROTO_INET, "nines")));
+  // Cut anywhere, it is no event, and nothing beyond it is read.
+  const std::string whole = event(NFT_MSG_DELTABLE, NFPROTO_INET, "nines");
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    const std::vector<char> part(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
+    EXPECT_FALSE(speaks_of_guard({part.data(), part.size()}));
+  }
+}
+
+}  // namespace
+}  // namespace nines::address
