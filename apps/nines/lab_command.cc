@@ -315,6 +315,7 @@ int lab_command(std::span<char*> arguments) {
     each->add_option("service", words.service, "keystone, mariadb, balancer, ...")->required();
   };
   add_host("cut", "take a host's network away");
+  add_host("isolate", "let a host hear nobody, with its link up");
   add_host("heal", "give it back");
   add_host("crash", "end a controller like a power cut: its link, then every process");
   add_host("boot", "start a crashed controller, and wait until its engine is ready");

@@ -155,6 +155,15 @@ void add_engine_scenarios(std::vector<Scenario>& all) {
                                          {.outage_max = 1500ms})},
                  .needs_engine = true,
                  .pace = kPaceOfOutages});
+  all.push_back(
+      {.name = "holder-alone",
+       .what = "who has the address hears nobody and does not know (its link is up), and then does",
+       .phases = {moving_phase("holder-alone", Act::kIsolate, kHolder, "",
+                               {.outage_max = kOutageOfElection}),
+                  engine_phase("holder-rejoined", Act::kHeal, kVictim, "", 15s,
+                               {.outage_max = 1500ms})},
+       .needs_engine = true,
+       .pace = kPaceOfOutages});
 }
 
 std::vector<Scenario> make_scenarios() {

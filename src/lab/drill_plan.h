@@ -27,7 +27,8 @@ enum class Act : std::uint8_t {
   kStop,   // gracefully; of the engine alone
   kCrash,  // a whole host, like a power cut
   kBoot,
-  kCut,
+  kCut,      // the host notices: its link is down
+  kIsolate,  // it does not
   kHeal,
   kDropAddress,  // by hand, from the host that has it
   kReload,

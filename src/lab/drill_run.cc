@@ -50,6 +50,8 @@ std::string_view verb_of(Act act) {
       return "boot";
     case Act::kCut:
       return "cut";
+    case Act::kIsolate:
+      return "isolate";
     case Act::kHeal:
       return "heal";
     case Act::kDropAddress:
@@ -64,11 +66,27 @@ std::string_view verb_of(Act act) {
 
 bool breaks_a_host(Act act) {
   return act == Act::kKill || act == Act::kPause || act == Act::kStop || act == Act::kCrash ||
-         act == Act::kCut;
+         act == Act::kCut || act == Act::kIsolate;
 }
 
 bool mends_a_host(Act act) {
   return act == Act::kStart || act == Act::kResume || act == Act::kBoot || act == Act::kHeal;
+}
+
+// What the recorder cannot see by itself.
+std::optional<OwnershipEvent::Kind> ownership_event_of(Act act) {
+  switch (act) {
+    case Act::kCrash:
+      return OwnershipEvent::Kind::kDied;
+    case Act::kBoot:
+      return OwnershipEvent::Kind::kReturned;
+    case Act::kIsolate:
+      return OwnershipEvent::Kind::kCut;
+    case Act::kHeal:
+      return OwnershipEvent::Kind::kHealed;
+    default:
+      return std::nullopt;
+  }
 }
 
 class DrillRun final : private Timer {
@@ -276,11 +294,8 @@ class DrillRun final : private Timer {
       if (!first) first = at;
       if (breaks_a_host(each.act)) victims_.push_back(host);
       if (mends_a_host(each.act)) std::erase(victims_, host);
-      if (each.act == Act::kCrash || each.act == Act::kBoot) {
-        acts_.push_back({.kind = each.act == Act::kCrash ? OwnershipEvent::Kind::kDied
-                                                         : OwnershipEvent::Kind::kReturned,
-                         .at = at,
-                         .host = host});
+      if (const auto kind = ownership_event_of(each.act)) {
+        acts_.push_back({.kind = *kind, .at = at, .host = host});
       }
       broken_hosts_ += broken_hosts_.empty() ? host : '+' + host;
     }

@@ -199,6 +199,7 @@ Result<LabNetwork> LabNetwork::create(const LabPlan& plan) {
     TRY(network.switch_.add_bridge(kSwitchBridge));
     const int bridge = TRY(network.switch_.find_link(kSwitchBridge)).index;
     TRY(network.switch_.set_link_state(bridge, io::LinkState::kUp));
+    network.bridge_ = bridge;
     for (const auto& host : plan.hosts) {
       TRY(network.home_.enter());
       auto added = network.add_host(plan, host, bridge);
@@ -247,7 +248,15 @@ Result<void> LabNetwork::cut(LabHost& host) {
   return {};
 }
 
+Result<void> LabNetwork::isolate(LabHost& host) {
+  TRY(switch_.set_link_master(host.switch_port, 0));
+  host.isolated = true;
+  return {};
+}
+
 Result<void> LabNetwork::heal(LabHost& host) {
+  if (host.isolated) TRY(switch_.set_link_master(host.switch_port, bridge_));
+  host.isolated = false;
   TRY(switch_.set_link_state(host.switch_port, io::LinkState::kUp));
   host.cut = false;
   return {};

@@ -30,6 +30,7 @@ struct LabHost {
   io::Netlink inside;   // belongs to its network namespace
   int switch_port = 0;  // index of its link in the switch's namespace
   bool cut = false;
+  bool isolated = false;  // not on the switch, with its own link up
 };
 
 // The switch and the hosts on it. Whoever holds it must have a mount namespace of its own already,
@@ -45,7 +46,9 @@ class LabNetwork {
   const io::Descriptor& switch_network() const { return switch_network_; }
   // Takes the host's port of the switch down or up: nothing reaches it, nothing leaves it.
   Result<void> cut(LabHost& host);
-  Result<void> heal(LabHost& host);
+  // Takes the port off the switch's bridge: the host's link stays up, and nobody is there.
+  Result<void> isolate(LabHost& host);
+  Result<void> heal(LabHost& host);  // either
   // Whether the host's kernel has the virtual address; what cannot be told counts as no.
   bool holds_virtual_address(LabHost& host);
   // kNotFound when it does not have it.
@@ -64,6 +67,7 @@ class LabNetwork {
   Result<std::vector<io::InterfaceAddress>> virtual_addresses(LabHost& host);
 
   io::Netlink switch_;
+  int bridge_ = 0;  // its index in the switch's namespace
   io::Descriptor switch_network_;
   Namespaces home_;  // of the calling process
   std::vector<LabHost> hosts_;

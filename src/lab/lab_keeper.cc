@@ -663,6 +663,8 @@ std::optional<Json> Keeper::obey_for_host(const Request& request, LabHost& host)
   Result<void> result;
   if (request.operation == "cut") {
     result = network_.cut(host);
+  } else if (request.operation == "isolate") {
+    result = network_.isolate(host);
   } else if (request.operation == "heal") {
     result = network_.heal(host);
   } else if (request.operation == "drop-address") {
@@ -861,7 +863,7 @@ Json Keeper::status_of(LabHost& host, const ProcessTable& table) {
   }
   Json result = {{"name", host.plan.name},
                  {"address", host.plan.address},
-                 {"link", host.cut ? "cut" : "up"},
+                 {"link", host.cut ? "cut" : host.isolated ? "isolated" : "up"},
                  {"power", "on"},
                  {"owns_virtual_address", network_.holds_virtual_address(host)},
                  {"namespaces",

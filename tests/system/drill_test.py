@@ -153,8 +153,15 @@ def no_address_outlives_our_engine(scope):
 
 @test
 def a_holder_that_was_cut_off_does_not_take_its_clients_back(scope):
-    phases = drill(lab(scope), "holder-cut")
+    phases = drill(lab(scope), "holder-cut", "holder-alone")
     all_held(phases)
+    # With its link up it goes on as master beside its successor; once they hear each other again
+    # one gives way, and at no time is the client left alone.
+    alone, rejoined = phases["holder-alone"], phases["holder-rejoined"]
+    assert moved(alone), alone
+    assert alone["ownership"]["cut_off_after"] == [alone["holder_before"]], alone["ownership"]
+    assert len(rejoined["ownership"]["after"]) == 1, rejoined["ownership"]
+    assert rejoined["outage_ms"] < 1500, rejoined
     cut, healed = phases["holder-cut"], phases["holder-healed"]
     assert moved(cut), cut
     assert cut["ownership"]["after"] == [cut["holder_after"]], cut["ownership"]

@@ -288,6 +288,18 @@ def cut_and_heal_a_host(scope):
 
 
 @test
+def an_isolated_host_has_its_link_and_nobody_to_talk_to(scope):
+    with lab(scope) as name:
+        nines("isolate", "--name", name, "node03")
+        assert not reaches(name, "client", "100.2.30.43/5000")
+        assert [each["link"] for each in status(name)["hosts"]] == ["up", "up", "isolated", "up"]
+        link = nines("exec", "--name", name, "node03", "ip", "-o", "link", "show", "eth0").stdout
+        assert "LOWER_UP" in link, link
+        nines("heal", "--name", name, "node03")
+        wait_until(lambda: reaches(name, "client", "100.2.30.43/5000"), what="node03 is back")
+
+
+@test
 def kill_and_start_a_service(scope):
     with lab(scope) as name:
         nines("kill", "--name", name, "node02", "keystone")
