@@ -81,6 +81,22 @@ bool is_local(const inet_diag_msg& message, const SocketAddress& local) {
   return found.substr(0, 12) == std::string_view(kMapped, 12) && found.substr(12) == wanted;
 }
 
+// An IPv4 peer of a socket of both families as what it is.
+SocketAddress peer_of(const Session& session) {
+  constexpr char kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '\xff', '\xff'};
+  const auto* const bytes = reinterpret_cast<const std::uint8_t*>(session.id.idiag_dst);
+  const std::uint16_t port = ntohs(session.id.idiag_dport);
+  const bool mapped = std::memcmp(bytes, kMapped, sizeof kMapped) == 0;
+  if (session.family == AF_INET || mapped) {
+    std::array<std::uint8_t, 4> address;
+    std::memcpy(address.data(), bytes + (session.family == AF_INET ? 0 : 12), address.size());
+    return SocketAddress::ipv4(address, port);
+  }
+  std::array<std::uint8_t, 16> address;
+  std::memcpy(address.data(), bytes, address.size());
+  return SocketAddress::ipv6(address, port);
+}
+
 Result<void> collect(int descriptor, int family, const SocketAddress& local,
                      std::vector<Session>& sessions) {
   inet_diag_req_v2 request{};
@@ -99,7 +115,7 @@ Result<void> collect(int descriptor, int family, const SocketAddress& local,
 
 }  // namespace
 
-Result<int> destroy_sessions(const SocketAddress& local, int count_max) {
+Result<std::vector<EndedSession>> destroy_sessions(const SocketAddress& local) {
   const io::Descriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   if (!socket) return Error::from_errno(errno, "a socket for sock_diag");
   std::vector<Session> sessions;
@@ -107,9 +123,8 @@ Result<int> destroy_sessions(const SocketAddress& local, int count_max) {
     TRY(collect(socket.get(), AF_INET, local, sessions));
   }
   TRY(collect(socket.get(), AF_INET6, local, sessions));
-  int destroyed = 0;
+  std::vector<EndedSession> destroyed;
   for (const Session& session : sessions) {
-    if (destroyed == count_max) break;
     inet_diag_req_v2 request{};
     request.sdiag_family = session.family;
     request.sdiag_protocol = IPPROTO_TCP;
@@ -118,7 +133,7 @@ Result<int> destroy_sessions(const SocketAddress& local, int count_max) {
     TRY(send(socket.get(), SOCK_DESTROY, NLM_F_ACK, request));
     const auto done = receive(socket.get(), [](const nlmsghdr&) {});
     if (done.has_value()) {
-      ++destroyed;
+      destroyed.push_back({local.with_port(ntohs(session.id.idiag_sport)), peer_of(session)});
     } else if (done.error().error_number() != ENOENT) {  // that one ended by itself
       return done.error();
     }

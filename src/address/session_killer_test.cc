@@ -42,7 +42,9 @@ TEST(SessionKiller, EndsSessionsOfOneAddressOnly) {
   const Pair kept = connected("127.31.7.10");
   const auto destroyed = destroy_sessions(*SocketAddress::parse_ip("127.31.7.9", 0));
   ASSERT_TRUE(destroyed.has_value()) << destroyed.error().message();
-  EXPECT_GE(*destroyed, 1);
+  ASSERT_GE(destroyed->size(), 1u);
+  EXPECT_EQ(destroyed->front().local.ip_text(), "127.31.7.9");
+  EXPECT_EQ(destroyed->front().peer.ip_text(), "127.0.0.1");
   EXPECT_TRUE(is_broken(lost.server));
   EXPECT_TRUE(is_broken(lost.client));
   EXPECT_FALSE(is_broken(kept.server));

@@ -1,5 +1,5 @@
-// Taking goes inwards: the address, then the gate, then the word. Letting go goes outwards:
-// sessions are ended while they can still be told, then the gate is shut, then the address goes.
+// Taking: the gate, then the address, then the word, which no gate holds back. Letting go: sessions
+// are ended while they can still be told, then the gate is shut, then the address goes.
 #include "cluster/address_holder.h"
 
 #include <algorithm>
@@ -40,8 +40,10 @@ AddressHolder::AddressHolder(std::vector<AddressGroup> groups,
       clock_(std::move(clock)),
       log_(log),
       changed_(std::move(changed)) {
-  for (AddressGroup& group : groups) {
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    AddressGroup& group = groups[i];
     Held held;
+    held.index = i;
     for (const auto& owned : group.addresses) held.plain.push_back(owned.address);
     const Name name = name_from(group.text);
     held.group = std::move(group);
@@ -55,23 +57,24 @@ AddressHolder::~AddressHolder() {
   }
 }
 
-void AddressHolder::hold(Name name, Epoch epoch, Instant until, bool renewed) {
+void AddressHolder::hold(Name name, Epoch epoch, Instant until, bool) {
   const auto found = groups_.find(name);
   if (found == groups_.end()) return;
   Held& held = found->second;
-  if (!held.held) put_on_interface(held);
-  // At the kernel's door: what is left now, not what was left when the votes came.
-  const Duration left = until - clock_();
-  if (left <= Duration{}) return complain(gate_.close(held.plain));
-  complain(gate_.open_for(held.plain, left));
+  const auto opened = gate_.open_until(held.index, until);
+  if (!opened.has_value()) {
+    complain(opened);
+    if (!held.held) return;  // with the next renewal
+  }
   held.epoch = epoch;
+  if (!held.held) put_on_interface(held);
   if (std::exchange(held.held, true)) return;
   announce(held, kAnnouncements);
   const Instant now = clock_();
   held.announce_at.clear();
   for (const Duration later : kAnnounceAgain) held.announce_at.push_back(now + later);
   arm_next();
-  if (!renewed) changed_(held.group, true, epoch);
+  changed_(held.group, true, epoch);
 }
 
 void AddressHolder::let_go(Name name) {
@@ -79,7 +82,7 @@ void AddressHolder::let_go(Name name) {
   if (found == groups_.end()) return;
   Held& held = found->second;
   if (held.held) end_sessions(held);
-  complain(gate_.close(held.plain));
+  complain(gate_.close(held.index));
   for (const auto& owned : held.group.addresses) complain(addresses_.drop(owned));
   if (!std::exchange(held.held, false)) return;
   end_sessions(held);
@@ -154,9 +157,9 @@ void AddressHolder::end_sessions(const Held& held) {
     const auto destroyed = address::destroy_sessions(address);
     if (!destroyed.has_value()) {
       complain(destroyed.error());
-    } else if (*destroyed > 0) {
-      log_.write(io::Severity::kNotice,
-                 "ended " + std::to_string(*destroyed) + " session(s) on " + address.ip_text());
+    } else if (!destroyed->empty()) {
+      log_.write(io::Severity::kNotice, "ended " + std::to_string(destroyed->size()) +
+                                            " session(s) on " + address.ip_text());
     }
   }
 }

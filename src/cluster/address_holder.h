@@ -14,13 +14,13 @@
 
 namespace nines::cluster {
 
-// What lets traffic for addresses through for a time, and nothing after it, with nobody acting
-// (address/guard.h).
+// What lets traffic for a group's addresses through until an instant (CLOCK_BOOTTIME), and nothing
+// after it, with nobody acting (address/guard.h). Groups count from 0, in the holder's order.
 class AddressGate {
  public:
   virtual ~AddressGate() = default;
-  virtual Result<void> open_for(const std::vector<SocketAddress>& addresses, Duration left) = 0;
-  virtual Result<void> close(const std::vector<SocketAddress>& addresses) = 0;
+  virtual Result<void> open_until(std::size_t group, Instant end) = 0;
+  virtual Result<void> close(std::size_t group) = 0;
 };
 
 // The number that all nodes derive from a name's text: FNV-1a, never 0.
@@ -55,6 +55,7 @@ class AddressHolder final : public LeaseHolder, private Timer {
  private:
   struct Held {
     AddressGroup group;
+    std::size_t index = 0;             // the gate's
     std::vector<SocketAddress> plain;  // the group's addresses alone
     bool held = false;
     Epoch epoch = 0;

@@ -148,8 +148,8 @@ void OwnerPlane::remove_addresses() {
       const auto destroyed = address::destroy_sessions(owned.address);
       if (!destroyed.has_value()) {
         log_.write(io::Severity::kError, destroyed.error().message());
-      } else if (*destroyed > 0) {
-        log_.write(io::Severity::kNotice, "ended " + std::to_string(*destroyed) +
+      } else if (!destroyed->empty()) {
+        log_.write(io::Severity::kNotice, "ended " + std::to_string(destroyed->size()) +
                                               " session(s) on " + owned.address.ip_text());
       }
     }

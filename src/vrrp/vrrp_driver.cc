@@ -3,7 +3,9 @@
 #include "vrrp/vrrp_driver.h"
 
 #include <algorithm>
+#include <array>
 
+#include "address/peer_nudge.h"
 #include "address/session_killer.h"
 #include "base/check.h"
 #include "vrrp/owned.h"
@@ -15,7 +17,10 @@ namespace {
 
 constexpr Duration kComplaintSpacing = std::chrono::minutes(1);
 constexpr int kRenewalsPerLifetime = 4;
-constexpr int kSessionsBeforeDropMax = 300;  // about a millisecond
+// After each nudge. A successor takes within milliseconds; one that had to wait for our silence
+// later.
+constexpr std::array<Duration, 3> kNudgePauses = {
+    std::chrono::milliseconds(20), std::chrono::milliseconds(80), std::chrono::seconds(1)};
 
 const Command& command_of(const Notifications& notifications, State state) {
   switch (state) {
@@ -180,10 +185,10 @@ void VrrpDriver::take_addresses() {
 }
 
 void VrrpDriver::drop_addresses() {
-  // While the address is still here to say it from: whoever waits for an answer hears that there
-  // will be none. Few at a time, for somebody may be about to take it.
-  if (holding_) destroy_sessions(kSessionsBeforeDropMax);
-  lost_ = holding_;
+  if (holding_) {
+    lost_ = true;
+    parting_ = true;
+  }
   holding_ = false;
   resumed_ = false;
   renewal_.cancel();
@@ -202,27 +207,50 @@ void VrrpDriver::announce(int count) {
   }
 }
 
-// What was accepted on an address must not live on without it: behind a session may be a lock.
-void VrrpDriver::destroy_sessions(int count_max) {
+// What was accepted on an address must not live on without it: behind a session may be a lock. Only
+// after the address has gone, for somebody may be about to take it; so clients are told by a nudge,
+// which the address's next owner answers. It may not be there yet, hence more than one.
+void VrrpDriver::part_from_sessions() {
+  ended_.clear();
   for (const address::OwnedAddress& address : owned_) {
-    const auto destroyed = address::destroy_sessions(address.address, count_max);
+    const auto destroyed = address::destroy_sessions(address.address);
     if (!destroyed.has_value()) {
       complain("sessions on " + address.address.ip_text() + ": " + destroyed.error().message());
-    } else if (*destroyed > 0) {
-      tell(io::Severity::kNotice,
-           "ended " + std::to_string(*destroyed) + " session(s) on " + address.address.ip_text());
+    } else if (!destroyed->empty()) {
+      tell(io::Severity::kNotice, "ended " + std::to_string(destroyed->size()) + " session(s) on " +
+                                      address.address.ip_text());
+      ended_.insert(ended_.end(), destroyed->begin(), destroyed->end());
     }
   }
+  nudges_ = 0;
+  nudge();
+}
+
+void VrrpDriver::nudge() {
+  if (holding_) ended_.clear();
+  if (!ended_.empty()) {
+    if (const auto nudged = address::nudge_peers(ended_); !nudged.has_value()) {
+      complain(nudged.error().message());
+    }
+    if (nudges_ < kNudgePauses.size()) {
+      world_.loop.arm(nudge_, kNudgePauses[nudges_++]);
+    } else {
+      ended_.clear();
+    }
+  }
+  // An end waits for all but the last, which is for who takes over late.
+  const bool parting = !ended_.empty() && nudges_ < kNudgePauses.size();
+  if (std::exchange(parting_, parting) != parting) world_.state_changed();
 }
 
 // keepalived.conf(5): notify_STATE alone, then notify with INSTANCE, the name, the state and the
 // priority.
 void VrrpDriver::notify(State state) {
   tell(io::Severity::kNotice, "entering " + std::string(name_of(state)) + " state");
-  // Those that were too many before, or came in between; later than the adverts that are due now.
+  // Later than the adverts that are due now.
   if (std::exchange(lost_, false)) {
     world_.loop.post([this, alive = alive_] {
-      if (*alive && !holding_) destroy_sessions(address::kSessionsMax);
+      if (*alive && !holding_) part_from_sessions();
     });
   }
   world_.state_changed();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "address/interface_addresses.h"
+#include "address/session_killer.h"
 #include "io/linux/epoll_loop.h"
 #include "io/linux/processes.h"
 #include "io/ports.h"
@@ -59,6 +60,8 @@ class VrrpDriver {
   bool resumed() const { return resumed_; }
   const VrrpInstance& instance() const { return machine_.instance(); }
   bool owns(const SocketAddress& address) const;
+  // The address has gone, and clients of sessions on it are still being told.
+  bool parting() const { return parting_; }
   std::string status_text() const;  // lines for people
 
  private:
@@ -80,7 +83,8 @@ class VrrpDriver {
   void take_addresses();
   void drop_addresses();
   void announce(int count);
-  void destroy_sessions(int count_max);
+  void part_from_sessions();
+  void nudge();
   void notify(State state);
   void run(const Command& command, const std::vector<std::string>& more);
   void tell(io::Severity severity, const std::string& text);
@@ -95,6 +99,9 @@ class VrrpDriver {
   bool holding_ = false;
   bool resumed_ = false;
   bool lost_ = false;  // the addresses, and nothing was done about their sessions yet
+  bool parting_ = false;
+  std::vector<address::EndedSession> ended_;  // whose peers are to be told
+  std::size_t nudges_ = 0;
   std::array<std::uint64_t, kRejections> rejected_{};
   Instant complained_at_{};
   std::uint64_t complaints_ = 0;  // since the last line
@@ -102,6 +109,7 @@ class VrrpDriver {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   Wakeup deadline_{*this, &VrrpDriver::timer_fired};
   Wakeup renewal_{*this, &VrrpDriver::renew};
+  Wakeup nudge_{*this, &VrrpDriver::nudge};
 };
 
 }  // namespace nines::vrrp

@@ -122,7 +122,7 @@ void VrrpService::hand_over(std::function<void()> ended) {
 
 void VrrpService::end_if_all_stopped() {
   const bool all = std::all_of(members_.begin(), members_.end(), [](const Member& member) {
-    return member.driver->machine().status().state == State::kStopped;
+    return member.driver->machine().status().state == State::kStopped && !member.driver->parting();
   });
   if (!ended_ || !all) return;
   loop_.post([ended = std::exchange(ended_, {})] { ended(); });

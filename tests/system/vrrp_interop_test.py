@@ -205,6 +205,42 @@ def a_planned_end_serves_until_the_successor_speaks(scope):
 
 
 @test
+def a_client_that_waits_hears_of_a_planned_end(scope):
+    segment = Segment(scope)
+    first = segment.start(1, "nines", 254)
+    segment.wait_for_holder(1)
+    segment.start(2, "nines", 253)
+    # It accepts and never answers; the other host has no such server.
+    segment.hosts[0].start([sys.executable, "-c",
+                            "import socket, time\n"
+                            f"s = socket.create_server(('0.0.0.0', 8080))\n"
+                            "kept = []\n"
+                            "while True: kept.append(s.accept())\n"], name="server")
+    client_host = scope.namespace("client")
+    client_host.link(segment.switch, "eth0", "port-client")
+    segment.switch.ip("link", "set", "port-client", "master", "br0")
+    client_host.ip("addr", "add", "10.9.0.200/24", "dev", "eth0")
+    client = client_host.start(
+        [sys.executable, "-c",
+         "import socket, time\n"
+         "while True:\n"
+         "    try: s = socket.create_connection(('" + ADDRESS + "', 8080), 5); break\n"
+         "    except OSError: time.sleep(0.05)\n"
+         "s.settimeout(30); s.sendall(b'question'); print('waits', flush=True)\n"
+         "try: print('heard', s.recv(1), flush=True)\n"
+         "except OSError as error: print('heard', type(error).__name__, flush=True)\n"],
+        name="client")
+    scope.wait_until(lambda: "waits" in client.log(), what="the client's question")
+    first.signal(signal.SIGTERM)
+    begun = time.monotonic()
+    scope.wait_until(lambda: "heard" in client.log(), 5, "the client to hear of it")
+    print(f"   # after {(time.monotonic() - begun) * 1000:.0f} ms")
+    assert "heard ConnectionResetError" in client.log(), client.log()
+    assert first.wait(timeout=5) == 0
+    segment.wait_for_holder(2)
+
+
+@test
 def a_second_signal_ends_at_once(scope):
     segment = Segment(scope)
     leaving = segment.start(1, "nines", 3)
