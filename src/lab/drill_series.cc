@@ -36,7 +36,8 @@ constexpr std::array<FigureTraits, kFigures> kTraits{{
     {Figure::kUnfinished, "unfinished", "unfinished", Unit::kCount, false},
     {Figure::kNobody, "nobody held it", "nobody_ms", Unit::kTime, true},
     {Figure::kOverlap, "two held it", "overlap_ms", Unit::kTime, true},
-    {Figure::kOverlapWithCutOff, "two, one cut off", "overlap_with_cut_off_ms", Unit::kTime, false},
+    {Figure::kOverlapWithCutOff, "two, cut off or not", "overlap_with_cut_off_ms", Unit::kTime,
+     false},
     {Figure::kAnnounced, "announcements", "announced", Unit::kCount, false},
 }};
 
@@ -208,6 +209,14 @@ std::string render_runs(std::span<const DrillRow> rows, std::string_view engine,
   return runs == 0 ? "-" : std::to_string(held) + " of " + std::to_string(runs) + " held";
 }
 
+// Nobody was cut off while another held it: once is enough.
+bool is_same_as_overlap(std::span<const DrillRow> rows, const PhaseName& name) {
+  return std::all_of(rows.begin(), rows.end(), [&](const DrillRow& row) {
+    return row.scenario != name.scenario || row.phase != name.phase ||
+           row[Figure::kOverlap] == row[Figure::kOverlapWithCutOff];
+  });
+}
+
 using Cells = std::vector<std::string>;
 
 std::string render_plain(const std::vector<Cells>& table) {
@@ -370,6 +379,7 @@ std::string render_series(std::span<const DrillRow> rows, TableStyle style) {
     if (has_ratio) runs.emplace_back();
     table.push_back(std::move(runs));
     for (const auto& traits : kTraits) {
+      if (traits.figure == Figure::kOverlapWithCutOff && is_same_as_overlap(rows, name)) continue;
       Cells line{"", std::string(traits.title)};
       std::vector<FigureSummary> found;
       bool shown = false;

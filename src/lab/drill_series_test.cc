@@ -200,6 +200,15 @@ TEST(DrillSeries, MarkdownIsATable) {
             "| | two held it | 0 | 0 | |\n");
 }
 
+TEST(DrillSeries, OverlapWithTheCutOffIsShownWhereItIsMore) {
+  std::vector<DrillRow> rows = {row("nines", 1, 20, 0, 3), row("nines", 2, 20, 0, 3)};
+  for (auto& each : rows) each[Figure::kOverlapWithCutOff] = each[Figure::kOverlap];
+  const std::string title(title_of(Figure::kOverlapWithCutOff));
+  EXPECT_EQ(render_series(rows, TableStyle::kPlain).find(title), std::string::npos);
+  rows[1][Figure::kOverlapWithCutOff] = ms(9);
+  EXPECT_NE(render_series(rows, TableStyle::kPlain).find(title), std::string::npos);
+}
+
 TEST(DrillSeries, OneEngineHasNoRatio) {
   const auto text = render_series(std::vector{row("nines", 1, 20, 0)}, TableStyle::kPlain);
   EXPECT_EQ(text.find("ratio"), std::string::npos);
