@@ -169,11 +169,11 @@ class Table {
       batch_.put_u32(NFTA_LOOKUP_DREG, NFT_REG_VERDICT);
     });
   }
-  void drop() {
+  void decide(int verdict, std::string_view chain = {}) {
     expression("immediate", [&] {
       batch_.put_u32(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
       batch_.begin_nest(NFTA_IMMEDIATE_DATA);
-      put_verdict(NF_DROP, {});
+      put_verdict(verdict, chain);
       batch_.end_nest();
     });
   }
@@ -217,6 +217,7 @@ class Table {
 };
 
 std::string lease_chain(std::size_t lease) { return "lease_" + std::to_string(lease); }
+std::string term_chain(std::size_t lease) { return "term_" + std::to_string(lease); }
 std::string lease_set(std::size_t lease) { return "open_" + std::to_string(lease); }
 
 // The keys of a lease's set: the families whose packets come to its chain. One element for each
@@ -231,27 +232,17 @@ std::string network_bytes(std::uint64_t value) {
   return {reinterpret_cast<const char*>(&value), sizeof value};
 }
 
-// The chain is written anew each time, since a rule's constant cannot be changed.
-void write_lease_rules(Table& table, std::size_t lease, const std::optional<Opening>& opening) {
-  const std::string chain = lease_chain(lease);
-  if (!opening) {
-    table.begin_rule(chain);
-    table.drop();
-    table.end_rule();
-    return;
+// Written anew each time, since a rule's constant cannot be changed.
+void write_term(Table& table, std::size_t lease, const std::optional<Opening>& opening) {
+  table.begin_rule(term_chain(lease));
+  if (opening) {
+    table.load_meta(NFT_META_TIME_NS);
+    table.to_network_order(8);
+    table.compare(
+        NFT_CMP_GTE,
+        network_bytes(static_cast<std::uint64_t>(opening->wall_end.nanoseconds_since_epoch)));
   }
-  table.begin_rule(chain);
-  table.load_meta(NFT_META_TIME_NS);
-  table.to_network_order(8);
-  table.compare(
-      NFT_CMP_GTE,
-      network_bytes(static_cast<std::uint64_t>(opening->wall_end.nanoseconds_since_epoch)));
-  table.drop();
-  table.end_rule();
-  table.begin_rule(chain);
-  table.load_meta(NFT_META_NFPROTO);
-  table.unless_in(lease_set(lease));
-  table.drop();
+  table.decide(NF_DROP);
   table.end_rule();
 }
 
@@ -287,9 +278,19 @@ void write_owned(Table& table, NftBatch& batch, const std::vector<GuardRulesLeas
 
 void write_leases(Table& table, NftBatch& batch, const std::vector<GuardRulesLease>& leases) {
   for (std::size_t lease = 0; lease < leases.size(); ++lease) {
-    table.add_chain(lease_chain(lease));
     table.add_set(lease_set(lease), NFT_SET_TIMEOUT, kTypeProtocolFamily, 1);
-    write_lease_rules(table, lease, leases[lease].opening);
+    table.add_chain(term_chain(lease));
+    write_term(table, lease, leases[lease].opening);
+    const std::string chain = lease_chain(lease);
+    table.add_chain(chain);
+    table.begin_rule(chain);
+    table.load_meta(NFT_META_NFPROTO);
+    table.unless_in(lease_set(lease));
+    table.decide(NF_DROP);
+    table.end_rule();
+    table.begin_rule(chain);
+    table.decide(NFT_GOTO, term_chain(lease));
+    table.end_rule();
     if (leases[lease].opening) write_lease_elements(table, batch, lease, *leases[lease].opening);
   }
 }
@@ -447,8 +448,8 @@ void write_opening(NftBatch& batch, std::size_t lease, GuardFamilies families,
     Table each(batch, family, table);
     each.flush_elements(lease_set(lease));
     if (opening) write_lease_elements(each, batch, lease, *opening);
-    each.flush_chain(lease_chain(lease));
-    write_lease_rules(each, lease, opening);
+    each.flush_chain(term_chain(lease));
+    write_term(each, lease, opening);
   };
   write(NFPROTO_INET);
   if (families.ipv4) write(NFPROTO_ARP);

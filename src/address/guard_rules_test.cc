@@ -75,32 +75,28 @@ std::string opening(GuardFamilies families, const std::optional<Opening>& how) {
 // Messages: 14 deletes elements, 12 adds them, 8 deletes rules, 6 adds one.
 constexpr const char* kArpShut =
     "arp 14 1=nines 2=open_3\n"
-    "arp 8 1=nines 2=lease_3\n"
-    "arp 6 1=nines 2=lease_3 4(1(1=immediate 2(1=00000000 2(2(1=00000000)))))\n";
+    "arp 8 1=nines 2=term_3\n"
+    "arp 6 1=nines 2=term_3 4(1(1=immediate 2(1=00000000 2(2(1=00000000)))))\n";
 
 TEST(GuardRules, ShuttingEmptiesTheSetAndLeavesABareDrop) {
   EXPECT_EQ(opening({.ipv4 = true}, std::nullopt),
             "inet 14 1=nines 2=open_3\n"
-            "inet 8 1=nines 2=lease_3\n"
-            "inet 6 1=nines 2=lease_3 4(1(1=immediate 2(1=00000000 2(2(1=00000000)))))\n" +
+            "inet 8 1=nines 2=term_3\n"
+            "inet 6 1=nines 2=term_3 4(1(1=immediate 2(1=00000000 2(2(1=00000000)))))\n" +
                 std::string(kArpShut));
 }
 
 TEST(GuardRules, OpeningSaysTheTimeoutInMillisecondsAndTheWallClocksEnd) {
-  // 123.9 ms become 123, 0x7b. The rules: time, in network order, >= the end: drop; protocol
-  // family not in the set: drop.
+  // 123.9 ms become 123, 0x7b. The rule: time, in network order, >= the end: drop.
   const Opening how{.left = Duration(123'900'000), .wall_end = WallTime{0x0102030405060708}};
   EXPECT_EQ(
       opening({.ipv6 = true}, how),
       "inet 14 1=nines 2=open_3\n"
       "inet 12 1=nines 2=open_3 3(1(1(1=02) 4=000000000000007b) 1(1(1=0a) 4=000000000000007b))\n"
-      "inet 8 1=nines 2=lease_3\n"
-      "inet 6 1=nines 2=lease_3 4(1(1=meta 2(1=00000001 2=0000001e))"
+      "inet 8 1=nines 2=term_3\n"
+      "inet 6 1=nines 2=term_3 4(1(1=meta 2(1=00000001 2=0000001e))"
       " 1(1=byteorder 2(1=00000001 2=00000001 3=00000001 4=00000008 5=00000008))"
       " 1(1=cmp 2(1=00000001 2=00000005 3(1=0102030405060708)))"
-      " 1(1=immediate 2(1=00000000 2(2(1=00000000)))))\n"
-      "inet 6 1=nines 2=lease_3 4(1(1=meta 2(1=00000001 2=0000000f))"
-      " 1(1=lookup 2(1=open_3 2=00000001 5=00000001))"
       " 1(1=immediate 2(1=00000000 2(2(1=00000000)))))\n");
 }
 

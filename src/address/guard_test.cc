@@ -762,16 +762,17 @@ TEST_F(GuardTest, OtherTablesAreNeitherTouchedNorNoticed) {
 TEST_F(GuardTest, TablesReadAsTheDocumentSays) {
   Guard guard = make_guard();
   ASSERT_TRUE(guard.install(two_leases()).has_value());
-  EXPECT_EQ(output_of("nft list chain inet nines lease_0"),
-            "table inet nines {\n\tchain lease_0 {\n\t\tdrop\n\t}\n}\n");
+  EXPECT_EQ(output_of("nft list chain inet nines term_0"),
+            "table inet nines {\n\tchain term_0 {\n\t\tdrop\n\t}\n}\n");
   ASSERT_TRUE(guard.open_until(0, now() + 1h).has_value());
   const std::string inet = output_of("nft list table inet nines");
   EXPECT_THAT(inet, HasSubstr("10.9.0.100 : jump lease_0, 10.9.0.101 : jump lease_1"));
   EXPECT_THAT(inet, HasSubstr("2001:db8::100 : jump lease_0"));
-  EXPECT_THAT(inet, HasSubstr("\tchain lease_0 {\n\t\tmeta time >= \"20"));
-  EXPECT_THAT(inet, HasSubstr("\" drop\n\t\tmeta nfproto != @open_0 drop\n\t}\n"));
+  EXPECT_THAT(inet, HasSubstr("\tchain term_0 {\n\t\tmeta time >= \"20"));
+  EXPECT_THAT(inet, HasSubstr("\tchain lease_0 {\n\t\tmeta nfproto != @open_0 drop\n"
+                              "\t\tgoto term_0\n\t}\n"));
   EXPECT_THAT(inet, HasSubstr("elements = { ipv4 timeout 59m59s"));
-  EXPECT_THAT(inet, HasSubstr("\tchain lease_1 {\n\t\tdrop\n\t}\n"));
+  EXPECT_THAT(inet, HasSubstr("\tchain term_1 {\n\t\tdrop\n\t}\n"));
   EXPECT_THAT(inet, HasSubstr("\tchain input {\n"
                               "\t\ttype filter hook input priority raw; policy accept;\n"
                               "\t\tip daddr vmap @owned4\n"
@@ -819,7 +820,7 @@ TEST_F(GuardTest, ThousandsOfRenewalsLeaveOneOpening) {
     };
     EXPECT_EQ(count("expires"), table[0] == 'i' ? 2 : 1) << text;
     EXPECT_EQ(count("meta time"), 1) << text;
-    EXPECT_EQ(count("meta nfproto !="), 1) << text;
+    EXPECT_EQ(count("goto term_0"), 1) << text;
   }
   EXPECT_FALSE(is_readable(guard.monitor(), 0));
 }
