@@ -27,6 +27,7 @@ MAY_INCLUDE = {
 # What a subject's tests, fuzzers and benchmarks may include besides.
 TESTS_MAY_INCLUDE = {
     "proxy": {"sim"},
+    "cluster": {"sim"},
     "lab": {"sim"},
 }
 
@@ -85,6 +86,8 @@ DRIVERS = {
     "cluster": {
         "lease_store": "keeps promises in tmpfs and the rest on disk",
         "lease_driver": "runs a lease machine on a loop, with a thread for its disk",
+        "peer_sockets": "sends and hears controllers' datagrams",
+        "key_file": "reads and writes the file of the cluster's key",
         "address_holder": "puts leased addresses on interfaces and through the kernel's gate",
     },
     "lab": {
