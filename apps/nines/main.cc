@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 
+#include "cluster_command.h"
 #include "drill_command.h"
 #include "lab_command.h"
 #include "proxy_command.h"
@@ -36,6 +37,7 @@ int show_version(std::span<char*>) {
 constexpr Command kCommands[] = {
     {"run", "the one daemon of a host: what its nines.yaml names", nines::run_command},
     {"status", "how this host's daemon is, and who holds the addresses", nines::status_command},
+    {"cluster", "the key that all controllers share", nines::cluster_command},
     {"proxy", "balance: runs a haproxy.cfg", run_proxy},
     {"vrrp", "hold an address with others: runs a keepalived.conf", run_vrrp},
     {"check", "say what is wrong with a configuration", nines::check_files_command},
