@@ -1,0 +1,183 @@
+// Who is there: heartbeats on every network between all nodes, a detector that learns what each
+// link is like, and a verdict that needs several observers. Membership says who is probably alive,
+// and fast; who may own is for leases alone.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "cluster/node_set.h"
+
+namespace nines::cluster {
+
+inline constexpr int kNetworksMax = 4;
+
+// As a node says of itself.
+enum class Standing : std::uint8_t { kServing, kMaintenance, kLeaving };
+
+// As others see it.
+//
+//   kUnknown ──heard both ways──> kJoining ──steady──> kMember <──heard again── kSuspect
+//      kGone ──heard both ways──────^  │                  └──silent on all links───^  │
+//        ^── silent, or it leaves ─────┴───────────────────────────── verdict ────────┘
+enum class Presence : std::uint8_t { kUnknown, kJoining, kMember, kSuspect, kGone };
+std::string_view name_of(Presence presence);
+
+struct Heartbeat {
+  std::uint64_t incarnation = 0;  // random for each process
+  std::uint32_t sequence = 0;     // grows by one on each link
+  Instant sent_at{};              // by the sender's clock; only it ever reads this
+  // What the sender heard last from the receiver on this network; sequence 0: nothing yet.
+  std::uint32_t echo_sequence = 0;
+  std::uint64_t echo_incarnation = 0;  // of the receiver, when it sent that
+  Instant echo_sent_at{};
+  Duration echo_held{};  // from hearing that until sending this
+  Standing standing = Standing::kServing;
+  std::uint8_t strain = 0;  // how much the sender distrusts itself: 0 to Membership::kStrainMax
+  NodeSet hears;            // both ways, on some network
+  NodeSet suspects;
+};
+
+struct MembershipOptions {
+  NodeId self = 0;
+  NodeSet peers;                                      // with or without self
+  int networks = 1;                                   // 1 to kNetworksMax
+  Duration interval = std::chrono::milliseconds(20);  // of heartbeats; 1 ms to 10 s
+  Duration silence_min =
+      std::chrono::milliseconds(60);                 // never suspected sooner; 2 intervals or more
+  Duration silence_max = std::chrono::seconds(2);    // suspected by then at the latest
+  Duration steady = std::chrono::milliseconds(500);  // heard for so long before it is a member
+};
+
+namespace membership_event {
+struct Start {
+  std::uint64_t incarnation = 0;  // random, not 0
+};
+struct Heard {
+  NodeId from = 0;  // authenticated
+  int network = 0;
+  Heartbeat heartbeat;
+};
+struct TimerFired {};
+struct Stand {
+  Standing standing = Standing::kServing;
+};
+}  // namespace membership_event
+using MembershipEvent = std::variant<membership_event::Start, membership_event::Heard,
+                                     membership_event::TimerFired, membership_event::Stand>;
+
+namespace membership_effect {
+struct Send {
+  NodeId to = 0;
+  int network = 0;
+  Heartbeat heartbeat;
+};
+struct Changed {
+  NodeId node = 0;
+  Presence presence = Presence::kUnknown;
+  Standing standing = Standing::kServing;
+};
+}  // namespace membership_effect
+using MembershipEffect = std::variant<membership_effect::Send, membership_effect::Changed>;
+using MembershipEffects = std::vector<MembershipEffect>;
+
+struct LinkStatus {
+  bool hears = false;          // the peer's heartbeats come
+  bool is_heard = false;       // and the peer's echoes say that ours arrive
+  Duration round_trip{};       // smoothed; zero: not known
+  Duration jitter{};           // mean deviation between arrivals
+  double loss = 0;             // of the peer's heartbeats, smoothed, 0 to 1
+  Duration silence{};          // since it was last heard
+  Duration silence_allowed{};  // until it counts as broken
+};
+struct PeerStatus {
+  NodeId node = 0;
+  Presence presence = Presence::kUnknown;
+  Standing standing = Standing::kServing;
+  std::uint8_t strain = 0;
+  NodeSet suspected_by;                        // ourselves included, of those who count
+  NodeSet observers;                           // who count
+  std::array<LinkStatus, kNetworksMax> links;  // the first `networks`
+};
+
+// The driver's duties: what waits in the sockets is read before TimerFired; `now` is
+// CLOCK_BOOTTIME; effects at once and in order. Lives on one loop; not thread-safe.
+class Membership {
+ public:
+  static constexpr int kStrainMax = 7;
+  static constexpr int kMissedMin = 3;        // heartbeats in a row before a link is suspected
+  static constexpr double kDoubt = 1e-8;      // how likely silence may be on a sound link
+  static constexpr int kCalmHeartbeats = 25;  // in time, until one strain less
+
+  static Result<Membership> create(MembershipOptions options);
+
+  // Appends to `out`.
+  void handle(const MembershipEvent& event, Instant now, MembershipEffects& out);
+  std::optional<Instant> deadline() const;
+
+  std::vector<PeerStatus> status(Instant now) const;  // by node
+  Presence presence(NodeId node) const;
+  NodeSet members() const;  // self included while it hears anybody or is alone by configuration
+  // We hear nobody at all: it is ourselves that we should doubt. Nobody is declared gone then.
+  bool is_isolated() const { return isolated_; }
+  int strain() const { return strain_; }
+
+ private:
+  struct Link {
+    bool begun = false;
+    std::uint64_t incarnation = 0;
+    std::uint32_t sequence_heard = 0, sequence_sent = 0;
+    Instant heard_at{}, their_sent_at{}, echo_sent_at{};
+    Duration round_trip{}, interval{}, jitter{};
+    double loss = 0;
+  };
+  struct Peer {
+    NodeId node = 0;
+    Presence presence = Presence::kUnknown;
+    Standing standing = Standing::kServing;
+    std::uint8_t strain = 0;
+    Instant heard_since{};
+    NodeSet hears, suspects;  // as it said last
+    std::array<Link, kNetworksMax> links;
+  };
+
+  explicit Membership(MembershipOptions options);
+
+  void on(const membership_event::Start& start, Instant now, MembershipEffects& out);
+  void on(const membership_event::Heard& heard, Instant now, MembershipEffects& out);
+  void on(const membership_event::TimerFired&, Instant, MembershipEffects&) {}
+  void on(const membership_event::Stand& stand, Instant now, MembershipEffects& out);
+
+  void notice_stall(Instant now);
+  void measure(Link& link, const Heartbeat& heartbeat, Instant now);
+  void judge(Instant now, MembershipEffects& out);
+  void enter(Peer& peer, Presence presence, MembershipEffects& out);
+  void send_all(Instant now, MembershipEffects& out);
+  Duration allowed(const Link& link) const;
+  bool hears(const Link& link, Instant now) const;
+  bool is_heard(const Link& link, Instant now) const;
+  bool is_up(const Peer& peer, Instant now) const;
+  NodeSet observers_of(NodeId node) const;
+  NodeSet suspecting(NodeId node) const;
+  Peer* find(NodeId node);
+  const Peer* find(NodeId node) const;
+
+  MembershipOptions options_;
+  std::vector<Peer> peers_;  // by node
+  bool started_ = false;
+  std::uint64_t incarnation_ = 0;
+  Standing standing_ = Standing::kServing;
+  Instant beat_at_{};
+  Instant trust_others_until_{};  // after a stall of ours
+  int strain_ = 0, calm_ = 0;
+  bool isolated_ = true;
+  NodeSet hears_, suspects_;
+};
+
+}  // namespace nines::cluster
