@@ -863,7 +863,9 @@ Json Keeper::status_of(LabHost& host, const ProcessTable& table) {
   }
   Json result = {{"name", host.plan.name},
                  {"address", host.plan.address},
-                 {"link", host.cut ? "cut" : host.isolated ? "isolated" : "up"},
+                 {"link", host.cut        ? "cut"
+                          : host.isolated ? "isolated"
+                                          : "up"},
                  {"power", "on"},
                  {"owns_virtual_address", network_.holds_virtual_address(host)},
                  {"namespaces",
