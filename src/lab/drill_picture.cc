@@ -152,10 +152,10 @@ class Panel {
     fault_lines_ = ends.size();
   }
 
-  // How many steps a bar stands for. Together they also hide that clients of an interval longer
-  // than a step begin in every other one.
+  // How many steps a bar stands for: two at least, or clients who begin every 200 ms look like a
+  // comb.
   int steps_of_a_bar() const {
-    for (int steps = 1;; steps = steps == 1 ? 2 : steps == 2 ? 5 : steps * 2) {
+    for (int steps = 2;; steps = steps == 2 ? 5 : steps * 2) {
       const bool wide = x_of(kStoryStep * steps) - kLeft >= kBarMin;
       if (wide || kStoryStep * steps >= scale_) return steps;
     }
