@@ -132,6 +132,7 @@ class Three {
     }
   }
   void kill(NodeId id) { dead_.add(id); }
+  void revive(NodeId id) { dead_.remove(id); }  // it was out of reach, no more
   Lease& at(NodeId id) { return machines_[id - 1u]; }
   NodeId owner() {
     NodeId found = 0;
@@ -201,6 +202,83 @@ TEST(Lease, AfterARebootNobodyVotesForALongestTerm) {
   EXPECT_FALSE(three.at(1).status(three.now()).voting);
   three.run_for(20ms);
   EXPECT_TRUE(three.at(1).status(three.now()).voting);
+}
+
+TEST(Lease, AGenerationIsProposedWhenTheOneBeforeCanGrantNothingAnyMore) {
+  Three three;
+  three.run_for(200ms);
+  three.tell(1, lease_event::ChangeVoters{{1, 2}});
+  three.run_for(100ms);
+  EXPECT_EQ(three.at(1).status(three.now()).change, VoterChange::Step::kWaiting);
+  three.run_for(200ms);
+  for (NodeId id = 1; id <= 3; ++id) {
+    const Generation& generation = three.at(id).status(three.now()).generation;
+    EXPECT_EQ(generation.number, 2u);
+    EXPECT_EQ(generation.voters, (NodeSet{1, 2}));
+    EXPECT_GE(generation.floor, 1u) << "the highest counter that was in use";
+  }
+  EXPECT_EQ(three.owner(), 1) << "nobody lost anything by it";
+  EXPECT_FALSE(three.at(3).status(three.now()).voting);
+  // A majority of the new set is needed now, and a majority of the old one is not enough.
+  three.kill(2);
+  three.run_for(300ms);
+  EXPECT_EQ(three.owner(), 0);
+}
+
+TEST(Lease, VotersChangeOneAtATime) {
+  EXPECT_TRUE(is_single_change({1, 2, 3}, {1, 2, 3, 4}));
+  EXPECT_TRUE(is_single_change({1, 2, 3}, {1, 3}));
+  EXPECT_FALSE(is_single_change({1, 2, 3}, {1, 2, 4}));
+  EXPECT_FALSE(is_single_change({1, 2, 3}, {1, 2, 3}));
+  EXPECT_FALSE(is_single_change({1}, {}));
+  Three three;
+  three.run_for(200ms);
+  three.tell(1, lease_event::ChangeVoters{{1}});
+  EXPECT_EQ(three.at(1).status(three.now()).change, VoterChange::Step::kIdle);
+}
+
+TEST(Lease, AVoterOfAnotherGenerationIsTaughtAndNotCounted) {
+  Three three;
+  three.run_for(200ms);
+  const Generation newer{2, {1, 2}, {1, 2, 3}, 4096};
+  LeaseEffects effects;
+  three.at(2).handle(lease_event::Heard{3, message::GenerationNews{newer}}, three.now(), effects);
+  message::Proposal old = accept_of(Ballot::make(4100, 1), 1, 120ms);
+  old.generation = 1;
+  old.names = {kName};
+  effects.clear();
+  three.at(2).handle(lease_event::Heard{1, old}, three.now(), effects);
+  ASSERT_EQ(effects.size(), 2u);
+  const auto& news = std::get<lease_effect::Send>(effects[0]);
+  EXPECT_EQ(std::get<message::GenerationNews>(news.message).generation, newer);
+  const auto& votes = std::get<lease_effect::Send>(effects[1]);
+  EXPECT_EQ(std::get<message::Votes>(votes.message).refusal, message::Refusal::kGeneration);
+  // What lies below the generation's floor is outbid, whatever the registers say.
+  message::Proposal low = old;
+  low.generation = 2;
+  low.ballot = Ballot::make(4096, 1);
+  effects.clear();
+  three.at(2).handle(lease_event::Heard{1, low}, three.now(), effects);
+  ASSERT_EQ(effects.size(), 1u);
+  const auto& outbid = std::get<message::Votes>(std::get<lease_effect::Send>(effects[0]).message);
+  ASSERT_EQ(outbid.votes.size(), 1u);
+  EXPECT_EQ(outbid.votes[0].verdict, Verdict::kOutbid);
+}
+
+TEST(Lease, WhoWasOffAsksThoseWhoWentOnBeforeItVotes) {
+  Three three({1, 2});
+  lease_event::Start start;
+  start.disk = LeaseDisk{0, {1, {1, 2, 3}, {}, 0}, {}, 120ms};
+  start.nonce = 5;
+  start.ask_first = {1, 2};
+  three.kill(1);
+  three.tell(3, start);
+  three.run_for(1s);
+  EXPECT_TRUE(three.at(3).status(three.now()).learning) << "one of two is no majority";
+  three.revive(1);
+  three.run_for(1s);
+  EXPECT_FALSE(three.at(3).status(three.now()).learning);
+  EXPECT_TRUE(three.at(3).status(three.now()).voting);
 }
 
 TEST(Lease, AnIdleHolderCostsAFewMessages) {
