@@ -1,131 +1,14 @@
 // One list of fields for each message, walked by a writer or by a reader: the two cannot disagree.
 #include "cluster/lease_wire.h"
 
-#include <algorithm>
-#include <type_traits>
+#include <utility>
 
 #include "base/check.h"
 
 namespace nines::cluster {
 namespace {
 
-constexpr std::uint64_t kTermMicrosecondsMax =
-    std::chrono::duration_cast<std::chrono::microseconds>(kTermMax).count();
-
-class Writer {
- public:
-  static constexpr bool kReads = false;
-
-  void number(std::uint64_t value, int bytes, std::uint64_t least, std::uint64_t most) {
-    CHECK(value >= least && value <= most);
-    for (int i = bytes - 1; i >= 0; --i) out.push_back(static_cast<char>(value >> (8 * i)));
-  }
-
-  std::string out;
-};
-
-class Reader {
- public:
-  static constexpr bool kReads = true;
-
-  explicit Reader(std::string_view bytes) : rest_(bytes) {}
-
-  template <typename T>
-  void number(T& value, int bytes, std::uint64_t least, std::uint64_t most) {
-    std::uint64_t read = 0;
-    if (rest_.size() < static_cast<std::size_t>(bytes)) {
-      fail(LeaseWireFault::kTooShort);
-      rest_ = {};
-    } else {
-      for (int i = 0; i < bytes; ++i) {
-        read = read << 8 | static_cast<std::uint8_t>(rest_[static_cast<std::size_t>(i)]);
-      }
-      rest_.remove_prefix(static_cast<std::size_t>(bytes));
-      if (read < least || read > most) fail(LeaseWireFault::kRange);
-    }
-    value = static_cast<T>(good() ? read : least);
-  }
-
-  void fail(LeaseWireFault fault) {
-    if (good()) fault_ = fault;
-  }
-  bool good() const { return fault_ == LeaseWireFault::kNone; }
-  LeaseWireFault finish() {
-    if (!rest_.empty()) fail(LeaseWireFault::kTooLong);
-    return fault_;
-  }
-
- private:
-  std::string_view rest_;
-  LeaseWireFault fault_ = LeaseWireFault::kNone;
-};
-
-// -- fields
-// -----------------------------------------------------------------------------------------
-
-template <typename Walker, typename T>
-void whole(Walker& walker, T& value) {
-  walker.number(value, sizeof(value), 0, UINT64_MAX >> (64 - 8 * sizeof(value)));
-}
-
-template <typename Walker, typename E>
-void choice(Walker& walker, E& value, E last) {
-  std::uint8_t code = static_cast<std::uint8_t>(value);
-  walker.number(code, 1, 0, static_cast<std::uint64_t>(last));
-  if constexpr (Walker::kReads) value = static_cast<E>(code);
-}
-
-// A counter; its bound keeps arithmetic on it from overflowing.
-template <typename Walker>
-void counter(Walker& walker, std::uint64_t& value) {
-  walker.number(value, 8, 0, Ballot::kCounterMax);
-}
-
-template <typename Walker>
-void ballot(Walker& walker, Ballot& value) {
-  walker.number(value.value, 8, 0, Ballot::ceiling(Ballot::kCounterMax).value);
-}
-
-template <typename Walker>
-void node(Walker& walker, NodeId& value) {
-  walker.number(value, 1, 0, kNodeIdMax);
-}
-
-template <typename Walker>
-void nodes(Walker& walker, NodeSet& value) {
-  std::uint64_t bits = value.bits();
-  walker.number(bits, 8, 0, UINT64_MAX);
-  if constexpr (Walker::kReads) {
-    if ((bits & 1) != 0) walker.fail(LeaseWireFault::kRange);
-    value = NodeSet::of_bits(bits);
-  }
-}
-
-template <typename Walker>
-void time(Walker& walker, Duration& value, std::uint64_t least) {
-  std::uint64_t microseconds = 0;
-  if constexpr (!Walker::kReads) {
-    const auto up = std::chrono::ceil<std::chrono::microseconds>(value).count();
-    microseconds = std::clamp(static_cast<std::uint64_t>(std::max<std::int64_t>(up, 0)), least,
-                              kTermMicrosecondsMax);
-  }
-  walker.number(microseconds, 4, least, kTermMicrosecondsMax);
-  if constexpr (Walker::kReads) value = std::chrono::microseconds(microseconds);
-}
-
-// How many follow; never more than kNamesMax, whatever the bytes say.
-template <typename Walker, typename T, typename Each>
-void list(Walker& walker, T& values, std::size_t least, Each&& each) {
-  std::uint8_t count = static_cast<std::uint8_t>(std::min<std::size_t>(values.size(), 255));
-  walker.number(count, 1, least, kNamesMax);
-  if constexpr (Walker::kReads) {
-    values.resize(walker.good() ? count : 0);
-  }
-  for (auto& value : values) each(value);
-}
-
-// -- messages
-// -----------------------------------------------------------------------------------------
+using namespace wire;
 
 template <typename Walker>
 void walk(Walker& walker, Generation& generation) {
@@ -175,7 +58,7 @@ void walk(Walker& walker, message::Votes& votes) {
   list(walker, votes.votes, 0, [&](message::Vote& vote) { walk(walker, vote); });
   if constexpr (Walker::kReads) {
     const bool refused = votes.refusal != message::Refusal::kNone;
-    if (refused != votes.votes.empty()) walker.fail(LeaseWireFault::kRange);
+    if (refused != votes.votes.empty()) walker.fail(WireFault::kRange);
   }
 }
 
@@ -234,33 +117,15 @@ void read_kind(std::size_t wanted, Reader& reader, Message& message) {
     if (wanted != kind) return read_kind<kind + 1>(wanted, reader, message);
     walk(reader, message.emplace<kind>());
   } else {
-    reader.fail(LeaseWireFault::kKind);
+    reader.fail(WireFault::kKind);
   }
 }
 
 }  // namespace
 
-std::string_view name_of(LeaseWireFault fault) {
-  switch (fault) {
-    case LeaseWireFault::kNone:
-      return "none";
-    case LeaseWireFault::kTooShort:
-      return "too short";
-    case LeaseWireFault::kTooLong:
-      return "too long";
-    case LeaseWireFault::kVersion:
-      return "unknown version";
-    case LeaseWireFault::kKind:
-      return "unknown kind";
-    case LeaseWireFault::kRange:
-      return "value out of range";
-  }
-  return "unknown";
-}
-
 std::string encode_lease_message(const Message& message) {
   Writer writer;
-  writer.number(kLeaseWireVersion, 1, 0, 255);
+  writer.number(kNodeWireVersion, 1, 0, 255);
   writer.number(message.index(), 1, 0, 255);
   std::visit(
       [&](const auto& each) {
@@ -272,13 +137,13 @@ std::string encode_lease_message(const Message& message) {
   return std::move(writer.out);
 }
 
-LeaseWireFault parse_lease_message(std::string_view bytes, Message& message) {
+WireFault parse_lease_message(std::string_view bytes, Message& message) {
   Reader reader(bytes);
   std::uint8_t version = 0, kind = 0;
   reader.number(version, 1, 0, 255);
-  if (reader.good() && version != kLeaseWireVersion) return LeaseWireFault::kVersion;
+  if (reader.good() && version != kNodeWireVersion) return WireFault::kVersion;
   reader.number(kind, 1, 0, 255);
-  if (!reader.good()) return LeaseWireFault::kTooShort;
+  if (!reader.good()) return WireFault::kTooShort;
   read_kind(kind, reader, message);
   return reader.finish();
 }

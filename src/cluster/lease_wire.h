@@ -7,26 +7,16 @@
 #include <string_view>
 
 #include "cluster/lease_message.h"
+#include "cluster/wire_walk.h"
 
 namespace nines::cluster {
 
-inline constexpr std::uint8_t kLeaseWireVersion = 1;
 inline constexpr std::size_t kLeaseMessageMax = 1160;  // bytes, with kNamesMax names all outbid
-
-enum class LeaseWireFault : std::uint8_t {
-  kNone,
-  kTooShort,  // ends before what it announces
-  kTooLong,   // goes on after its end
-  kVersion,
-  kKind,   // no such message
-  kRange,  // a value that no sound node sends
-};
-std::string_view name_of(LeaseWireFault fault);
 
 // Times are carried in microseconds, rounded up. Appends nothing else; at most kLeaseMessageMax.
 std::string encode_lease_message(const Message& message);
 
 // With kNone `message` is set, otherwise unspecified.
-LeaseWireFault parse_lease_message(std::string_view bytes, Message& message);
+WireFault parse_lease_message(std::string_view bytes, Message& message);
 
 }  // namespace nines::cluster

@@ -13,9 +13,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace nines::cluster;
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   Message message;
-  const LeaseWireFault fault = parse_lease_message(bytes, message);
+  const WireFault fault = parse_lease_message(bytes, message);
   CHECK(!name_of(fault).empty());
-  if (fault != LeaseWireFault::kNone) return 0;
+  if (fault != WireFault::kNone) return 0;
   CHECK(encode_lease_message(message) == bytes);
 
   LeaseOptions options;

@@ -52,7 +52,7 @@ std::vector<Message> one_of_each() {
 TEST(LeaseWire, EveryMessageComesBackAsItWas) {
   for (const Message& message : one_of_each()) {
     Message back;
-    ASSERT_EQ(parse_lease_message(encode_lease_message(message), back), LeaseWireFault::kNone)
+    ASSERT_EQ(parse_lease_message(encode_lease_message(message), back), WireFault::kNone)
         << message.index();
     EXPECT_EQ(back, message) << message.index();
   }
@@ -73,11 +73,11 @@ TEST(LeaseWire, WhatIsCutOffAnywhereIsTooShort) {
     for (std::size_t size = 0; size < bytes.size(); ++size) {
       Message back;
       EXPECT_EQ(parse_lease_message(std::string_view(bytes).substr(0, size), back),
-                LeaseWireFault::kTooShort)
+                WireFault::kTooShort)
           << message.index() << " cut to " << size;
     }
     Message back;
-    EXPECT_EQ(parse_lease_message(bytes + '\0', back), LeaseWireFault::kTooLong);
+    EXPECT_EQ(parse_lease_message(bytes + '\0', back), WireFault::kTooLong);
   }
 }
 
@@ -89,18 +89,18 @@ TEST(LeaseWire, ValuesOutOfRangeAreRefused) {
     return parse_lease_message(bytes, back);
   };
   const std::vector<Message> all = one_of_each();
-  EXPECT_EQ(spoilt(all[0], 0, 2), LeaseWireFault::kVersion);
-  EXPECT_EQ(spoilt(all[0], 1, 9), LeaseWireFault::kKind);
-  EXPECT_EQ(spoilt(all[0], 2, 2), LeaseWireFault::kRange) << "phase";
-  EXPECT_EQ(spoilt(all[0], 11, 0xff), LeaseWireFault::kRange) << "counter";
-  EXPECT_EQ(spoilt(all[0], 27, 0xff), LeaseWireFault::kRange) << "term";
-  EXPECT_EQ(spoilt(all[0], 39, 0), LeaseWireFault::kRange) << "no names";
-  EXPECT_EQ(spoilt(all[0], 39, 65), LeaseWireFault::kRange) << "too many names";
-  EXPECT_EQ(spoilt(all[1], 27, 1), LeaseWireFault::kRange) << "refused, with votes";
-  EXPECT_EQ(spoilt(all[2], 27, 0), LeaseWireFault::kRange) << "not refused, without";
-  EXPECT_EQ(spoilt(all[3], 10, 64), LeaseWireFault::kRange) << "successor";
-  EXPECT_EQ(spoilt(all[7], 19, 2), LeaseWireFault::kRange) << "yes or no";
-  EXPECT_EQ(spoilt(all[8], 17, 1), LeaseWireFault::kRange) << "node 0 among the voters";
+  EXPECT_EQ(spoilt(all[0], 0, 2), WireFault::kVersion);
+  EXPECT_EQ(spoilt(all[0], 1, 9), WireFault::kKind);
+  EXPECT_EQ(spoilt(all[0], 2, 2), WireFault::kRange) << "phase";
+  EXPECT_EQ(spoilt(all[0], 11, 0xff), WireFault::kRange) << "counter";
+  EXPECT_EQ(spoilt(all[0], 27, 0xff), WireFault::kRange) << "term";
+  EXPECT_EQ(spoilt(all[0], 39, 0), WireFault::kRange) << "no names";
+  EXPECT_EQ(spoilt(all[0], 39, 65), WireFault::kRange) << "too many names";
+  EXPECT_EQ(spoilt(all[1], 27, 1), WireFault::kRange) << "refused, with votes";
+  EXPECT_EQ(spoilt(all[2], 27, 0), WireFault::kRange) << "not refused, without";
+  EXPECT_EQ(spoilt(all[3], 10, 64), WireFault::kRange) << "successor";
+  EXPECT_EQ(spoilt(all[7], 19, 2), WireFault::kRange) << "yes or no";
+  EXPECT_EQ(spoilt(all[8], 17, 1), WireFault::kRange) << "node 0 among the voters";
 }
 
 TEST(LeaseWire, TheLargestMessageFitsInOneDatagram) {
@@ -115,7 +115,7 @@ TEST(LeaseWire, TimesAreRoundedUp) {
   message::Votes votes;
   votes.votes = {{1, Verdict::kBusy, 2, {}, Duration(1001)}};
   Message back;
-  ASSERT_EQ(parse_lease_message(encode_lease_message(votes), back), LeaseWireFault::kNone);
+  ASSERT_EQ(parse_lease_message(encode_lease_message(votes), back), WireFault::kNone);
   EXPECT_EQ(std::get<message::Votes>(back).votes[0].remaining, 2us);
 }
 
@@ -128,7 +128,7 @@ TEST(LeaseWire, SpoiltBytesAreRefusedOrMeanSomethingElseInOneWayOnly) {
       bytes[rng.below(bytes.size())] = static_cast<char>(rng.below(256));
     }
     Message back;
-    if (parse_lease_message(bytes, back) != LeaseWireFault::kNone) continue;
+    if (parse_lease_message(bytes, back) != WireFault::kNone) continue;
     ASSERT_EQ(encode_lease_message(back), bytes);
   }
 }

@@ -12,6 +12,7 @@ namespace nines::cluster {
 namespace {
 
 constexpr double kSmoothing = 1.0 / 16;
+constexpr std::uint64_t kStepsMax = 1'000'000;  // heartbeats missed at once; more count as that
 constexpr Duration kIntervalMin = std::chrono::milliseconds(1);
 constexpr Duration kIntervalMax = std::chrono::seconds(10);
 
@@ -101,7 +102,7 @@ void Membership::on(const membership_event::Heard& heard, Instant now, Membershi
   Link& link = peer->links[static_cast<std::size_t>(heard.network)];
   const bool is_new_life = link.begun && link.incarnation != heartbeat.incarnation;
   if (is_new_life) {
-    const std::uint32_t sent = link.sequence_sent;
+    const std::uint64_t sent = link.sequence_sent;
     link = Link{};
     link.sequence_sent = sent;
   } else if (link.begun && heartbeat.sequence <= link.sequence_heard) {
@@ -134,7 +135,7 @@ void Membership::measure(Link& link, const Heartbeat& heartbeat, Instant now) {
   // A cut is not loss, and what waited for us while we were stopped says nothing of the link.
   const bool is_usual = link.begun && hears(link, now) && now >= trust_others_until_;
   if (is_usual) {
-    const std::uint32_t steps = heartbeat.sequence - link.sequence_heard;
+    const std::uint64_t steps = std::min(heartbeat.sequence - link.sequence_heard, kStepsMax);
     const Duration each = (now - link.heard_at) / static_cast<std::int64_t>(steps);
     const double lost = 1.0 - 1.0 / static_cast<double>(steps);
     link.loss += (lost - link.loss) * std::min(1.0, kSmoothing * static_cast<double>(steps));

@@ -31,10 +31,10 @@ std::string_view name_of(Presence presence);
 
 struct Heartbeat {
   std::uint64_t incarnation = 0;  // random for each process
-  std::uint32_t sequence = 0;     // grows by one on each link
+  std::uint64_t sequence = 0;     // grows by one on each link
   Instant sent_at{};              // by the sender's clock; only it ever reads this
   // What the sender heard last from the receiver on this network; sequence 0: nothing yet.
-  std::uint32_t echo_sequence = 0;
+  std::uint64_t echo_sequence = 0;
   std::uint64_t echo_incarnation = 0;  // of the receiver, when it sent that
   Instant echo_sent_at{};
   Duration echo_held{};  // from hearing that until sending this
@@ -42,6 +42,7 @@ struct Heartbeat {
   std::uint8_t strain = 0;  // how much the sender distrusts itself: 0 to Membership::kStrainMax
   NodeSet hears;            // both ways, on some network
   NodeSet suspects;
+  friend bool operator==(const Heartbeat&, const Heartbeat&) = default;
 };
 
 struct MembershipOptions {
@@ -132,7 +133,7 @@ class Membership {
   struct Link {
     bool begun = false;
     std::uint64_t incarnation = 0;
-    std::uint32_t sequence_heard = 0, sequence_sent = 0;
+    std::uint64_t sequence_heard = 0, sequence_sent = 0;
     Instant heard_at{}, their_sent_at{}, echo_sent_at{};
     Duration round_trip{}, interval{}, jitter{};
     double loss = 0;
