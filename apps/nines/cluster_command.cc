@@ -6,10 +6,16 @@
 #include <string_view>
 
 #include "cluster/key_file.h"
+#include "cluster/peer_sockets.h"
+#include "node/run_config.h"
 
 namespace nines {
 
 namespace {
+
+// The configuration knows no subject, and the subjects no configuration: they agree here.
+static_assert(node::kClusterNodeIdMax == cluster::kNodeIdMax);
+static_assert(node::kClusterNetworksMax == cluster::kNetworksMax);
 
 constexpr int kExitDone = 0;
 constexpr int kExitFailed = 1;

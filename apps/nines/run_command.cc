@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "cluster/key_file.h"
 #include "io/linux/epoll_loop.h"
 #include "io/linux/files.h"
 #include "node/run_config.h"
@@ -40,17 +41,33 @@ using Kind = node::SupervisorEffect::Kind;
 
 constexpr int kExitUsage = 2;
 
+std::string host_name() {
+  char name[256] = "";
+  static_cast<void>(::gethostname(name, sizeof name - 1));
+  return name;
+}
+
+// What the section says is checked; this daemon owns addresses by VRRP alone.
+Result<void> check_runnable(const node::RunConfig& config, const std::string& path) {
+  if (!config.cluster) return {};
+  return Error(ErrorCode::kUnsupported,
+               path +
+                   ": 'cluster' is well formed, but this nines does not own addresses by lease: "
+                   "take the section out");
+}
+
 bool on_terminal() { return ::isatty(STDERR_FILENO) == 1; }
 
 // What is wrong, all of it, to stderr; an error when that is too much to run.
 Result<node::RunConfig> load_run_file(const std::string& path) {
   io::LinuxFiles files;
   const text::SourceFile file(path, TRY(files.read(path)));
-  node::LoadedRunConfig loaded = node::load_run_config(file);
+  node::LoadedRunConfig loaded = node::load_run_config(file, host_name());
   std::fputs(
       text::render_text(loaded.diagnostics, std::span(&file, 1), {.color = on_terminal()}).c_str(),
       stderr);
   if (!loaded.ok()) return Error(ErrorCode::kInvalid, path + " has errors");
+  TRY(check_runnable(loaded.config, path));
   return std::move(loaded.config);
 }
 
@@ -306,7 +323,7 @@ int check_run_file(const std::string& path, bool json, bool quiet) {
     return 1;
   }
   const text::SourceFile file(path, *content);
-  const node::LoadedRunConfig loaded = node::load_run_config(file);
+  const node::LoadedRunConfig loaded = node::load_run_config(file, host_name());
   if (json) {
     std::puts(text::render_json(loaded.diagnostics, std::span(&file, 1)).c_str());
   } else {
@@ -320,6 +337,13 @@ int check_run_file(const std::string& path, bool json, bool quiet) {
     std::fprintf(stderr, "nines check: %s\n", error.message().c_str());
     good = false;
   };
+  if (loaded.config.cluster) {
+    const auto keys = cluster::read_key_file(loaded.config.cluster->key);
+    if (!keys.has_value()) judge(keys.error());
+  }
+  if (const auto runnable = check_runnable(loaded.config, path); !runnable) {
+    judge(runnable.error());
+  }
   if (!loaded.config.haproxy.empty()) {
     const auto parsed = proxy::load_again(files, proxy_options(loaded.config));
     if (!parsed.has_value()) judge(parsed.error());
