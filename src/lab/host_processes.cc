@@ -13,7 +13,9 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace nines::lab {
@@ -74,6 +76,13 @@ std::vector<HostProcess> ProcessTable::of(const io::Descriptor& network) const {
     if (entry.network == wanted.st_ino) result.push_back(entry.process);
   }
   return result;
+}
+
+void await_death(int process, Duration patience) {
+  const io::Descriptor handle(static_cast<int>(::syscall(SYS_pidfd_open, process, 0)));
+  if (!handle) return;  // dead and reaped
+  pollfd watched{.fd = handle.get(), .events = POLLIN, .revents = 0};
+  ::poll(&watched, 1, static_cast<int>(milliseconds_of(patience)));
 }
 
 bool listens_at(int process, const std::vector<SocketAddress>& addresses) {

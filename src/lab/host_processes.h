@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "base/socket_address.h"
+#include "base/time.h"
 #include "io/linux/descriptor.h"
 #include "lab/engine_plan.h"
 
@@ -26,6 +27,10 @@ class ProcessTable {
   };
   std::vector<Entry> entries_;
 };
+
+// Waits until a process that was sent SIGKILL is dead, its sockets with it, for `patience` at most.
+// That is the kernel's work of milliseconds.
+void await_death(int process, Duration patience);
 
 // Whether TCP sockets listen at all of these addresses in the network namespace of that process.
 bool listens_at(int process, const std::vector<SocketAddress>& addresses);

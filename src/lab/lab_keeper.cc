@@ -1,7 +1,7 @@
 // Start-up goes stage by stage, each entered when all of the one before is ready:
 //   kServices --> kEngine (the first controller's, then the others') --> kProbe --> kReady
 // What takes time (a start, a graceful stop, a boot) is a task: looked at again and again until it
-// has come about, so that the keeper never waits.
+// has come about, so that it waits for nothing but the kernel.
 #include "lab/lab_keeper.h"
 
 #include <algorithm>
@@ -51,8 +51,9 @@ constexpr Duration kStartDeadline = 30s;
 constexpr Duration kTaskDeadline = 30s;
 constexpr Duration kTaskInterval = 10ms;  // between two looks at the tasks
 constexpr std::size_t kTasksMax = 64;
-constexpr std::size_t kRequestMax = 4096;  // bytes of one command
-constexpr rlim_t kDescriptorsMax = 65536;  // a balancer with maxconn 4000 wants 8000 and more
+constexpr Duration kDeathPatience = 200ms;  // for a killed process; it is milliseconds
+constexpr std::size_t kRequestMax = 4096;   // bytes of one command
+constexpr rlim_t kDescriptorsMax = 65536;   // a balancer with maxconn 4000 wants 8000 and more
 constexpr std::string_view kProbeService = "probe";
 constexpr std::string_view kRecorderService = "recorder";
 constexpr std::string_view kSwitch = "switch";  // where no host is
@@ -778,6 +779,8 @@ std::optional<Json> Keeper::obey_for_service(const Request& request, Service& se
   if (::kill(-service.pid, number) != 0) {
     return refuse(Error::from_errno(errno, service.name).message());
   }
+  // What is still accepted while the kernel takes it apart was begun before the fault.
+  if (number == SIGKILL) await_death(service.pid, kDeathPatience);
   return done();
 }
 
@@ -817,6 +820,8 @@ std::optional<Json> Keeper::obey_for_engine(const Request& request, Controller& 
       engine.signal(request.service, number, ProcessTable::read(), service_ids(host));
   if (!signalled.has_value()) return refuse(signalled.error().message());
   if (number != SIGKILL) return done();
+  for (const int id : *signalled) await_death(id, kDeathPatience);
+  task.begun = fresh_now();
   // Whoever starts it again must not take the dying for the living.
   task.look = [&controller, ids = *signalled](std::string& missing) -> Result<bool> {
     missing = "the killed to end";
