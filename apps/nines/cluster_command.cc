@@ -5,9 +5,14 @@
 #include <string>
 #include <string_view>
 
+#include <unistd.h>
+
 #include "cluster/key_file.h"
+#include "cluster/lease_store.h"
 #include "cluster/peer_sockets.h"
+#include "io/linux/files.h"
 #include "node/run_config.h"
+#include "text/diagnostics.h"
 
 namespace nines {
 
@@ -25,6 +30,8 @@ void print_usage(FILE* to) {
   std::fputs(
       "usage: nines cluster keygen FILE    make a new key in FILE, which must not exist\n"
       "       nines cluster key-id FILE    which keys are in FILE, without showing them\n"
+      "       nines cluster init FILE      begin the cluster of a nines.yaml, once on each of its "
+      "nodes\n"
       "\n"
       "All controllers of a cluster have the same key file: mode 0600, owned by root or by the\n"
       "user that nines runs as. Two keys in it, one on a line, while one replaces the other: the\n"
@@ -61,6 +68,39 @@ int key_id(const std::string& path) {
   return kExitDone;
 }
 
+// The first generation of voters, on this node's disk. Everywhere the same, for it comes from the
+// same file; never twice, for what was granted since would be forgotten.
+int init(const std::string& path) {
+  io::LinuxFiles files;
+  const auto content = files.read(path);
+  if (!content) return failed(content.error());
+  char host[256] = "";
+  static_cast<void>(::gethostname(host, sizeof host - 1));
+  const text::SourceFile file(path, *content);
+  const node::LoadedRunConfig loaded = node::load_run_config(file, host);
+  std::fputs(text::render_text(loaded.diagnostics, std::span(&file, 1)).c_str(), stderr);
+  if (!loaded.ok()) return kExitFailed;
+  if (!loaded.config.cluster) {
+    return failed(Error(ErrorCode::kInvalid, path + " names no cluster"));
+  }
+  const node::ClusterConfig& config = *loaded.config.cluster;
+  const auto store = cluster::LeaseStore::open(config.state, std::string(cluster::kMemoryFolder));
+  if (!store) return failed(store.error());
+  if (store->disk()) {
+    return failed(Error(ErrorCode::kExists, "this node's part in a cluster is in " + config.state +
+                                                " already; nothing was changed"));
+  }
+  cluster::LeaseDisk disk;
+  for (const node::ClusterNode& each : config.nodes) disk.generation.voters.add(each.id);
+  disk.generation.number = 1;
+  disk.generation.previous = disk.generation.voters;
+  disk.longest_term = config.term;
+  if (const auto written = store->write_disk(disk); !written) return failed(written.error());
+  std::printf("%s: node %d of %d votes from the next start on\n", config.state.c_str(), config.self,
+              disk.generation.voters.size());
+  return kExitDone;
+}
+
 }  // namespace
 
 int cluster_command(std::span<char*> arguments) {
@@ -69,14 +109,15 @@ int cluster_command(std::span<char*> arguments) {
     print_usage(stdout);
     return kExitDone;
   }
-  const bool known = verb == "keygen" || verb == "key-id";
+  const bool known = verb == "keygen" || verb == "key-id" || verb == "init";
   if (known && arguments.size() == 2 && arguments[1][0] != '-' && arguments[1][0] != '\0') {
+    if (verb == "init") return init(arguments[1]);
     return verb == "keygen" ? keygen(arguments[1]) : key_id(arguments[1]);
   }
   if (known) {
     std::fprintf(stderr, "nines cluster %s: one FILE is expected\n\n", arguments[0]);
   } else if (!verb.empty()) {
-    std::fprintf(stderr, "nines cluster: no command '%s'; allowed: keygen, key-id\n\n",
+    std::fprintf(stderr, "nines cluster: no command '%s'; allowed: keygen, key-id, init\n\n",
                  arguments[0]);
   }
   print_usage(stderr);

@@ -18,6 +18,7 @@
 
 #include "base/check.h"
 #include "cluster/key_file.h"
+#include "cluster_owner.h"
 #include "io/linux/epoll_loop.h"
 #include "io/linux/files.h"
 #include "node/run_config.h"
@@ -47,15 +48,6 @@ std::string host_name() {
   return name;
 }
 
-// What the section says is checked; this daemon owns addresses by VRRP alone.
-Result<void> check_runnable(const node::RunConfig& config, const std::string& path) {
-  if (!config.cluster) return {};
-  return Error(ErrorCode::kUnsupported,
-               path +
-                   ": 'cluster' is well formed, but this nines does not own addresses by lease: "
-                   "take the section out");
-}
-
 bool on_terminal() { return ::isatty(STDERR_FILENO) == 1; }
 
 // What is wrong, all of it, to stderr; an error when that is too much to run.
@@ -67,7 +59,6 @@ Result<node::RunConfig> load_run_file(const std::string& path) {
       text::render_text(loaded.diagnostics, std::span(&file, 1), {.color = on_terminal()}).c_str(),
       stderr);
   if (!loaded.ok()) return Error(ErrorCode::kInvalid, path + " has errors");
-  TRY(check_runnable(loaded.config, path));
   return std::move(loaded.config);
 }
 
@@ -115,8 +106,10 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
     if (!config_.keepalived.empty()) {
       vrrp::Config owners = TRY(load_keepalived(config_.keepalived));
       const auto load = [path = config_.keepalived] { return load_keepalived(path); };
-      owner_ = TRY(vrrp::OwnerPlane::create(std::move(owners), load, vrrp::make_vrrp_owner, loop_,
-                                            log_, *this));
+      if (config_.cluster) TRY(check_for_leases(owners));
+      const auto make = config_.cluster ? make_lease_owner(*config_.cluster)
+                                        : vrrp::MakeOwner(vrrp::make_vrrp_owner);
+      owner_ = TRY(vrrp::OwnerPlane::create(std::move(owners), load, make, loop_, log_, *this));
     }
     TRY(control_.listen(config_.control));
     if (proxy_) TRY(proxy_->bind_all());
@@ -206,9 +199,11 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
     const auto checked = [&]() -> Result<void> {
       node::RunConfig fresh = TRY(load_run_file(config_path_));
       if (fresh.haproxy.empty() != config_.haproxy.empty() ||
-          fresh.keepalived != config_.keepalived || fresh.control != config_.control) {
+          fresh.keepalived != config_.keepalived || fresh.control != config_.control ||
+          fresh.cluster != config_.cluster) {
         return Error(ErrorCode::kUnsupported,
-                     "what runs, keepalived's path and the control socket change by a restart");
+                     "what runs, keepalived's path, the control socket and the cluster change by a "
+                     "restart");
       }
       if (owner_) owners = TRY(load_keepalived(fresh.keepalived));
       io::LinuxFiles files;
@@ -340,9 +335,6 @@ int check_run_file(const std::string& path, bool json, bool quiet) {
   if (loaded.config.cluster) {
     const auto keys = cluster::read_key_file(loaded.config.cluster->key);
     if (!keys.has_value()) judge(keys.error());
-  }
-  if (const auto runnable = check_runnable(loaded.config, path); !runnable) {
-    judge(runnable.error());
   }
   if (!loaded.config.haproxy.empty()) {
     const auto parsed = proxy::load_again(files, proxy_options(loaded.config));

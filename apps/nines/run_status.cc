@@ -85,6 +85,7 @@ Json instance(const vrrp::VrrpInstance& configured, const vrrp::OwnerReport& rep
           {"configured_priority", configured.priority},
           {"master", report.master.is_ip() ? report.master.ip_text() : ""},
           {"master_priority", report.master_priority},
+          {"epoch", report.epoch},
           {"addresses", std::move(addresses)}};
 }
 
@@ -125,7 +126,7 @@ void print(const Json& status) {
                   text(each, "state") == "MASTER" ? ", held here" : "");
     }
   }
-  if (!status["instances"].empty()) {
+  if (!status["instances"].empty() && text(status, "mode") == "vrrp") {
     std::puts("  VRRP mode: if the hosts cannot hear each other, each side holds the addresses");
   }
 }
@@ -153,7 +154,7 @@ std::string render_run_status(const RunStatus& status) {
                      {"version", kVersion},
                      {"pid", ::getpid()},
                      {"stage", name_of(status.stage)},
-                     {"mode", "vrrp"},
+                     {"mode", status.config.cluster ? "lease" : "vrrp"},
                      {"configuration", status.config_path},
                      {"planes", std::move(planes)},
                      {"instances", std::move(instances)}};

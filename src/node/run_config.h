@@ -49,6 +49,7 @@ struct ClusterNode {
   std::string name;
   std::uint8_t id = 0;                   // 1 to kClusterNodeIdMax, never given to another node
   std::vector<SocketAddress> addresses;  // by network, with ports
+  friend bool operator==(const ClusterNode&, const ClusterNode&) = default;
 };
 
 struct ClusterConfig {
@@ -57,6 +58,7 @@ struct ClusterConfig {
   std::vector<ClusterNode> nodes;        // by id; all have equally many addresses
   std::uint8_t self = 0;                 // the id of one of them
   Duration term = kTermDefault;          // of an address's lease
+  friend bool operator==(const ClusterConfig&, const ClusterConfig&) = default;
 };
 
 struct RunConfig {

@@ -1,0 +1,296 @@
+#!/usr/bin/python3
+"""Addresses held by lease: three daemons on a segment, a client that asks the address each 5 ms, and a
+recorder of who has it, while links are cut and planes are killed and stopped beneath it."""
+# timeout: 300
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from nines_test import NINES, Skip, main, test  # noqa: E402
+
+ADDRESS = "10.9.0.100"
+NODES = (1, 2, 3)
+
+KEEPALIVED = """
+vrrp_instance internal {{
+    state BACKUP
+    interface eth0
+    virtual_router_id 51
+    priority {priority}
+    virtual_ipaddress {{
+        {address}/32 dev eth0
+    }}
+}}
+"""
+
+# Answers from the address with the host's name; bound before the address is there.
+ECHO = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("10.9.0.100", 7777))
+name = socket.gethostname().encode()
+while True:
+    data, peer = s.recvfrom(100)
+    try: s.sendto(data + b" " + name, peer)
+    except OSError: pass  # the address has just gone
+"""
+
+CLIENT = """
+import select, socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setblocking(False)
+next_at = time.monotonic()
+while True:
+    now = time.monotonic()
+    if now >= next_at:
+        try: s.sendto(b"%.6f" % now, ("10.9.0.100", 7777))
+        except OSError: pass
+        next_at += 0.005
+    if select.select([s], [], [], max(0, next_at - time.monotonic()))[0]:
+        try: data = s.recv(200)
+        except OSError: continue
+        sent, name = data.split()
+        print("answer", sent.decode(), time.monotonic(), name.decode(), flush=True)
+"""
+
+
+class Node:
+    def __init__(self, cluster, number):
+        scope = cluster.scope
+        self.scope, self.number, self.name = scope, number, f"node{number}"
+        self.host = scope.namespace(self.name)
+        self.host.link(cluster.switch, "eth0", f"port{number}")
+        cluster.switch.ip("link", "set", f"port{number}", "master", "br0")
+        self.host.ip("addr", "add", f"10.9.0.{number}/24", "dev", "eth0")
+        self.host.run(["sh", "-c", "mount -t tmpfs tmpfs /run && "
+                                   "echo 1 > /proc/sys/net/ipv4/ip_nonlocal_bind"])
+        self.folder = scope.path(self.name)
+        os.makedirs(self.folder)
+        self.control = os.path.join(self.folder, "control.sock")
+        self.config = os.path.join(self.folder, "nines.yaml")
+        with open(os.path.join(self.folder, "keepalived.conf"), "w", encoding="utf-8") as file:
+            file.write(KEEPALIVED.format(priority=255 - number, address=ADDRESS))
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(f"keepalived: keepalived.conf\ncontrol: {self.control}\n"
+                       f"cluster:\n  key: {cluster.key}\n  state: {self.folder}/state\n"
+                       f"  self: {self.name}\n  nodes:\n")
+            for each in NODES:
+                file.write(f"    node{each}: {{id: {each}, addresses: [10.9.0.{each}]}}\n")
+        self.host.start([sys.executable, "-c", ECHO], name=f"echo-{self.name}")
+        self.daemon = None
+
+    def init(self):
+        self.host.run([NINES, "cluster", "init", self.config])
+
+    def start(self):
+        self.daemon = self.host.start([NINES, "run", "-c", self.config],
+                                      name=f"nines-{self.name}-{len(self.scope.processes)}")
+        self.scope.wait_until(lambda: "all planes are at work" in self.daemon.log() or
+                              not self.daemon.alive(), what=f"{self.name} to start")
+        assert self.daemon.alive(), self.daemon.log()
+
+    def status(self):
+        result = subprocess.run([NINES, "status", "--json", "--control", self.control],
+                                capture_output=True, text=True, timeout=10, check=False)
+        return json.loads(result.stdout)
+
+    def owner(self):
+        return next(each for each in self.status()["planes"] if each["name"] == "owner")["pid"]
+
+    def has_address(self):
+        return f"inet {ADDRESS}/" in self.host.ip("-4", "addr", "show", "dev", "eth0")
+
+
+class Cluster:
+    def __init__(self, scope):
+        if os.geteuid() != 0:
+            raise Skip("namespaces with raw sockets need root's rights")
+        self.scope = scope
+        self.key = scope.path("cluster.key")
+        scope.run([NINES, "cluster", "keygen", self.key])
+        self.switch = scope.namespace("switch")
+        self.switch.ip("link", "add", "br0", "type", "bridge")
+        self.switch.ip("link", "set", "br0", "up")
+        self.nodes = {number: Node(self, number) for number in NODES}
+        self.client_host = scope.namespace("client")
+        self.client_host.link(self.switch, "eth0", "port-client")
+        self.switch.ip("link", "set", "port-client", "master", "br0")
+        self.client_host.ip("addr", "add", "10.9.0.200/24", "dev", "eth0")
+        self.client = None
+
+    def start(self):
+        for node in self.nodes.values():
+            node.init()
+            node.start()
+        self.client = self.client_host.start([sys.executable, "-c", CLIENT], name="client")
+        self.scope.wait_until(lambda: len(self.answers()) > 50, what="the client's first answers")
+        return self
+
+    def answers(self):
+        """(sent, heard, who) of all answers."""
+        text = self.client.log()
+        rows = [line.split() for line in text[:text.rfind("\n") + 1].splitlines()]
+        return [(float(row[1]), float(row[2]), row[3]) for row in rows if row[0] == "answer"]
+
+    def holder(self):
+        """The node that answers now."""
+        last = self.answers()[-1]
+        assert time.monotonic() - last[1] < 2, "nobody answers"
+        return self.nodes[int(last[2][-1])]
+
+    def cut(self, node, state="down"):
+        self.switch.ip("link", "set", f"port{node.number}", state)
+
+    def wait_for_other(self, node, since, timeout=10):
+        def answered():
+            return any(sent > since and who != node.name for sent, _, who in self.answers())
+        self.scope.wait_until(answered, timeout, f"another than {node.name} to answer")
+
+    def outage(self, since):
+        """The longest time without an answer, from shortly before `since` on, in seconds."""
+        heard = sorted(at for _, at, _ in self.answers() if at > since - 0.2)
+        return max(b - a for a, b in zip(heard, heard[1:]))
+
+    def wait_for_answers(self, since, count=100):
+        self.scope.wait_until(
+            lambda: sum(1 for sent, _, _ in self.answers() if sent > since) >= count, 10,
+            "answers")
+
+    def never_two_answer(self):
+        """Answers of one node are not mixed with those of another: who answered changes, and does
+        not change back within a lease's term."""
+        changes = []
+        for sent, _, who in sorted(self.answers()):
+            if not changes or changes[-1][1] != who:
+                changes.append((sent, who))
+        for (first, _), (second, _) in zip(changes, changes[1:]):
+            assert second - first > 0.05, changes
+
+
+@test
+def a_holder_that_is_cut_off_is_followed_and_does_not_come_back_as_one(scope):
+    cluster = Cluster(scope).start()
+    first = cluster.holder()
+    cluster.cut(first)
+    at = time.monotonic()
+    cluster.wait_for_other(first, at)
+    # It gave its address up by itself, and nobody could ask it to.
+    scope.wait_until(lambda: not first.has_address(), 3, "the one behind the cut to let go")
+    cluster.wait_for_answers(at)
+    print(f"   # outage {cluster.outage(at) * 1000:.0f} ms")
+    assert cluster.outage(at) < 2
+    second = cluster.holder()
+    cluster.cut(first, "up")
+    healed = time.monotonic()
+    cluster.wait_for_answers(healed + 1)
+    assert cluster.holder() is second and cluster.outage(healed) < 1
+    cluster.never_two_answer()
+
+
+@test
+def a_minority_holds_nothing(scope):
+    cluster = Cluster(scope).start()
+    last = cluster.holder()
+    others = [node for node in cluster.nodes.values() if node is not last]
+    for node in others:
+        cluster.cut(node)
+    scope.wait_until(lambda: not last.has_address(), 5, "the last one to let go")
+    time_without = time.monotonic()
+    assert not any(node.has_address() for node in cluster.nodes.values())
+    assert last.status()["instances"][0]["state"] == "BACKUP"
+    for node in others:
+        cluster.cut(node, "up")
+    scope.wait_until(lambda: any(sent > time_without for sent, _, _ in cluster.answers()), 10,
+                     "an owner once there is a majority")
+    cluster.never_two_answer()
+
+
+@test
+def a_killed_owner_is_back_under_a_higher_epoch(scope):
+    cluster = Cluster(scope).start()
+    node = cluster.holder()
+    epoch = node.status()["instances"][0]["epoch"]
+    assert epoch > 0
+    os.kill(node.owner(), signal.SIGKILL)
+    at = time.monotonic()
+    cluster.wait_for_answers(at + 0.5)
+    print(f"   # outage {cluster.outage(at) * 1000:.0f} ms")
+    assert cluster.outage(at) < 2
+    assert cluster.holder().status()["instances"][0]["epoch"] > epoch
+    cluster.never_two_answer()
+
+
+@test
+def a_stopped_owner_is_silent_when_its_term_is_over(scope):
+    cluster = Cluster(scope).start()
+    node = cluster.holder()
+    os.kill(node.owner(), signal.SIGSTOP)
+    at = time.monotonic()
+    cluster.wait_for_other(node, at)
+    # Its kernel answered no longer, though the address was still there and nobody acted.
+    cluster.wait_for_answers(at + 0.5)
+    print(f"   # outage {cluster.outage(at) * 1000:.0f} ms")
+    assert cluster.outage(at) < 2
+    cluster.never_two_answer()
+
+
+@test
+def a_killed_daemon_is_followed(scope):
+    cluster = Cluster(scope).start()
+    node = cluster.holder()
+    pids = [node.daemon.pid, node.owner()]
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            os.kill(pid, number)
+    at = time.monotonic()
+    cluster.wait_for_other(node, at)
+    cluster.wait_for_answers(at + 0.5)
+    print(f"   # outage {cluster.outage(at) * 1000:.0f} ms")
+    assert cluster.outage(at) < 2
+    node.start()  # and is a voter again, with the promises it gave
+    cluster.never_two_answer()
+
+
+@test
+def a_planned_stop_hands_over_in_a_round_trip(scope):
+    cluster = Cluster(scope).start()
+    node = cluster.holder()
+    node.daemon.signal(signal.SIGTERM)
+    at = time.monotonic()
+    assert node.daemon.wait(timeout=10) == 0
+    cluster.wait_for_other(node, at)
+    cluster.wait_for_answers(at + 0.2)
+    print(f"   # outage {cluster.outage(at) * 1000:.0f} ms")
+    assert cluster.outage(at) < 1
+    assert not node.has_address()
+    cluster.never_two_answer()
+
+
+@test
+def a_flushed_firewall_is_put_back(scope):
+    cluster = Cluster(scope).start()
+    node = cluster.holder()
+    node.host.run(["nft", "flush", "ruleset"])
+    scope.wait_until(
+        lambda: "nines" in node.host.run(["nft", "list", "tables"]).stdout, what="our tables")
+    at = time.monotonic()
+    cluster.wait_for_answers(at)
+    assert "somebody changed the guard's rules" in node.daemon.log()
+    cluster.never_two_answer()
+
+
+@test
+def a_cluster_is_begun_once(scope):
+    cluster = Cluster(scope)
+    node = cluster.nodes[1]
+    node.init()
+    again = node.host.run([NINES, "cluster", "init", node.config], check=False)
+    assert again.returncode == 1 and "nothing was changed" in again.stderr
+
+
+main()
