@@ -21,6 +21,7 @@
 #include "base/result.h"
 #include "base/socket_address.h"
 #include "base/time.h"
+#include "cluster/membership.h"
 #include "cluster/node_set.h"
 #include "cluster/seal.h"
 #include "io/loop.h"
@@ -28,7 +29,6 @@
 
 namespace nines::cluster {
 
-inline constexpr std::size_t kNetworksMax = 4;
 inline constexpr std::size_t kFrameSize = 9;  // network and number, within the seal
 inline constexpr std::size_t kMessageMax = kPayloadMax - kFrameSize;
 
