@@ -186,11 +186,15 @@ TEST(Lease, TheSurvivorOfThreeOwnsByTheOperatorsWordOnly) {
   three.kill(3);
   three.run_for(5s);
   EXPECT_EQ(three.owner(), 0);
+  const Instant told = three.now();
   three.tell(2, lease_event::Grant{{1, 3}, 1'800'000'000});
   three.run_for(100ms);
   EXPECT_EQ(three.owner(), 0) << "what the dead granted may still run";
+  EXPECT_EQ(three.at(2).status(three.now()).grant_counts_from, told + 120ms);
   three.run_for(400ms);
-  EXPECT_EQ(three.owner(), 2);
+  ASSERT_EQ(three.owner(), 2);
+  EXPECT_GT(*three.at(2).held(kName, three.now()), Ballot::make(1'800'000'000ull << 20, 0).value)
+      << "above all that the dead may have known";
   three.tell(2, lease_event::Heard{3, message::LearnAsk{1}});
   EXPECT_FALSE(three.at(2).status(three.now()).switched_off.contains(3));
 }
