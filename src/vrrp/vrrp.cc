@@ -301,7 +301,9 @@ void Vrrp::become_backup(Instant now, Effects& out) {
 // Whoever took over meanwhile keeps the address when we are not to preempt.
 void Vrrp::stand_again(Instant now, Effects& out) {
   become_backup(now, out);
-  if (!instance_.nopreempt) claim(now, out);
+  if (!instance_.nopreempt) return claim(now, out);
+  // One that took over unheard of us has to know that there was another.
+  send_advert(kPriorityStop, out);
 }
 
 // A successor's advert ends it sooner.
