@@ -352,16 +352,19 @@ class GuardTest : public testing::Test {
       return echo.icmp6_seq == mark ? last_of(ipv6.sin6_addr.s6_addr) : 0;
     }
     if (bytes.size() < 24 || byte(0) != ND_NEIGHBOR_ADVERT) return 0;
+    if (bytes.substr(8, 14) != at(kClient, true).ip_bytes().substr(0, 14)) return 0;
     return last_of(reinterpret_cast<const std::uint8_t*>(bytes.data()) + 8);
   }
 
-  bool udp_answers(bool ipv6, int last) {
+  bool udp_answers(bool ipv6, int last) { return udp_ways(ipv6, last) == std::pair(true, true); }
+
+  // Each way by itself: does the address hear, and does it speak, unasked if need be?
+  std::pair<bool, bool> udp_ways(bool ipv6, int last) {
     const std::string mark = std::to_string(++mark_);
     EXPECT_TRUE(send_to(client_udp_[ipv6], mark, at(last, ipv6)));
     EXPECT_TRUE(send_to(client_udp_[ipv6], mark, at(kPlain, ipv6)));
     EXPECT_EQ(receive(udp_[{kPlain, ipv6}], mark, kPatience), mark);
-    const bool arrived = receive(udp_[{last, ipv6}], mark, 0) == mark;
-    // Also when nothing came: nobody may speak for the address unasked.
+    const bool heard = receive(udp_[{last, ipv6}], mark, 0) == mark;
     send_to(udp_[{last, ipv6}], mark + " from the address", at(kClient, ipv6));
     EXPECT_TRUE(send_to(udp_[{kPlain, ipv6}], mark, at(kClient, ipv6)));
     bool spoke = false;
@@ -370,7 +373,7 @@ class GuardTest : public testing::Test {
       if (text == mark || text.empty()) break;
       spoke |= text == mark + " from the address";
     }
-    return arrived && spoke;
+    return {heard, spoke};
   }
 
   // Waits for `wanted`, or for anything when that is empty; empty when nothing came.
@@ -523,6 +526,81 @@ TEST_F(GuardTest, AddressIsSilentUntilItsLeaseOpensAndAfterItCloses) {
   EXPECT_EQ(output_of("nft list ruleset"), "");
 }
 
+TEST_F(GuardTest, ShutAddressNeitherHearsNorSpeaks) {
+  Guard guard = make_guard();
+  ASSERT_TRUE(guard.install(two_leases()).has_value());
+  serve();
+  for (const bool ipv6 : {false, true}) {
+    EXPECT_EQ(udp_ways(ipv6, kFirst), std::pair(false, false));
+    EXPECT_EQ(udp_ways(ipv6, kPlain), std::pair(true, true));
+  }
+  // A neighbour that asks is learnt from, unless the question is dropped.
+  const auto is_known = [](const char* neighbor) {
+    return output_of(std::string("ip neigh show ") + neighbor).find("lladdr") != std::string::npos;
+  };
+  const auto ask_unknown = [&] {
+    EXPECT_EQ(output_of("ip neigh flush dev h0"), "");
+    ask(Kind::kArp, kFirst, 0);
+    ask(Kind::kNeighbor, kFirst, 0);
+  };
+  ask_unknown();
+  EXPECT_FALSE(is_known("10.9.0.2"));
+  EXPECT_FALSE(is_known("2001:db8::2"));
+  ASSERT_TRUE(guard.open_until(0, now() + 1h).has_value());
+  ask_unknown();
+  const Instant begun = now();
+  while (!(is_known("10.9.0.2") && is_known("2001:db8::2"))) ASSERT_LT(now(), begun + 5s);
+}
+
+// The kernel announces all of an interface's addresses when its hardware address changes.
+TEST_F(GuardTest, NobodyAnnouncesAShutAddress) {
+  Guard guard = make_guard();
+  ASSERT_TRUE(guard.install(two_leases()).has_value());
+  serve();
+  EXPECT_EQ(output_of("echo 1 > /proc/sys/net/ipv4/conf/h0/arp_notify;"
+                      "echo 1 > /proc/sys/net/ipv6/conf/h0/ndisc_notify"),
+            "");
+  const auto announced = [&](Kind kind) {
+    std::vector<int> found;
+    const Descriptor& socket = kind == Kind::kArp ? arp_ : echo_[1];
+    while (std::find(found.begin(), found.end(), kPlain) == found.end() &&
+           is_readable(socket.get(), kPatience)) {
+      std::array<char, 2048> bytes;
+      const ssize_t size = ::recv(socket.get(), bytes.data(), bytes.size(), 0);
+      if (size <= 0) continue;
+      // An ARP announcement is a question for its own sender.
+      const bool question = kind == Kind::kArp && size >= 42 && bytes[21] == 1;
+      if (question && std::memcmp(&bytes[28], &bytes[38], 4) != 0) continue;
+      if (question) bytes[21] = 2;
+      const std::string_view answer(bytes.data(), static_cast<std::size_t>(size));
+      if (const int who = who_answered(kind, answer, {}, 0); who != 0) found.push_back(who);
+    }
+    return found;
+  };
+  // Nobody may claim it in another address's name.
+  const Descriptor liar(::socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6));
+  const auto name = io::to_kernel(at(kPlain, true, 0));
+  ASSERT_EQ(::bind(liar.get(), name->get(), name->size), 0);
+  for (const int last : {kFirst, kPlain}) {
+    nd_neighbor_advert advert{};
+    advert.nd_na_type = ND_NEIGHBOR_ADVERT;
+    std::memcpy(&advert.nd_na_target, at(last, true).ip_bytes().data(), 16);
+    EXPECT_EQ(send_to(liar, {reinterpret_cast<const char*>(&advert), sizeof advert},
+                      at(kClient, true, 0)),
+              last == kPlain);
+  }
+  EXPECT_THAT(announced(Kind::kNeighbor), testing::ElementsAre(kPlain));
+  // Twice, since the kernel begins with the plain one in IPv4; in IPv6 it ends with it.
+  for (const char* const hardware : {"02:00:00:00:00:07", "02:00:00:00:00:08"}) {
+    EXPECT_EQ(output_of(std::string("ip link set h0 address ") + hardware), "");
+    EXPECT_THAT(announced(Kind::kArp), testing::ElementsAre(kPlain));
+    EXPECT_THAT(announced(Kind::kNeighbor), testing::ElementsAre(kPlain));
+  }
+  ASSERT_TRUE(guard.open_until(0, now() + 1h).has_value());
+  EXPECT_EQ(output_of("ip link set h0 address 02:00:00:00:00:09"), "");
+  EXPECT_THAT(announced(Kind::kNeighbor), testing::ElementsAre(kFirst, kPlain));
+}
+
 TEST_F(GuardTest, OpeningEndsWhileItsProcessIsStopped) {
   Child child;
   start(child, [&](const Report& report) { open_for_a_second(report); });
@@ -572,6 +650,20 @@ TEST_F(GuardTest, ElementsEndWhenTheWallClockWasSetBack) {
     EXPECT_FALSE(answers(Kind::kUdp6));
     EXPECT_FALSE(answers(Kind::kArp));
   }
+}
+
+TEST_F(GuardTest, WallClocksEndIsTheLeases) {
+  Guard guard = make_guard();
+  ASSERT_TRUE(guard.install(two_leases()).has_value());
+  serve();
+  const Instant end = now() + 700ms;
+  ASSERT_TRUE(guard.open_until(0, end).has_value());
+  for (const std::string set :
+       {"inet nines open_0 { ipv4", "inet nines open_0 { ipv6", "arp nines open_0 { 3"}) {
+    EXPECT_EQ(output_of("nft 'delete element " + set + " }; add element " + set + " timeout 1h }'"),
+              "");
+  }
+  expect_end_at(end);
 }
 
 TEST_F(GuardTest, TransactionThatCameLateOpensNothing) {
