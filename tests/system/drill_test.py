@@ -145,7 +145,8 @@ def no_address_outlives_our_engine(scope):
     assert killed["ownership"]["overlap"]["longest_ms"] < 50, killed["ownership"]
     for name in ("switchover", "switch-back"):
         phase = phases[name]
-        assert moved(phase) and failed(phase) == 0, phase
+        # Those alone that are under way when the address leaves, seconds after the fault.
+        assert moved(phase) and failed(phase) + in_flight(phase) <= 5, reasons(phase)
         assert phase["outage_ms"] < 1000, phase["outage_ms"]
     for name in ("started-again", "all-started"):
         assert not moved(phases[name]), phases[name]
