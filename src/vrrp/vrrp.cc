@@ -149,7 +149,10 @@ void Vrrp::heard_as_master(const event::AdvertHeard& advert, Instant now, Effect
 void Vrrp::on(const event::TimerFired&, Instant now, Effects& out) {
   if (status_.state == State::kBackup) {
     if (now < next_at_) return;
-    return status_.claiming ? become_master(now, out) : claim(now, out);
+    // Stopped since it claimed: those who gave way to the claim have waited for its adverts in
+    // vain.
+    if (!status_.claiming || was_stopped_too_long(now)) return claim(now, out);
+    return become_master(now, out);
   }
   if (status_.state != State::kMaster) return;
   if (status_.leaving) return leave_on(now, out);
@@ -371,7 +374,7 @@ void Vrrp::announce_due(Instant now, Effects& out) {
   }
 }
 
-// The advert that is due is late by so much that the backups' patience has ended.
+// What is due, an advert or a claim's end, is late by so much that the backups' patience has ended.
 bool Vrrp::was_stopped_too_long(Instant now) const {
   return now - next_at_ > (instance_.down_timer_adverts - 1) * instance_.advert_int;
 }
