@@ -202,6 +202,10 @@ void Diagnostics::sort() {
   kept_ = std::move(sorted);
 }
 
+void Diagnostics::rewrite(const std::function<void(Diagnostic&)>& change) {
+  for (Diagnostic& diagnostic : kept_) change(diagnostic);
+}
+
 std::string render_text(const Diagnostics& diagnostics, std::span<const SourceFile> files,
                         RenderOptions options) {
   const Colors& colors = options.color ? kAnsi : kPlain;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -50,6 +51,9 @@ class Diagnostics {
 
   // By file, line and column; those of one place stay in the order they were found.
   void sort();
+
+  // Changes what was collected; the severities must stay as they are.
+  void rewrite(const std::function<void(Diagnostic&)>& change);
 
  private:
   Diagnostic& add(Severity severity, Span span, std::string_view message);

@@ -35,4 +35,33 @@ Span SourceFile::span(std::uint32_t file, int line_number, std::size_t begin,
               static_cast<int>(count_characters(text.substr(begin, end - begin)))};
 }
 
+SourceFile with_tails_hidden(const SourceFile& file, const std::map<int, int>& tails) {
+  std::string content;
+  content.reserve(file.content().size());
+  for (int number = 1; number <= file.line_count(); ++number) {
+    const std::string_view line = file.line(number);
+    const auto tail = tails.find(number);
+    if (tail == tails.end()) {
+      content += line;
+    } else {
+      const std::size_t last = line.find_last_not_of(" \t\r");
+      const std::size_t end = last == std::string_view::npos ? 0 : last + 1;
+      std::size_t at = 0;
+      for (int column = 1; at < end; ++column) {
+        const std::size_t size = decode_utf8(line, at).size;
+        const bool blank = line[at] == ' ' || line[at] == '\t';
+        if (column < tail->second || blank) {
+          content += line.substr(at, size);
+        } else {
+          content += '*';
+        }
+        at += size;
+      }
+      content += line.substr(at);
+    }
+    if (number < file.line_count() || file.ends_with_line_feed()) content += '\n';
+  }
+  return {file.name(), std::move(content)};
+}
+
 }  // namespace nines::text

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,5 +43,9 @@ class SourceFile {
   std::string content_;
   std::vector<std::size_t> line_starts_;
 };
+
+// The same text with stars in place of some lines' ends, for what must not be shown: `tails` is the
+// line and the first column that is hidden. Places stay the same; blanks at the end stay as well.
+SourceFile with_tails_hidden(const SourceFile& file, const std::map<int, int>& tails);
 
 }  // namespace nines::text

@@ -32,5 +32,13 @@ TEST(SourceFile, ASpanBeyondTheLineIsHeldToItsEnd) {
   EXPECT_EQ(file.span(0, 1, 7, 9), (Span{0, 1, 3, 0}));
 }
 
+TEST(SourceFile, HiddenTailsKeepEveryPlace) {
+  const SourceFile file("a", "one two \nkey gr\xC3\xBCn x\nlast");
+  const SourceFile hidden = with_tails_hidden(file, {{2, 5}, {3, 9}});
+  EXPECT_EQ(hidden.content(), "one two \nkey **** *\nlast");
+  EXPECT_EQ(hidden.name(), "a");
+  EXPECT_EQ(with_tails_hidden(SourceFile("a", "x y \r\n"), {{1, 3}}).content(), "x * \r\n");
+}
+
 }  // namespace
 }  // namespace nines::text

@@ -7,6 +7,7 @@
 
 #include "vrrp/config_keywords.h"
 #include "vrrp/config_lines.h"
+#include "vrrp/config_secrets.h"
 #include "vrrp/config_tree.h"
 
 namespace nines::vrrp {
@@ -65,6 +66,7 @@ LoadedConfig load_config(text::SourceFile file, const Environment& environment) 
   }
   loaded.config = finish(reader, draft);
   loaded.keepalived_complains = reader.complained();
+  hide_secrets(tree, loaded.files, loaded.diagnostics);
   loaded.diagnostics.sort();
   return loaded;
 }

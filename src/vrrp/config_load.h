@@ -28,7 +28,9 @@ struct Environment {
 struct LoadedConfig {
   Config config;  // to be used only when there are no errors
   text::Diagnostics diagnostics;
-  std::vector<text::SourceFile> files;  // the first is the one given; the rest were included
+  // The first is the one given; the rest were included. For places and for what is shown: passwords
+  // and the values of definitions are stars there.
+  std::vector<text::SourceFile> files;
   // Something among the warnings is what "keepalived -t" ends with status 5 for, though keepalived
   // runs the configuration as we do.
   bool keepalived_complains = false;

@@ -152,6 +152,44 @@ TEST(VrrpConfig, AKeywordInTheWrongBlockIsToldWhereItBelongs) {
   EXPECT_EQ(loaded.diagnostics.all()[0].help, "it belongs into authentication { ... }");
 }
 
+// Texts that put SECRET where it may not be told, each with something to complain about.
+TEST(VrrpConfig, NoComplaintShowsAPassword) {
+  for (const char* text : {
+           "authentication {\n auth_type PASS\n auth_pass SECRET89\n}",
+           "authentication {\n auth_type PASS\n auth_pass abc SECRET\n}",
+           "authentication {\n auth_type PASS\n auth_pass abc!SECRET\n}",
+           "authentication {\n auth_type PASS\n auth_pass \"SECRET\n}",
+           "authentication {\n auth_type PASS\n auth_pass ab}SECRET\n}",
+           "authentication {\n auth_type PASS\n auth_pass ab{SECRET}x\n}",
+           "authentication {\n auth_type PASS\n auth_pas SECRET\n}",
+           "authentication {\n auth_type SECRET\n auth_pass abc\n}",
+           "authentication {\n auth_type PASS\n SECRET\n}",
+           "authentication { auth_type PASS auth_pass SECRET }",
+           "authentication\n{\n auth_type PASS } auth_pass SECRET\n",
+           "auth_pass SECRET",
+           "$X=SECRET89\nauthentication {\n auth_type PASS\n auth_pass $X\n}",
+           "$X=SECRET\nauthentication {\n auth_type PASS\n auth_pas ${X}\n}",
+           "$_X=SECRET\nauthentication {\n auth_type PASS\n auth_pass ${_X}\n}",
+           "$X= \\\n authentication { \\\n auth_typ PASS \\\n SECRET x \\\n }\n$X\n",
+       }) {
+    const LoadedConfig loaded = load_instance(text);
+    EXPECT_FALSE(loaded.diagnostics.all().empty()) << text;
+    EXPECT_EQ(messages(loaded).find("SECRET"), std::string::npos) << messages(loaded);
+    const std::string json = text::render_json(loaded.diagnostics, loaded.files);
+    EXPECT_EQ(json.find("SECRET"), std::string::npos) << json;
+    EXPECT_EQ(dump(loaded.config).find("SECRET"), std::string::npos) << text;
+  }
+}
+
+TEST(VrrpConfig, TheCaretStandsUnderTheStarsOfAPassword) {
+  const LoadedConfig loaded =
+      load_instance("authentication {\n auth_type PASS\n auth_pass  grün-1234 more\n}");
+  EXPECT_NE(messages(loaded).find("   auth_pass  ********* ****\n"
+                                  "              ^~~~~~~~~\n"),
+            std::string::npos)
+      << messages(loaded);
+}
+
 TEST(VrrpConfig, AVirtualServerIsOneErrorWhateverIsInIt) {
   const LoadedConfig loaded = load(
       "virtual_server 10.0.0.1 80 {\n bogus {\n priorty 1\n }\n real_server 10.0.0.2 80 {\n "
