@@ -98,6 +98,7 @@ DRIVERS = {
         "lab_child": "starts the lab's processes and moves them into their hosts",
         "lab_keeper": "is process 1 of a lab: makes it, obeys its commands, takes it down",
         "lab_control": "starts, finds and commands a lab for the command line",
+        "real_service_run": "becomes a real service, and waits for it",
         "stand_in": "listens and answers as a real service does",
         "balancer_probe": "waits for a balancer from the client's side",
         "forwarder": "relays between the machine and the lab",

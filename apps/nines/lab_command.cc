@@ -120,6 +120,7 @@ struct Words {
   int hosts = 3;
   std::string configuration_path;
   std::string engine{lab::name_of(lab::EngineKind::kNines)};
+  std::string services{lab::name_of(lab::ServiceSource::kStandIns)};
   std::string priorities;
   std::string balancer;
   std::string host;
@@ -128,6 +129,25 @@ struct Words {
   bool json = false;
   bool quiet = false;
 };
+
+// Real services need their packages: said before anything is made.
+Result<lab::ServiceSource> source_of(const Words& words) {
+  for (const auto source : {lab::ServiceSource::kStandIns, lab::ServiceSource::kReal}) {
+    if (words.services != lab::name_of(source)) continue;
+    std::string missing;
+    if (source == lab::ServiceSource::kReal) {
+      for (const auto program : lab::real_programs()) {
+        if (!std::filesystem::exists(program)) missing += ' ' + std::string(program);
+      }
+    }
+    if (missing.empty()) return source;
+    return Error(ErrorCode::kNotFound, "real services need packages (" +
+                                           std::string(lab::kRealPackages) +
+                                           " installs them); missing:" + missing);
+  }
+  return Error(ErrorCode::kInvalid,
+               "services are stand-ins or real; found '" + words.services + "'");
+}
 
 Result<lab::LabWishes> wishes_of(const Words& words) {
   lab::LabWishes wishes{.name = words.name, .controllers = words.hosts, .self = own_program()};
@@ -143,6 +163,7 @@ Result<lab::LabWishes> wishes_of(const Words& words) {
                  "found '" +
                      words.engine + "'");
   }
+  wishes.services = TRY(source_of(words));
   wishes.engine = words.balancer.empty() ? *engine : lab::EngineKind::kBalancer;
   if (!words.priorities.empty()) {
     if (!words.balancer.empty()) {
@@ -283,6 +304,11 @@ int lab_command(std::span<char*> arguments) {
       ->add_option("--engine", words.engine,
                    "what holds the address and balances on each controller: nines, or incumbent "
                    "(keepalived and HAProxy)")
+      ->capture_default_str();
+  command
+      ->add_option("--services", words.services,
+                   "stand-ins, or real: MariaDB with Galera, RabbitMQ, memcached and keystone "
+                   "from Debian's packages, stand-ins for the rest")
       ->capture_default_str();
   command->add_option("--priorities", words.priorities,
                       "of the controllers' VRRP, such as 254,253,252; without it 3,2,1");

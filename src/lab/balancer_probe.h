@@ -12,10 +12,12 @@ namespace nines::lab {
 
 struct ProbeTarget {
   SocketAddress address;
-  bool expects_bytes = false;  // of HTTP after a request, of MySQL at once
+  bool expects_bytes = false;    // of HTTP after a request, of MySQL at once
+  std::string request = {};      // empty: the root page
+  std::string_view answer = {};  // what the answer begins with; empty: anything
 };
 
-// Speaks up once all have answered; answers 1 after `kProbeDeadline` otherwise.
+// Speaks up once all have answered; answers 1 after `its deadline` otherwise.
 int run_balancer_probe(const std::vector<ProbeTarget>& targets, ReadySignal ready);
 
 }  // namespace nines::lab

@@ -40,6 +40,7 @@
 #include "lab/lab_host.h"
 #include "lab/log_sink.h"
 #include "lab/ownership_recorder.h"
+#include "lab/real_service_run.h"
 #include "lab/stand_in.h"
 
 namespace nines::lab {
@@ -48,8 +49,11 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr Duration kStartDeadline = 30s;
+constexpr Duration kRealStartDeadline = 240s;  // on a machine that has other things to do
 constexpr Duration kTaskDeadline = 30s;
-constexpr Duration kTaskInterval = 10ms;  // between two looks at the tasks
+constexpr Duration kRealTaskDeadline = 120s;
+constexpr std::size_t kLastWordsMax = 800;  // bytes of a log's end in a message
+constexpr Duration kTaskInterval = 10ms;    // between two looks at the tasks
 constexpr std::size_t kTasksMax = 64;
 constexpr Duration kDeathPatience = 200ms;  // for a killed process; it is milliseconds
 constexpr std::size_t kRequestMax = 4096;   // bytes of one command
@@ -58,7 +62,8 @@ constexpr std::string_view kProbeService = "probe";
 constexpr std::string_view kRecorderService = "recorder";
 constexpr std::string_view kSwitch = "switch";  // where no host is
 constexpr std::string_view kOwnershipFile = "ownership.log";
-constexpr std::string_view kProbeDone = "exit status 0";
+constexpr std::string_view kEndedWell = "exit status 0";
+
 struct Service {
   //  kStarting --ready--> kRunning <--pause, resume--> kPaused
   //      +-------------------+---------------------------+--dies--> kEnded --start--> kStarting
@@ -68,13 +73,21 @@ struct Service {
   std::string host;
   SocketAddress address;
   ChildPlan plan;
-  bool shown = true;  // in the status
+  bool shown = true;               // in the status
+  bool is_real = false;            // a program of Debian's, not a stand-in
+  bool is_job = false;             // ready when it has ended well; never started again
+  std::vector<std::string> after;  // "HOST NAME" of those that must be ready before it starts
   State state = State::kEnded;
   int pid = 0;
   io::Descriptor ready;
   io::EpollLoop::WatchId ready_watch = 0;
   std::string detail;                  // of kEnded: how
   std::vector<std::uint64_t> waiters;  // connections that wait for it to be ready
+
+  bool is_ready() const {
+    return state == State::kRunning || (is_job && state == State::kEnded && detail == kEndedWell);
+  }
+  bool was_started() const { return state != State::kEnded || !detail.empty(); }
 };
 
 std::string_view name_of(Service::State state) {
@@ -177,6 +190,12 @@ class Keeper final : public io::AcceptHandler, private Timer {
   [[noreturn]] void give_up(const std::string& why);
   Result<void> write_files();
   Result<void> plan_services();
+  void plan_real_service(const RealService& real, const LabHost& host, SocketAddress address);
+  void start_what_can();
+  bool may_start(const Service& service) const;
+  std::string last_words(const Service& service) const;
+  bool is_real() const { return plan_.services == ServiceSource::kReal; }
+  Duration task_deadline() const { return is_real() ? kRealTaskDeadline : kTaskDeadline; }
   Result<void> plan_front_door();
   Service& add_service(std::string name, const LabHost* host, SocketAddress address);
   void start(Service& service);
@@ -271,11 +290,34 @@ Result<void> Keeper::begin() {
   }
   TRY(plan_services());
   TRY(plan_front_door());
-  loop_.arm(*this, kStartDeadline);
-  for (auto& service : services_) {
-    if (service->host != kClientHost) start(*service);
-  }
+  loop_.arm(*this, is_real() ? kRealStartDeadline : kStartDeadline);
+  start_what_can();
   return {};
+}
+
+// At the lab's start: everything whose predecessors are ready, but for the client's.
+void Keeper::start_what_can() {
+  for (auto& service : services_) {
+    if (service->host != kClientHost && !service->was_started() && may_start(*service)) {
+      start(*service);
+    }
+  }
+}
+
+bool Keeper::may_start(const Service& service) const {
+  return std::all_of(service.after.begin(), service.after.end(), [&](const auto& key) {
+    return std::any_of(services_.begin(), services_.end(), [&](const auto& each) {
+      return each->host + ' ' + each->name == key && each->is_ready();
+    });
+  });
+}
+
+// The end of its log: the lab's directory goes with a lab that did not come up.
+std::string Keeper::last_words(const Service& service) const {
+  io::LinuxFiles files;
+  const auto text = files.read(service.plan.output);
+  if (!text.has_value() || text->empty()) return "";
+  return "\n" + text->substr(text->size() - std::min(text->size(), kLastWordsMax));
 }
 
 Result<void> Keeper::write_files() {
@@ -320,7 +362,11 @@ Result<void> Keeper::plan_services() {
         return run_echo(echo_at, node, std::move(ready));
       };
     }
+    for (const auto& each : plan_.real) {
+      if (each.host == host.plan.name) plan_real_service(each, host, address);
+    }
     for (const auto& each : stand_ins()) {
+      if (is_real() && !real_service_for(each.service).empty()) continue;
       auto& service = add_service(std::string(each.service), &host, address.with_port(each.port));
       service.plan.body = [&each, at = service.address, node = host.plan.name](ReadySignal ready) {
         return run_stand_in(each, at, node, std::move(ready));
@@ -347,6 +393,20 @@ Result<void> Keeper::plan_services() {
   return {};
 }
 
+void Keeper::plan_real_service(const RealService& real, const LabHost& host,
+                               SocketAddress address) {
+  auto& service = add_service(
+      real.name, &host, real.ports.empty() ? SocketAddress() : address.with_port(real.ports[0]));
+  service.shown = !real.is_job();
+  service.is_real = true;
+  service.is_job = real.is_job();
+  service.after = real.after;
+  service.plan.output = path_of(host.plan, real.name + ".log");
+  service.plan.body = [&real, at = host.plan.address](ReadySignal ready) {
+    return run_real_service(real, at, std::move(ready));
+  };
+}
+
 Result<void> Keeper::plan_front_door() {
   const LabHost* client = network_.find(kClientHost);
   std::vector<ProbeTarget> targets;
@@ -356,6 +416,13 @@ Result<void> Keeper::plan_front_door() {
         find_stand_in(bound.section) != nullptr || bound.address.port() == kStatisticsPort;
     targets.push_back({.address = bound.address, .expects_bytes = speaks});
     forwards_.push_back(TRY(open_forward(bound.section, bound.address)));
+  }
+  if (is_real()) {
+    // What proves that keystone reaches its database through the balancer.
+    targets.push_back({.address = TRY(SocketAddress::parse_ip(kVirtualAddress, 5000)),
+                       .expects_bytes = true,
+                       .request = token_request(),
+                       .answer = kTokenAnswer});
   }
   auto& probe = add_service(std::string(kProbeService), client, {});
   probe.shown = false;
@@ -402,13 +469,22 @@ void Keeper::set_running(Service& service) {
 
 void Keeper::enter_next_stage() {
   if (stage_ == Stage::kServices) {
+    start_what_can();
     missing_ = services_missing(kSwitch);
     for (const auto& controller : controllers_) {
       missing_ += services_missing(controller.host->plan.name);
     }
     if (!missing_.empty()) return;
     std::size_t count = 0;
-    for (const auto& service : services_) count += find_stand_in(service->name) != nullptr;
+    std::size_t real = 0;
+    for (const auto& service : services_) {
+      if (service->is_real) {
+        real += service->is_job ? 0 : 1;
+      } else {
+        count += find_stand_in(service->name) != nullptr;
+      }
+    }
+    if (real > 0) say("services: " + std::to_string(real) + " real ones are ready");
     say("services: " + std::to_string(count) + " stand-ins accept");
     stage_ = Stage::kEngine;
     start(*find_service(kClientHost, kForwardService));
@@ -489,10 +565,10 @@ Result<std::string> Keeper::engine_missing(Controller& controller) {
 std::string Keeper::services_missing(std::string_view host) const {
   std::string names;
   for (const auto& service : services_) {
-    if (service->host != host || service->state == Service::State::kRunning) continue;
+    if (service->host != host || service->is_ready()) continue;
     // The probe has done its work once it was ready, and may have ended.
     if (service->name == kProbeService && service->state == Service::State::kEnded &&
-        service->detail == kProbeDone) {
+        service->detail == kEndedWell) {
       continue;
     }
     names += ' ' + service->host + ' ' + service->name;
@@ -522,7 +598,7 @@ void Keeper::look_at_tasks() {
       reply = refuse(result.error().message());
     } else if (!*result) {
       if (stage_ != Stage::kReady) missing_ = missing;
-      if (stage_ != Stage::kReady || fresh_now() < task.begun + kTaskDeadline) {
+      if (stage_ != Stage::kReady || fresh_now() < task.begun + task_deadline()) {
         tasks_.push_back(std::move(task));
         continue;
       }
@@ -564,16 +640,17 @@ void Keeper::on_ended(Service& service, int status) {
   service.detail = WIFSIGNALED(status) ? "killed by signal " + std::to_string(WTERMSIG(status))
                                        : "exit status " + std::to_string(WEXITSTATUS(status));
   if (service.name == kProbeService) {
-    if (service.detail == kProbeDone) {
+    if (service.detail == kEndedWell) {
       // Its word may still be in the pipe: on_ready_pipe() has not been called.
       if (stage_ == Stage::kProbe) enter_next_stage();
       return;
     }
     if (stage_ != Stage::kReady) give_up("the balancer does not answer");
   }
+  if (service.is_ready()) return enter_next_stage();  // a job
   if (was_starting && stage_ != Stage::kReady) {
     give_up(service.host + ' ' + service.name + ": " + service.detail + "; see " +
-            service.plan.output);
+            service.plan.output + last_words(service));
   }
   answer_waiters(service, refuse(service.name + ": " + service.detail));
 }
@@ -588,6 +665,9 @@ void Keeper::answer_waiters(Service& service, const Json& reply) {
 
 Service* Keeper::find_service(std::string_view host, std::string_view name) {
   const StandInPlan* stand_in = find_stand_in(name);
+  if (stand_in != nullptr && is_real() && !real_service_for(stand_in->service).empty()) {
+    name = real_service_for(stand_in->service);
+  }
   for (auto& service : services_) {
     if (service->host != host) continue;
     if (service->name == name || (stand_in != nullptr && service->name == stand_in->service)) {
@@ -735,7 +815,7 @@ std::optional<Json> Keeper::boot(const Request& request, Controller& controller)
       controller.power = Controller::Power::kBooting;
       TRY(network_.heal(host));
       for (auto& service : services_) {
-        if (service->host == host.plan.name) start(*service);
+        if (service->host == host.plan.name && !service->is_job) start(*service);
       }
     }
     missing = services_missing(host.plan.name);
@@ -926,6 +1006,7 @@ Json Keeper::status() {
           {"directory", plan_.directory},
           {"virtual_address", kVirtualAddress},
           {"engine", name_of(plan_.engine.kind)},
+          {"services", name_of(plan_.services)},
           {"programs", programs},
           {"configuration", path_of(first, kBalancerFile)},
           {"runtime_socket", path_of(first, "kolla/haproxy.sock")},

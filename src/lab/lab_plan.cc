@@ -116,6 +116,8 @@ Result<LabPlan> plan_lab(const LabWishes& wishes) {
                           .owns_virtual_address = number == 1 && !plan.engine.moves_the_address(),
                           .priority = priorities[static_cast<std::size_t>(number) - 1]});
   }
+  plan.services = wishes.services;
+  if (plan.services == ServiceSource::kReal) plan.real = plan_real_services(plan.hosts);
   plan.hosts.push_back(
       {.name = std::string(kClientHost), .address = "100.2.30.100", .role = HostRole::kClient});
   return plan;

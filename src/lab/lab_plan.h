@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "base/socket_address.h"
 #include "lab/engine_plan.h"
+#include "lab/real_services.h"
 
 namespace nines::lab {
 
@@ -80,6 +81,8 @@ struct LabPlan {
   std::string configuration;  // haproxy.cfg's text
   EnginePlan engine;
   std::vector<HostPlan> hosts;  // controllers in order, then the client
+  ServiceSource services = ServiceSource::kStandIns;
+  std::vector<RealService> real;  // of ServiceSource::kReal
 
   // It has the log, the statistics page and the copy of the configuration that people change.
   const HostPlan& first() const { return hosts.front(); }
@@ -94,6 +97,7 @@ struct LabWishes {
   int controllers = 3;
   std::string configuration = {};
   EngineKind engine = EngineKind::kNines;
+  ServiceSource services = ServiceSource::kStandIns;
   std::vector<int> priorities = {};  // of the controllers; empty: default_priorities()
   std::string balancer = {};         // EngineKind::kBalancer's program; empty: `self`
   std::string self = {};             // the path of this program

@@ -1,0 +1,69 @@
+// Real services on the lab's controllers, as values: MariaDB with Galera, RabbitMQ, memcached and
+// keystone from Debian's packages. What each needs, whom it waits for, how it tells that it is
+// ready. Pure; real_service_run starts one.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace nines::lab {
+
+struct HostPlan;
+
+enum class ServiceSource : std::uint8_t { kStandIns, kReal };
+std::string_view name_of(ServiceSource source);
+
+// In the host's own directory; the owner is that of the service.
+struct RealFile {
+  std::string name;
+  std::string text;
+  unsigned mode = 0640;
+};
+
+struct RealService {
+  enum class Readiness : std::uint8_t {
+    kAccepts,   // connections to all of `ports`
+    kAnswers,   // HTTP, whatever it says, on all of `ports`
+    kProbe,     // when `probe` ends with 0
+    kFinished,  // a job: its own end with 0; it runs once in a lab's life
+  };
+  std::string name;  // as the lab's commands have it
+  std::string host;
+  std::string account;  // whose rights it has; empty: root's
+  std::vector<std::string> command;
+  std::vector<std::string> environment;  // all of it
+  std::vector<std::string> directories;  // made in the host's own directory, in this order
+  std::vector<RealFile> files;
+  Readiness readiness = Readiness::kAccepts;
+  std::vector<std::uint16_t> ports;  // at the host's address
+  std::vector<std::string> probe;
+  // "HOST NAME" of those that must be ready first, at the lab's start.
+  std::vector<std::string> after;
+
+  bool is_job() const { return readiness == Readiness::kFinished; }
+};
+
+// Of these controllers, in the order of a start.
+std::vector<RealService> plan_real_services(std::span<const HostPlan> controllers);
+
+// The real service that stands for a stand-in ("keystone_admin" is a port of "keystone"); empty
+// when none does.
+std::string_view real_service_for(std::string_view stand_in);
+
+// Programs that must be there, and the command that installs them.
+std::span<const std::string_view> real_programs();
+inline constexpr std::string_view kRealPackages = "tools/deps lab-real";
+
+// Fixed, since nobody but the lab's own hosts and this machine's users can reach it.
+inline constexpr std::string_view kKeystoneUser = "admin";
+inline constexpr std::string_view kKeystonePassword = "lab-admin";
+// Asks for a token with the user above, as one whole HTTP request.
+std::string token_request();
+inline constexpr std::string_view kTokenAnswer = "HTTP/1.1 201 ";
+
+}  // namespace nines::lab
