@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -14,6 +16,7 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -40,6 +43,7 @@ constexpr int kExitCheckBad = 1;  // nines check
 constexpr std::string_view kStatusPath = "/tmp/keepalived.data";
 constexpr std::string_view kPidPath = "/run/keepalived.pid";
 constexpr std::string_view kVrrpPidPath = "/run/keepalived_vrrp.pid";
+constexpr auto kStartMax = std::chrono::seconds(30);
 constexpr std::size_t kSniffBytes = 65'536;
 
 void print_version(bool as_keepalived) {
@@ -123,14 +127,68 @@ std::string absolute_file(const std::string& path) {
   return absolute(".") + "/" + path;
 }
 
-// Leaves the terminal. Gives the exit code in the parent, nothing in the child.
-std::optional<int> go_to_background(const char* program, bool keep_stderr) {
-  const pid_t child = ::fork();
+// What the child tells its parent, which waits for it: that it runs, or why it does not. A child
+// that ends without a word has failed as well.
+class StartReport {
+ public:
+  explicit StartReport(int descriptor) : descriptor_(descriptor) {}
+
+  void started() { tell("+"); }
+  void failed(const std::string& why) { tell("-" + why); }
+
+ private:
+  void tell(const std::string& word) {
+    if (descriptor_ < 0) return;
+    // A parent that was killed hears nothing, and that is all.
+    static_cast<void>(!::write(descriptor_, word.data(), word.size()));
+    ::close(std::exchange(descriptor_, -1));
+  }
+  int descriptor_;
+};
+
+// The parent's part: the exit code by what the child tells.
+int wait_for_start(const char* program, pid_t child, int descriptor) {
+  std::string word;
+  const auto deadline = std::chrono::steady_clock::now() + kStartMax;
+  for (;;) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    pollfd ready{descriptor, POLLIN, 0};
+    const int count = ::poll(&ready, 1, std::max(0, static_cast<int>(left.count())));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) {
+      ::kill(child, SIGKILL);
+      word = "-it did not start in time";
+      break;
+    }
+    std::array<char, 512> bytes{};
+    const ssize_t size = ::read(descriptor, bytes.data(), bytes.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) break;
+    word.append(bytes.data(), static_cast<std::size_t>(size));
+  }
+  if (word == "+") return vrrp::kExitGood;
+  std::fprintf(stderr, "%s: %s\n", program,
+               word.empty() ? "it ended while it started" : word.c_str() + 1);
+  return vrrp::kExitBadOption;
+}
+
+// Leaves the terminal. Gives the exit code in the parent, once the child runs or has failed; in the
+// child nothing, and `report` speaks to the parent.
+std::optional<int> go_to_background(const char* program, bool keep_stderr, StartReport& report) {
+  std::array<int, 2> ends{};
+  const pid_t child = ::pipe2(ends.data(), O_CLOEXEC) == 0 ? ::fork() : -1;
   if (child < 0) {
     std::fprintf(stderr, "%s: cannot fork\n", program);
     return vrrp::kExitBadOption;
   }
-  if (child > 0) return vrrp::kExitGood;
+  if (child > 0) {
+    ::close(ends[1]);
+    return wait_for_start(program, child, ends[0]);
+  }
+  ::close(ends[0]);
+  ::signal(SIGPIPE, SIG_IGN);
+  report = StartReport(ends[1]);
   ::setsid();
   if (::chdir("/") != 0) return vrrp::kExitBadOption;
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -141,11 +199,6 @@ std::optional<int> go_to_background(const char* program, bool keep_stderr) {
     if (null > STDERR_FILENO) ::close(null);
   }
   return std::nullopt;
-}
-
-bool write_pid(const std::string& path) {
-  const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "we"), &std::fclose);
-  return file && std::fprintf(file.get(), "%d\n", static_cast<int>(::getpid())) > 0;
 }
 
 int run_daemon(CommandLine line, const char* program, bool as_keepalived) {
@@ -170,11 +223,12 @@ int run_daemon(CommandLine line, const char* program, bool as_keepalived) {
   line.config_path = absolute(line.config_path);
   line.pid_path = absolute_file(line.pid_path);
   line.vrrp_pid_path = absolute_file(line.vrrp_pid_path);
+  StartReport report(-1);
   if (as_keepalived) {
     if (line.pid_path.empty()) line.pid_path = kPidPath;
     if (line.vrrp_pid_path.empty()) line.vrrp_pid_path = kVrrpPidPath;
     if (!line.foreground) {
-      if (const auto status = go_to_background(program, line.log_console)) return *status;
+      if (const auto status = go_to_background(program, line.log_console, report)) return *status;
     }
   }
   if (line.umask >= 0) ::umask(static_cast<mode_t>(line.umask));
@@ -184,7 +238,11 @@ int run_daemon(CommandLine line, const char* program, bool as_keepalived) {
   }
 
   vrrp::VrrpOptions options;
-  options.pid_file = line.pid_path;
+  for (const std::string* path : {&line.pid_path, &line.vrrp_pid_path}) {
+    if (!path->empty()) options.pid_files.push_back(*path);
+  }
+  options.started = [&report] { report.started(); };
+  options.failed = [&report](const std::string& why) { report.failed(why); };
   options.dump_file = kStatusPath;
   const bool to_syslog = as_keepalived && line.log_to_syslog;
   const bool to_console = !as_keepalived || line.log_console;
@@ -214,12 +272,7 @@ int run_daemon(CommandLine line, const char* program, bool as_keepalived) {
     }
     return fresh->config;
   };
-  if (!line.vrrp_pid_path.empty() && !write_pid(line.vrrp_pid_path)) {
-    tell("cannot write " + line.vrrp_pid_path, to_syslog, to_console);
-  }
-  const int status = vrrp::run_vrrp(loaded->config, std::move(options));
-  if (!line.vrrp_pid_path.empty()) ::unlink(line.vrrp_pid_path.c_str());
-  return status;
+  return vrrp::run_vrrp(loaded->config, std::move(options));
 }
 
 bool is_keepalived_file(const std::string& path) {

@@ -20,18 +20,66 @@ std::string environment(const char* name) {
   return value != nullptr ? value : "";
 }
 
-// Held as long as this process runs; a living process of that id is another daemon.
-Result<void> write_pid_file(const std::string& path) {
+// What a process calls itself; empty when there is none of that id.
+std::string program_of(int pid) {
   io::LinuxFiles files;
-  if (const auto before = files.read(path); before.has_value()) {
-    const int pid = std::atoi(before->c_str());
-    if (pid > 1 && pid != ::getpid() && ::kill(pid, 0) == 0) {
-      return Error(ErrorCode::kExists,
-                   "process " + std::to_string(pid) + " of " + path + " is running already");
+  auto name = files.read("/proc/" + std::to_string(pid) + "/comm");
+  if (!name.has_value()) return {};
+  while (!name->empty() && name->back() == '\n') name->pop_back();
+  return *std::move(name);
+}
+
+// Ids are used again, after a reboot above all: a living process of another kind is no daemon.
+// And one that has ended and that nobody has waited for has no command line any more.
+bool is_daemon(int pid) {
+  io::LinuxFiles files;
+  const auto command_line = files.read("/proc/" + std::to_string(pid) + "/cmdline");
+  if (!command_line.has_value() || command_line->empty()) return false;
+  const std::string program = program_of(pid);
+  return !program.empty() && (program == program_of(::getpid()) || program == "nines" ||
+                              program.starts_with("keepalived"));
+}
+
+int pid_in(const std::string& path) {
+  io::LinuxFiles files;
+  const auto text = files.read(path);
+  return text.has_value() ? std::atoi(text->c_str()) : 0;
+}
+
+// The files that tell of this process. They go when this does, unless they name another by then.
+class PidFiles {
+ public:
+  static Result<PidFiles> create(const std::vector<std::string>& paths) {
+    for (const std::string& path : paths) {
+      const int pid = pid_in(path);
+      if (pid > 1 && pid != ::getpid() && is_daemon(pid)) {
+        return Error(ErrorCode::kExists,
+                     "process " + std::to_string(pid) + " of " + path + " is running already");
+      }
+    }
+    constexpr unsigned kMode = 0644;
+    PidFiles made;
+    io::LinuxFiles files;
+    for (const std::string& path : paths) {
+      TRY(files.replace(path, std::to_string(::getpid()) + "\n", kMode));
+      made.paths_.push_back(path);
+    }
+    return made;
+  }
+
+  PidFiles(PidFiles&& other) noexcept : paths_(std::exchange(other.paths_, {})) {}
+  PidFiles& operator=(PidFiles&&) = delete;
+  ~PidFiles() {
+    io::LinuxFiles files;
+    for (const std::string& path : paths_) {
+      if (pid_in(path) == ::getpid()) static_cast<void>(files.remove(path).has_value());
     }
   }
-  return files.replace(path, std::to_string(::getpid()) + "\n", 0644);
-}
+
+ private:
+  PidFiles() = default;
+  std::vector<std::string> paths_;
+};
 
 void reload(VrrpService& service, const VrrpOptions& options, io::Log& log) {
   if (!options.reload) {
@@ -58,7 +106,7 @@ void dump(const VrrpService& service, const std::string& path, io::Log& log) {
 
 Result<void> run(Config config, const VrrpOptions& options, io::EpollLoop& loop, io::Log& log) {
   TRY(check_against_host(config));
-  if (!options.pid_file.empty()) TRY(write_pid_file(options.pid_file));
+  const PidFiles pid_files = TRY(PidFiles::create(options.pid_files));
   {
     const auto service = TRY(VrrpService::create(std::move(config), loop, log));
     service->start();
@@ -73,10 +121,9 @@ Result<void> run(Config config, const VrrpOptions& options, io::EpollLoop& loop,
     TRY(loop.on_signal(SIGHUP, [&] { reload(*service, options, log); }));
     TRY(loop.on_signal(SIGUSR1, [&] { dump(*service, options.dump_file, log); }));
     log.write(io::Severity::kNotice, "VRRP runs");
+    if (options.started) options.started();
     loop.run();
   }
-  io::LinuxFiles files;
-  if (!options.pid_file.empty()) static_cast<void>(files.remove(options.pid_file).has_value());
   log.write(io::Severity::kNotice, "VRRP has stopped");
   return {};
 }
@@ -98,6 +145,7 @@ int run_vrrp(Config config, VrrpOptions options) {
   ::signal(SIGPIPE, SIG_IGN);
   if (const auto ran = run(std::move(config), options, **loop, log); !ran.has_value()) {
     log.write(io::Severity::kCritical, ran.error().message());
+    if (options.failed) options.failed(ran.error().message());
     return kVrrpExitBad;
   }
   return kVrrpExitGood;

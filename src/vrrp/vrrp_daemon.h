@@ -21,7 +21,13 @@ inline constexpr int kVrrpExitGood = 0;
 inline constexpr int kVrrpExitBad = 1;
 
 struct VrrpOptions {
-  std::string pid_file;   // empty: none
+  // Each names this process as long as it runs; a living daemon named in one keeps us from
+  // starting.
+  std::vector<std::string> pid_files;
+  // Called once, when the pid files stand and every signal has its handler. Not when it cannot
+  // start: then `failed` gets the reason. Either may be empty.
+  std::function<void()> started;
+  std::function<void(const std::string& why)> failed;
   std::string dump_file;  // written on SIGUSR1; empty: SIGUSR1 does nothing
   // Reads the configuration again; nothing when it is bad, which changes nothing. Empty: SIGHUP is
   // refused with a line in the log.
