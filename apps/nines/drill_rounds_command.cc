@@ -37,6 +37,8 @@ std::string title_of(lab::EngineKind kind) {
   switch (kind) {
     case lab::EngineKind::kNines:
       return "nines";
+    case lab::EngineKind::kLease:
+      return "nines (lease)";
     case lab::EngineKind::kIncumbent:
       return "keepalived+HAProxy";
     case lab::EngineKind::kBalancer:

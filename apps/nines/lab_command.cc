@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "lab/default_configuration.h"
@@ -149,6 +150,21 @@ Result<lab::ServiceSource> source_of(const Words& words) {
                "services are stand-ins or real; found '" + words.services + "'");
 }
 
+// For this lab alone.
+Result<std::string> lab_cluster_key() {
+  std::array<unsigned char, 32> secret{};
+  if (::getrandom(secret.data(), secret.size(), 0) != static_cast<ssize_t>(secret.size())) {
+    return Error::from_errno(errno, "getrandom");
+  }
+  std::string text;
+  for (const unsigned char each : secret) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    text += kDigits[each >> 4];
+    text += kDigits[each & 15];
+  }
+  return text + '\n';
+}
+
 Result<lab::LabWishes> wishes_of(const Words& words) {
   lab::LabWishes wishes{.name = words.name, .controllers = words.hosts, .self = own_program()};
   // A host's working directory is another; a bare name is looked for in PATH there.
@@ -159,12 +175,13 @@ Result<lab::LabWishes> wishes_of(const Words& words) {
   const auto engine = lab::find_engine_kind(words.engine);
   if (!engine || *engine == lab::EngineKind::kBalancer) {
     return Error(ErrorCode::kInvalid,
-                 "an engine is nines or incumbent (keepalived and HAProxy); "
+                 "an engine is nines, lease or incumbent (keepalived and HAProxy); "
                  "found '" +
                      words.engine + "'");
   }
   wishes.services = TRY(source_of(words));
   wishes.engine = words.balancer.empty() ? *engine : lab::EngineKind::kBalancer;
+  wishes.cluster_key = TRY(lab_cluster_key());
   if (!words.priorities.empty()) {
     if (!words.balancer.empty()) {
       return Error(ErrorCode::kInvalid,
@@ -302,8 +319,8 @@ int lab_command(std::span<char*> arguments) {
                       "a haproxy.cfg; without it the example of OpenStack");
   command
       ->add_option("--engine", words.engine,
-                   "what holds the address and balances on each controller: nines, or incumbent "
-                   "(keepalived and HAProxy)")
+                   "what holds the address and balances on each controller: nines, lease (the "
+                   "same, by a majority's lease), or incumbent (keepalived and HAProxy)")
       ->capture_default_str();
   command
       ->add_option("--services", words.services,

@@ -18,9 +18,9 @@ struct KindName {
   EngineKind kind;
   std::string_view name;
 };
-constexpr std::array kKindNames = {KindName{EngineKind::kNines, "nines"},
-                                   KindName{EngineKind::kIncumbent, "incumbent"},
-                                   KindName{EngineKind::kBalancer, "balancer"}};
+constexpr std::array kKindNames = {
+    KindName{EngineKind::kNines, "nines"}, KindName{EngineKind::kIncumbent, "incumbent"},
+    KindName{EngineKind::kBalancer, "balancer"}, KindName{EngineKind::kLease, "lease"}};
 
 std::string_view base_name(std::string_view path) {
   const auto slash = path.rfind('/');
@@ -64,10 +64,15 @@ EnginePlan plan_engine(EngineKind kind, const std::string& self, const std::stri
   EnginePlan plan{.kind = kind, .programs = {}, .roles = {}};
   switch (kind) {
     case EngineKind::kNines:
+    case EngineKind::kLease:
       plan.programs = {{.name = "nines",
                         .command = {self, "run", "-c", in_host(kEngineFile)},
                         .output = "engine.out",
                         .reload = EngineSignal::kHangUp}};
+      // A host's first start begins its part in the cluster; later ones find it.
+      if (kind == EngineKind::kLease) {
+        plan.programs.front().prepare = {self, "cluster", "init", in_host(kEngineFile)};
+      }
       plan.roles = {
           {.role = kSupervisorRole, .program = 0},
           {.role = kOwnerRole, .program = 0, .is_child = true, .child_name = "nines-owner"},
@@ -217,6 +222,16 @@ std::string check_script(std::string_view runtime_socket) {
 
 std::string nines_configuration() {
   return "keepalived: " + in_host(kAddressFile) + "\nhaproxy: " + in_host(kBalancerFile) + '\n';
+}
+
+std::string cluster_configuration(std::span<const ClusterMember> members) {
+  std::string text =
+      nines_configuration() + "cluster:\n  key: " + in_host(kKeyFile) + "\n  nodes:\n";
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    text += "    " + members[i].name + ": {id: " + std::to_string(i + 1) + ", addresses: [" +
+            members[i].address + "]}\n";
+  }
+  return text;
 }
 
 }  // namespace nines::lab

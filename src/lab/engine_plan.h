@@ -20,6 +20,7 @@ enum class EngineKind : std::uint8_t {
   kNines,      // ours, on each controller
   kIncumbent,  // keepalived and HAProxy, on each controller
   kBalancer,   // one balancer on the first controller, which has the address for good
+  kLease,      // ours, on each controller, the address by a majority's lease
 };
 std::string_view name_of(EngineKind kind);
 std::optional<EngineKind> find_engine_kind(std::string_view name);
@@ -30,7 +31,9 @@ enum class EngineSignal : std::uint8_t { kNone, kHangUp, kTerminate, kUser1, kUs
 struct ProgramPlan {
   std::string name;                  // as the lab's commands call it
   std::vector<std::string> command;  // the whole command line
-  std::string output;                // the file in the host's directory that takes its words
+  // Run before it to its end, whatever that is; empty: nothing.
+  std::vector<std::string> prepare = {};
+  std::string output;  // the file in the host's directory that takes its words
   EngineSignal stop = EngineSignal::kTerminate;
   EngineSignal reload = EngineSignal::kNone;
   Duration stop_patience = 10s;  // then it is killed
@@ -55,7 +58,7 @@ struct EnginePlan {
   EngineKind kind = EngineKind::kNines;
   std::vector<ProgramPlan> programs;  // stopped in this order, one after the other
   std::vector<RolePlan> roles;
-  // It holds the address by election: runs on every controller.
+  // It holds the address by election or by lease: runs on every controller.
   bool moves_the_address() const { return kind != EngineKind::kBalancer; }
 };
 
@@ -96,5 +99,12 @@ std::string keepalived_configuration(int priority, std::string_view check);
 std::string check_script(std::string_view runtime_socket);
 // What `nines run` reads.
 std::string nines_configuration();
+// The same with a cluster of these hosts (name and address), whose key is in kKeyFile.
+struct ClusterMember {
+  std::string name;
+  std::string address;
+};
+std::string cluster_configuration(std::span<const ClusterMember> members);
+inline constexpr std::string_view kKeyFile = "cluster.key";
 
 }  // namespace nines::lab

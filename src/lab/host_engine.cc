@@ -33,6 +33,16 @@ int number_of(EngineSignal signal) {
   return 0;
 }
 
+// Returns only when it cannot be run.
+int become(std::vector<std::string> words) {
+  std::vector<char*> arguments;
+  for (auto& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  ::execvp(arguments[0], arguments.data());
+  std::perror(arguments[0]);
+  return kExitNotRun;
+}
+
 }  // namespace
 
 std::string_view name_of(HostEngine::Program::State state) {
@@ -66,13 +76,14 @@ Result<void> HostEngine::start_program(Program& program) {
   child.title = program.plan->name;
   child.where = &host_.namespaces;
   child.output = directory_ + '/' + program.plan->output;
-  child.body = [words = program.plan->command](ReadySignal) mutable {
-    std::vector<char*> arguments;
-    for (auto& word : words) arguments.push_back(word.data());
-    arguments.push_back(nullptr);
-    ::execvp(arguments[0], arguments.data());
-    std::perror(arguments[0]);
-    return kExitNotRun;
+  child.body = [prepare = program.plan->prepare, words = program.plan->command](ReadySignal) {
+    if (!prepare.empty()) {
+      const pid_t preparing = ::fork();
+      if (preparing == 0) ::_exit(become(prepare));
+      // How it ends is the program's to notice: that it was prepared before is no fault.
+      if (preparing > 0) ::waitpid(preparing, nullptr, 0);
+    }
+    return become(words);
   };
   const auto started = TRY(start_child(child));
   program = {.plan = program.plan, .state = Program::State::kStarting, .pid = started.pid};

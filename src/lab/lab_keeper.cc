@@ -524,7 +524,9 @@ Result<bool> Keeper::begin_engines(std::size_t& next, std::string& missing) {
     }
     missing = TRY(engine_missing(controller));
     if (!missing.empty()) return false;
-    if (i == 0 && !network_.holds_virtual_address(*controller.host)) {
+    // By lease one alone has no majority: whoever is first has it, and the probe waits for that.
+    const bool alone = i == 0 && plan_.engine.kind != EngineKind::kLease;
+    if (alone && !network_.holds_virtual_address(*controller.host)) {
       missing = controller.host->plan.name + " to have " + std::string(kVirtualAddress);
       return false;
     }

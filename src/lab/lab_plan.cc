@@ -102,6 +102,7 @@ Result<LabPlan> plan_lab(const LabWishes& wishes) {
   plan.directory = std::string(kLabsDirectory) + '/' + wishes.name;
   plan.configuration = wishes.configuration;
   plan.engine = plan_engine(wishes.engine, wishes.self, wishes.balancer);
+  plan.cluster_key = wishes.cluster_key;
   const std::vector<int> priorities =
       wishes.priorities.empty() ? default_priorities(wishes.controllers) : wishes.priorities;
   if (priorities.size() != static_cast<std::size_t>(wishes.controllers)) {
@@ -161,7 +162,16 @@ std::vector<HostFile> engine_files(const LabPlan& plan, const HostPlan& host) {
     files.push_back({.name = kCheckFile, .text = check_script(socket), .mode = 0755});
   }
   files.push_back({.name = kAddressFile, .text = keepalived_configuration(host.priority, check)});
-  files.push_back({.name = kEngineFile, .text = nines_configuration()});
+  if (plan.engine.kind == EngineKind::kLease) {
+    std::vector<ClusterMember> members;
+    for (const HostPlan& each : plan.hosts) {
+      if (each.role == HostRole::kController) members.push_back({each.name, each.address});
+    }
+    files.push_back({.name = kEngineFile, .text = cluster_configuration(members)});
+    files.push_back({.name = kKeyFile, .text = plan.cluster_key, .mode = 0600});
+  } else {
+    files.push_back({.name = kEngineFile, .text = nines_configuration()});
+  }
   return files;
 }
 

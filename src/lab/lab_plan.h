@@ -80,6 +80,7 @@ struct LabPlan {
   std::string directory;      // on the machine: kLabsDirectory/NAME
   std::string configuration;  // haproxy.cfg's text
   EnginePlan engine;
+  std::string cluster_key;      // EngineKind::kLease's: a key file's text
   std::vector<HostPlan> hosts;  // controllers in order, then the client
   ServiceSource services = ServiceSource::kStandIns;
   std::vector<RealService> real;  // of ServiceSource::kReal
@@ -100,6 +101,7 @@ struct LabWishes {
   ServiceSource services = ServiceSource::kStandIns;
   std::vector<int> priorities = {};  // of the controllers; empty: default_priorities()
   std::string balancer = {};         // EngineKind::kBalancer's program; empty: `self`
+  std::string cluster_key = {};      // EngineKind::kLease's: a key file's text
   std::string self = {};             // the path of this program
 };
 

@@ -45,6 +45,28 @@ TEST(LabPlan, BothEnginesReadTheVerySameTexts) {
   }
 }
 
+TEST(LabPlan, AClusterOfLeasesKnowsItsControllersAndTheirKey) {
+  const auto plan =
+      plan_lab({.engine = EngineKind::kLease, .self = "/opt/nines", .cluster_key = "a key\n"});
+  ASSERT_TRUE(plan.has_value());
+  EXPECT_EQ(
+      plan->engine.programs.front().prepare,
+      (std::vector<std::string>{"/opt/nines", "cluster", "init", "/run/nines-lab/nines.yaml"}));
+  bool has_key = false;
+  for (const HostFile& file : engine_files(*plan, plan->hosts[0])) {
+    if (file.name == kKeyFile) {
+      has_key = true;
+      EXPECT_EQ(file.text, "a key\n");
+      EXPECT_EQ(file.mode, 0600u);
+    }
+    if (file.name != kEngineFile) continue;
+    EXPECT_NE(file.text.find("key: /run/nines-lab/cluster.key"), std::string::npos);
+    EXPECT_NE(file.text.find("node03: {id: 3, addresses: [100.2.30.43]}"), std::string::npos);
+    EXPECT_EQ(file.text.find("client"), std::string::npos);
+  }
+  EXPECT_TRUE(has_key);
+}
+
 TEST(LabPlan, ABalancerAloneHasTheAddressForGoodWithItsOwnFlagsAndSignal) {
   const auto plan = plan_lab({.controllers = 2,
                               .engine = EngineKind::kBalancer,
