@@ -89,7 +89,7 @@ def production_code_includes_the_simulation(scope):
     expect(scope, {"src/proxy/planted_driver.cc": '// A driver in a dream.\n'
                                                   '#include "sim/planted.h"\n',
                    "src/sim/planted.h": IDEA},
-           "src/proxy/planted_driver.cc", "proxy/ may include base, http, io, text")
+           "src/proxy/planted_driver.cc", "proxy/ may include base, http, io, node, text")
 
 
 @test

@@ -47,7 +47,7 @@ TEST(LabPlan, BothEnginesReadTheVerySameTexts) {
 
 TEST(LabPlan, AClusterOfLeasesKnowsItsControllersAndTheirKey) {
   const auto plan =
-      plan_lab({.engine = EngineKind::kLease, .self = "/opt/nines", .cluster_key = "a key\n"});
+      plan_lab({.engine = EngineKind::kLease, .cluster_key = "a key\n", .self = "/opt/nines"});
   ASSERT_TRUE(plan.has_value());
   EXPECT_EQ(
       plan->engine.programs.front().prepare,

@@ -11,11 +11,12 @@ namespace nines::vrrp {
 
 using node::ChannelMessage;
 
-// Renewed each half second, an address outlives its owner by 1.5 s at least: a silent owner has to
-// be replaced within that.
+// Renewed with each advert of a second, an address outlives its owner by a second at least: a
+// silent owner has to be replaced within that.
 node::PlanePolicy OwnerPlane::policy() {
   node::PlanePolicy policy;
   policy.restart_delay_min = std::chrono::milliseconds(1);
+  policy.answer_within = std::chrono::milliseconds(500);
   policy.back_within = kBackWithin;
   return policy;
 }

@@ -111,8 +111,10 @@ void Vrrp::heard_as_backup(const event::AdvertHeard& advert, Instant now, Effect
       }
       follow(advert, now);
     } else {
-      // It may have missed ours; a master of lower priority steps down for this one.
+      // It may have missed ours; a master of lower priority steps down for this one, and has to
+      // have the time to.
       send_advert(status_.priority, out);
+      next_at_ = std::max(next_at_, now + claim_hold());
     }
     return;
   }

@@ -16,7 +16,7 @@ namespace nines::vrrp {
 namespace {
 
 constexpr Duration kComplaintSpacing = std::chrono::minutes(1);
-constexpr int kRenewalsPerLifetime = 4;
+constexpr int kAdvertsPerLifetimeMax = 4;  // that renew
 // After each nudge. A successor takes within milliseconds; one that had to wait for our silence
 // later.
 constexpr std::array<Duration, 3> kNudgePauses = {
@@ -121,7 +121,8 @@ void VrrpDriver::handle(const Event& event) {
 void VrrpDriver::perform(const Effect& effect) {
   switch (effect.kind) {
     case Effect::Kind::kSendAdvert:
-      return send_advert(effect.value);
+      send_advert(effect.value);
+      return renew_with_advert();
     case Effect::Kind::kTakeAddresses:
       return take_addresses();
     case Effect::Kind::kDropAddresses:
@@ -160,6 +161,15 @@ void VrrpDriver::send_advert(int priority) {
   for (const SocketAddress& peer : instance().unicast_peers) send(peer);
 }
 
+// Backups count from our last advert: renewed with it, an address is gone before they are done
+// counting. Not with each one where adverts are many a second.
+void VrrpDriver::renew_with_advert() {
+  if (!holding_ || machine_.status().leaving) return;
+  if (world_.loop.now() - renewed_at_ >= Duration(lifetime()) / kAdvertsPerLifetimeMax) {
+    take_addresses();
+  }
+}
+
 // The shortest patience that any backup may have: its skew can be next to nothing.
 std::chrono::seconds VrrpDriver::lifetime() const {
   return address::lifetime_within(instance().down_timer_adverts * instance().advert_int);
@@ -181,7 +191,9 @@ void VrrpDriver::take_addresses() {
     }
   }
   holding_ = true;
-  world_.loop.arm(renewal_, Duration(seconds) / kRenewalsPerLifetime);
+  renewed_at_ = world_.loop.now();
+  // Should adverts not go out; the last moment with time for a second try.
+  world_.loop.arm(renewal_, Duration(seconds) * 3 / 4);
 }
 
 void VrrpDriver::drop_addresses() {

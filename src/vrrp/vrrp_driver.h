@@ -79,6 +79,7 @@ class VrrpDriver {
   void perform(const Effect& effect);
   void timer_fired();
   void renew();
+  void renew_with_advert();
   void send_advert(int priority);
   void take_addresses();
   void drop_addresses();
@@ -98,6 +99,7 @@ class VrrpDriver {
   std::vector<address::OwnedAddress> owned_;
   bool holding_ = false;
   bool resumed_ = false;
+  Instant renewed_at_{};
   bool lost_ = false;  // the addresses, and nothing was done about their sessions yet
   bool parting_ = false;
   std::vector<address::EndedSession> ended_;  // whose peers are to be told
