@@ -152,6 +152,45 @@ TEST(VrrpConfig, AKeywordInTheWrongBlockIsToldWhereItBelongs) {
   EXPECT_EQ(loaded.diagnostics.all()[0].help, "it belongs into authentication { ... }");
 }
 
+TEST(VrrpConfig, EscapesInCommandsAreReadAsKeepalivedReadsThem) {
+  const auto argument = [](const std::string& text) {
+    const LoadedConfig loaded = load("vrrp_script s { script \"/bin/echo " + text + "\"\n}\n");
+    return loaded.ok() ? loaded.config.scripts.at(0).command.words.at(1) : messages(loaded);
+  };
+  EXPECT_EQ(argument("a\\101b"), "aAb");
+  EXPECT_EQ(argument("a\\18b"),
+            "a\x01"
+            "8b");
+  EXPECT_EQ(argument("a\\1012b"), "aA2b");
+  EXPECT_EQ(argument("a\\401b"),
+            "a\x01"
+            "b");
+  EXPECT_EQ(argument("a\\777b"),
+            "a\xFF"
+            "b");
+  EXPECT_EQ(argument("a\\8b"), "a8b");
+  EXPECT_EQ(argument("a\\x41b"), "a\x1b");
+  EXPECT_EQ(argument("a\\x414b"), "aK");
+  EXPECT_EQ(argument("a\\x4g"), "a\x04g");
+  EXPECT_EQ(argument("a\\xgb"), "axgb");
+  EXPECT_EQ(argument("a\\cAb"),
+            "a\x01"
+            "b");
+  EXPECT_EQ(argument("a\\qb"), "aqb");
+  EXPECT_NE(argument("a\\0b").find("zero byte"), std::string::npos);
+}
+
+TEST(VrrpConfig, ElsewhereBackslashAndSingleQuoteStandForThemselves) {
+  const auto password = [](const std::string& text) {
+    return load_instance("authentication {\nauth_type PASS\nauth_pass " + text + "\n}")
+        .config.instances.at(0)
+        .authentication.password;
+  };
+  EXPECT_EQ(password("\"a\\101b\""), "a\\101b");
+  EXPECT_EQ(password("'abc'"), "'abc'");
+  EXPECT_EQ(password("\"a b\""), "a b");
+}
+
 // Texts that put SECRET where it may not be told, each with something to complain about.
 TEST(VrrpConfig, NoComplaintShowsAPassword) {
   for (const char* text : {

@@ -1,6 +1,7 @@
 // Words, quotes, comments and braces, by keepalived.conf(5).
 #include "vrrp/config_tree.h"
 
+#include <cctype>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -19,8 +20,36 @@ struct Token {
 
 char without_mark(char c) { return c == kHashMark ? '#' : c == kBangMark ? '!' : c; }
 
-// The characters that a backslash makes inside quotes; any other stands for itself.
-char escaped(char c) {
+// What a backslash makes inside the quotes of a command. `at` is behind the backslash and moves
+// behind what was read. Numbers lose all but their low eight bits, as in keepalived, and
+// hexadecimal ones go on as long as there are digits; any other character stands for itself.
+char escaped(std::string_view text, std::size_t& at) {
+  constexpr std::size_t kOctalDigitsMax = 3;
+  const char c = text[at++];
+  const auto digit_at = [&](std::size_t i) { return i < text.size() ? text[i] : '\0'; };
+  if (c >= '0' && c <= '7') {
+    unsigned value = static_cast<unsigned>(c - '0');
+    for (std::size_t i = 1; i < kOctalDigitsMax; ++i) {
+      const char digit = digit_at(at);
+      if (digit < '0' || digit > '7') break;
+      value = value * 8 + static_cast<unsigned>(digit - '0');
+      ++at;
+    }
+    return static_cast<char>(value & 0xFF);
+  }
+  if (c == 'x' && std::isxdigit(static_cast<unsigned char>(digit_at(at)))) {
+    unsigned value = 0;
+    for (; std::isxdigit(static_cast<unsigned char>(digit_at(at))); ++at) {
+      const char digit = text[at];
+      value = (value * 16 +
+               static_cast<unsigned>(digit <= '9' ? digit - '0' : (digit | 32) - 'a' + 10)) &
+              0xFF;
+    }
+    return static_cast<char>(value);
+  }
+  if (c == 'c' && std::isalpha(static_cast<unsigned char>(digit_at(at)))) {
+    return static_cast<char>(text[at++] & 0x1F);
+  }
   switch (c) {
     case 'a':
       return '\a';
@@ -43,6 +72,12 @@ char escaped(char c) {
   }
 }
 
+// keepalived takes escapes and single quotes in commands alone: elsewhere both characters stand for
+// themselves, and a password may hold them.
+bool wants_command(std::string_view keyword) {
+  return keyword == "script" || keyword.starts_with("notify") || keyword.ends_with("_script");
+}
+
 class Cutter {
  public:
   Cutter(const Line& line, const std::vector<text::SourceFile>& files,
@@ -61,8 +96,11 @@ class Cutter {
         tokens.push_back({c == '{' ? Token::Kind::kOpen : Token::Kind::kClose,
                           {std::string(1, c), line_.span(files_, at_, at_ + 1)}});
         ++at_;
+        first_ = true;
+        command_ = false;
       } else {
         tokens.push_back({Token::Kind::kWord, cut_word()});
+        if (std::exchange(first_, false)) command_ = wants_command(tokens.back().word.text);
       }
     }
     return tokens;
@@ -77,9 +115,16 @@ class Cutter {
     while (at_ < text_.size()) {
       const char c = text_[at_];
       if (quote != 0) {
-        if (c == '\\' && at_ + 1 < text_.size()) {
-          word.text += escaped(text_[++at_]);
-        } else if (c == quote) {
+        if (command_ && c == '\\' && at_ + 1 < text_.size()) {
+          const std::size_t backslash = at_++;
+          word.text += escaped(text_, at_);
+          if (word.text.back() == '\0') {
+            diagnostics_.error(line_.span(files_, backslash, at_),
+                               "a zero byte would end the command here");
+          }
+          continue;
+        }
+        if (c == quote) {
           quote = 0;
         } else {
           word.text += without_mark(c);
@@ -106,7 +151,7 @@ class Cutter {
             .with_help("keepalived reads it so; put the word in quotes if that is not meant");
         break;
       }
-      if (c == '"' || c == '\'') {
+      if (c == '"' || (command_ && c == '\'')) {
         quote = c;
         quote_at = at_++;
         continue;
@@ -126,6 +171,8 @@ class Cutter {
   text::Diagnostics& diagnostics_;
   std::string_view text_;
   std::size_t at_ = 0;
+  bool first_ = true;     // the next word is a keyword
+  bool command_ = false;  // and what follows this one is a command
 };
 
 class TreeBuilder {
