@@ -57,7 +57,10 @@ Result<std::vector<std::string>> resolve_command(const Command& command, const G
   }
   std::string user = command.user.empty() ? global.script_user : command.user;
   std::string group = command.user.empty() ? global.script_group : command.group;
-  if (user.empty() && ::getpwnam(kDefaultUser) != nullptr) user = kDefaultUser;
+  // With script security the usual user must be there; without it root takes its place.
+  if (user.empty() && (global.enable_script_security || ::getpwnam(kDefaultUser) != nullptr)) {
+    user = kDefaultUser;
+  }
   const passwd* const entry = user.empty() ? nullptr : ::getpwnam(user.c_str());
   if (!user.empty() && entry == nullptr) {
     return Error(ErrorCode::kNotFound, "cannot find the user '" + user + "'");

@@ -5,6 +5,7 @@ command line, both pid files, signals, and what is left when everything is kille
 
 import contextlib
 import os
+import pwd
 import signal
 import sys
 import time
@@ -218,6 +219,26 @@ def a_reload_of_a_bad_file_tells_no_password(scope):
     scope.wait_until(lambda: "the old one stays" in daemon.log(), what="the reload")
     assert router.holds(ADDRESS) and daemon.alive()
     assert PASSWORD not in daemon.log(), daemon.log()
+
+
+@test
+def script_security_leaves_out_what_no_user_is_there_for(scope):
+    router = Router(scope)
+    try:
+        pwd.getpwnam("keepalived_script")
+        raise Skip("this host has the user keepalived_script")
+    except KeyError:
+        pass
+    ran = scope.path("ran")
+    with open(router.config, encoding="utf-8") as file:
+        instance = file.read().replace("advert_int 1", "advert_int 1\n track_script { touch }")
+    scope.write(f"{UUID}/keepalived.conf", "global_defs {\n enable_script_security\n}\n"
+                f'vrrp_script touch {{\n script "/usr/bin/touch {ran}"\n interval 1\n}}\n' + instance)
+    daemon = router.host.start(router.arguments("-n", "-l"), name="foreground")
+    # As in keepalived the instance runs without it.
+    router.wait_for(ADDRESS)
+    assert "cannot find the user 'keepalived_script'" in daemon.log(), daemon.log()
+    assert not os.path.exists(ran)
 
 
 if __name__ == "__main__":
