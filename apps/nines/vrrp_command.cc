@@ -39,8 +39,8 @@ using vrrp::CommandLine;
 
 // keepalived's own, when it cannot read the file or cannot start with it.
 constexpr int kExitNoConfig = 4;
-constexpr int kExitCheckBad = 1;  // nines check
-constexpr std::string_view kStatusPath = "/tmp/keepalived.data";
+constexpr int kExitCheckBad = 1;                    // nines check
+constexpr std::string_view kStatusFolder = "/tmp";  // unless TMPDIR names another
 constexpr std::string_view kPidPath = "/run/keepalived.pid";
 constexpr std::string_view kVrrpPidPath = "/run/keepalived_vrrp.pid";
 constexpr auto kStartMax = std::chrono::seconds(30);
@@ -201,6 +201,12 @@ std::optional<int> go_to_background(const char* program, bool keep_stderr, Start
   return std::nullopt;
 }
 
+std::string status_path(std::string_view name) {
+  const char* const folder = std::getenv("TMPDIR");
+  const bool named = folder != nullptr && folder[0] == '/';
+  return std::string(named ? folder : kStatusFolder) + "/" + std::string(name);
+}
+
 int run_daemon(CommandLine line, const char* program, bool as_keepalived) {
   const auto facility = facility_of(line.log_facility);
   if (!facility) {
@@ -232,7 +238,7 @@ int run_daemon(CommandLine line, const char* program, bool as_keepalived) {
     }
   }
   if (line.umask >= 0) ::umask(static_cast<mode_t>(line.umask));
-  // Their default would end the daemon; keepalived writes files for them.
+  // Their default would end the daemon; what comes before it is ready is lost.
   for (const std::string_view name : {"STATS", "STATS_CLEAR", "JSON"}) {
     ::signal(vrrp::signal_number(name), SIG_IGN);
   }
@@ -243,7 +249,12 @@ int run_daemon(CommandLine line, const char* program, bool as_keepalived) {
   }
   options.started = [&report] { report.started(); };
   options.failed = [&report](const std::string& why) { report.failed(why); };
-  options.dump_file = kStatusPath;
+  options.dump_file = status_path("keepalived.data");
+  options.stats_file = status_path("keepalived.stats");
+  options.json_file = status_path("keepalived.json");
+  options.stats_signal = vrrp::signal_number("STATS");
+  options.stats_clear_signal = vrrp::signal_number("STATS_CLEAR");
+  options.json_signal = vrrp::signal_number("JSON");
   const bool to_syslog = as_keepalived && line.log_to_syslog;
   const bool to_console = !as_keepalived || line.log_console;
   if (to_syslog) {

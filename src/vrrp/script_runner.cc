@@ -46,10 +46,15 @@ Result<void> check_owned_by_root(const std::string& program) {
 
 }  // namespace
 
-Result<std::vector<std::string>> resolve_command(const Command& command, const GlobalDefs& global) {
+std::vector<std::string> located_words(const Command& command) {
   std::vector<std::string> words = command.words;
+  if (!words.empty()) words[0] = find_program(words[0]);
+  return words;
+}
+
+Result<std::vector<std::string>> resolve_command(const Command& command, const GlobalDefs& global) {
+  const std::vector<std::string> words = located_words(command);
   if (words.empty()) return Error(ErrorCode::kInvalid, "no command");
-  words[0] = find_program(words[0]);
   struct stat status {};
   if (::stat(words[0].c_str(), &status) != 0) return Error::from_errno(errno, words[0]);
   if (!S_ISREG(status.st_mode) || (status.st_mode & 0111) == 0) {

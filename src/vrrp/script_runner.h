@@ -15,7 +15,10 @@
 
 namespace nines::vrrp {
 
-// A command's words with its program found in the path, run through setpriv(1) where another user
+// A command's words with its program found in the path; as they are when it is nowhere.
+std::vector<std::string> located_words(const Command& command);
+
+// The same, run through setpriv(1) where another user
 // is wanted. kNotFound, kRefused for what is not there, not executable or, with
 // `security`, could be changed by anybody but root.
 Result<std::vector<std::string>> resolve_command(const Command& command, const GlobalDefs& global);

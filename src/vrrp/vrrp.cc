@@ -253,6 +253,7 @@ void Vrrp::follow(const event::AdvertHeard& advert, Instant now) {
   status_.claiming = false;
   status_.master_address = advert.source;
   status_.master_priority = advert.priority;
+  status_.followed_priority = advert.priority;
   status_.master_interval = instance_.version == 3 ? advert.interval : instance_.advert_int;
   next_at_ = now + master_down_interval();
 }

@@ -104,6 +104,7 @@ struct VrrpStatus {
   SocketAddress master_address;
   int master_priority = 0;
   Duration master_interval{};
+  int followed_priority = 0;  // of the last master that was not us; 0: there was none yet
   struct Counters {
     std::uint64_t adverts_heard = 0;
     std::uint64_t adverts_sent = 0;
@@ -147,6 +148,7 @@ class Vrrp {
   std::optional<Instant> deadline() const;
   const VrrpStatus& status() const { return status_; }
   const VrrpInstance& instance() const { return instance_; }
+  void clear_counters() { status_.counters = {}; }
   // The kernel has addresses that a dead process left to us, and this one is not master yet.
   bool resuming() const { return resuming_; }
 

@@ -2,6 +2,7 @@
 #include "vrrp/vrrp_config.h"
 
 #include <algorithm>
+#include <array>
 
 namespace nines::vrrp {
 
@@ -17,6 +18,19 @@ bool runs_scripts(const Config& config) {
   return !config.scripts.empty() ||
          std::any_of(config.instances.begin(), config.instances.end(), notifies) ||
          std::any_of(config.sync_groups.begin(), config.sync_groups.end(), notifies);
+}
+
+std::optional<SocketAddress> broadcast_of(const VirtualAddress& address) {
+  const bool ipv4 = address.address.family() == SocketAddress::Family::kIpv4;
+  if (!address.broadcast_computed || !ipv4) return address.broadcast;
+  const std::string_view bytes = address.address.ip_bytes();
+  std::array<std::uint8_t, 4> all{};
+  for (int i = 0; i < 4; ++i) {
+    const int host_bits = std::clamp((i + 1) * 8 - address.prefix_length, 0, 8);
+    all[i] =
+        static_cast<std::uint8_t>(static_cast<std::uint8_t>(bytes[i]) | ((1 << host_bits) - 1));
+  }
+  return SocketAddress::ipv4(all, 0);
 }
 
 std::string_view name_of(InitialState state) {

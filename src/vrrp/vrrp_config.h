@@ -183,6 +183,9 @@ struct Config {
 // Whether anything in it runs another program.
 bool runs_scripts(const Config& config);
 
+// What is set as its broadcast address, computed where the text says so; nothing: none.
+std::optional<SocketAddress> broadcast_of(const VirtualAddress& address);
+
 std::string_view name_of(InitialState state);
 std::string_view name_of(AuthType type);
 std::string_view name_of(AddressScope scope);

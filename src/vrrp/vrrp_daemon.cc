@@ -9,7 +9,9 @@
 
 #include "io/linux/epoll_loop.h"
 #include "io/linux/files.h"
+#include "vrrp/vrrp_json.h"
 #include "vrrp/vrrp_service.h"
+#include "vrrp/vrrp_stats.h"
 
 namespace nines::vrrp {
 
@@ -94,14 +96,31 @@ void reload(VrrpService& service, const VrrpOptions& options, io::Log& log) {
   log.write(io::Severity::kError, "the configuration is bad; the old one stays");
 }
 
-void dump(const VrrpService& service, const std::string& path, io::Log& log) {
+// By rename: what others left at that name in a folder for everybody is not followed, nor written.
+void write_file(const std::string& path, const std::string& content, io::Log& log) {
   if (path.empty()) return log.write(io::Severity::kNotice, "no file was named for the status");
   constexpr unsigned kMode = 0600;
   io::LinuxFiles files;
-  if (const auto written = files.replace(path, service.status_text(), kMode);
-      !written.has_value()) {
+  if (const auto written = files.replace(path, content, kMode); !written.has_value()) {
     log.write(io::Severity::kError, written.error().message());
   }
+}
+
+Result<void> write_files_on_signals(VrrpService& service, const VrrpOptions& options,
+                                    io::EpollLoop& loop, io::Log& log) {
+  const auto on = [&loop](int number, std::function<void()> callback) -> Result<void> {
+    if (number == 0) return {};
+    return loop.on_signal(number, std::move(callback));
+  };
+  const auto stats = [&] { write_file(options.stats_file, stats_text(service.reports()), log); };
+  TRY(on(SIGUSR1, [&] { write_file(options.dump_file, service.status_text(), log); }));
+  TRY(on(options.stats_signal, stats));
+  TRY(on(options.stats_clear_signal, [&, stats] {
+    stats();
+    service.clear_counters();
+  }));
+  return on(options.json_signal,
+            [&] { write_file(options.json_file, json_text(service.reports()), log); });
 }
 
 Result<void> run(Config config, const VrrpOptions& options, io::EpollLoop& loop, io::Log& log) {
@@ -119,7 +138,7 @@ Result<void> run(Config config, const VrrpOptions& options, io::EpollLoop& loop,
     TRY(loop.on_signal(SIGTERM, stop));
     TRY(loop.on_signal(SIGINT, stop));
     TRY(loop.on_signal(SIGHUP, [&] { reload(*service, options, log); }));
-    TRY(loop.on_signal(SIGUSR1, [&] { dump(*service, options.dump_file, log); }));
+    TRY(write_files_on_signals(*service, options, loop, log));
     log.write(io::Severity::kNotice, "VRRP runs");
     if (options.started) options.started();
     loop.run();

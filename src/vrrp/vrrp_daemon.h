@@ -2,7 +2,7 @@
 //
 // SIGTERM and SIGINT end it as planned: it serves on until a successor speaks, for a second or so;
 // a second signal ends it at once. Then the addresses are removed and the notify scripts started.
-// SIGHUP reloads. SIGUSR1 writes the status to a file.
+// SIGHUP reloads. SIGUSR1 writes the status to a file; other signals write keepalived's files.
 #pragma once
 
 #include <functional>
@@ -29,6 +29,13 @@ struct VrrpOptions {
   std::function<void()> started;
   std::function<void(const std::string& why)> failed;
   std::string dump_file;  // written on SIGUSR1; empty: SIGUSR1 does nothing
+  // keepalived's counters and its JSON, and the numbers of the signals that they are written on.
+  // 0: no such signal. Each file replaces what is there, and only its owner may read it.
+  std::string stats_file;
+  std::string json_file;
+  int stats_signal = 0;
+  int stats_clear_signal = 0;  // the counters as they are, which then begin at 0
+  int json_signal = 0;
   // Reads the configuration again; nothing when it is bad, which changes nothing. Empty: SIGHUP is
   // refused with a line in the log.
   std::function<std::optional<Config>()> reload;

@@ -70,6 +70,7 @@ void VrrpDriver::packet_came(const Packet& packet) {
   const Rejection rejection = examine(instance(), primary_, packet);
   if (rejection != Rejection::kNone) {
     ++rejected_[static_cast<std::size_t>(rejection)];
+    errors_.count(rejection, packet.advert);
     if (rejection != Rejection::kOtherRouter) {
       complain("dropped an advert from " + packet.source.ip_text() + ": " +
                std::string(name_of(rejection)));
@@ -303,6 +304,37 @@ void VrrpDriver::complain(const std::string& about) {
   complaints_ = 0;
   tell(io::Severity::kWarning,
        about + (more == 0 ? "" : " (and " + std::to_string(more) + " more complaints before)"));
+}
+
+InstanceReport VrrpDriver::report() const {
+  InstanceReport report;
+  report.instance = instance();
+  report.status = machine_.status();
+  if (report.status.since != Instant{}) {
+    const Duration ago = world_.loop.now() - report.status.since;
+    report.since = {world_.loop.wall_time().nanoseconds_since_epoch - ago.count()};
+  }
+  report.holding = holding_;
+  report.errors = errors_;
+  const Notifications& notifications = instance().notifications;
+  InstanceReport::Scripts& scripts = report.scripts;
+  for (const auto& [command, words] :
+       {std::pair(&notifications.master, &scripts.master),
+        std::pair(&notifications.backup, &scripts.backup),
+        std::pair(&notifications.fault, &scripts.fault),
+        std::pair(&notifications.stop, &scripts.stop),
+        std::pair(&notifications.deleted, &scripts.deleted),
+        std::pair(&notifications.master_rx_lower_priority, &scripts.master_rx_lower_priority),
+        std::pair(&notifications.any, &scripts.any)}) {
+    if (resolve_command(*command, world_.global).has_value()) *words = located_words(*command);
+  }
+  return report;
+}
+
+void VrrpDriver::clear_counters() {
+  machine_.clear_counters();
+  errors_ = {};
+  rejected_ = {};
 }
 
 std::string VrrpDriver::status_text() const {

@@ -17,6 +17,7 @@
 #include "vrrp/vrrp.h"
 #include "vrrp/vrrp_filter.h"
 #include "vrrp/vrrp_socket.h"
+#include "vrrp/vrrp_stats.h"
 
 namespace nines::vrrp {
 
@@ -46,6 +47,8 @@ class VrrpDriver {
   // The interface as it is, the scripts as they are. `primary` of no family: none there.
   void set_conditions(const TrackSum& sum, const SocketAddress& primary);
   void packet_came(const Packet& packet);
+  // One for this virtual router that is no advert.
+  void malformed_came(WireFault fault) { errors_.count(fault); }
   void link_restored() { handle(event::LinkRestored{}); }
   // An address went from an interface; ours are taken again.
   void address_removed(const SocketAddress& address);
@@ -63,6 +66,9 @@ class VrrpDriver {
   // The address has gone, and clients of sessions on it are still being told.
   bool parting() const { return parting_; }
   std::string status_text() const;  // lines for people
+  // All but the tracked scripts, which are shared.
+  InstanceReport report() const;
+  void clear_counters();
 
  private:
   class Wakeup final : public Timer {
@@ -105,6 +111,7 @@ class VrrpDriver {
   std::vector<address::EndedSession> ended_;  // whose peers are to be told
   std::size_t nudges_ = 0;
   std::array<std::uint64_t, kRejections> rejected_{};
+  PacketErrors errors_;
   Instant complained_at_{};
   std::uint64_t complaints_ = 0;  // since the last line
   // Whether this driver still lives, for what it posted; shared with that alone.

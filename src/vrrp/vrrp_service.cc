@@ -293,6 +293,12 @@ void VrrpService::drain() {
       const WireFault fault = parse_packet(bytes, packet);
       if (fault != WireFault::kNone) {
         malformed(fault, name);
+        const auto router = router_id_of(bytes);
+        for (Member& member : members_) {
+          const VrrpInstance& instance = member.driver->instance();
+          if (instance.interface != name || instance.virtual_router_id != router) continue;
+          member.driver->malformed_came(fault);
+        }
         continue;
       }
       bool known = false;
@@ -387,6 +393,26 @@ std::string VrrpService::status_text() const {
             std::to_string(count) + "\n";
   }
   return text;
+}
+
+std::vector<InstanceReport> VrrpService::reports() const {
+  std::vector<InstanceReport> reports;
+  for (const Member& member : members_) {
+    reports.push_back(member.driver->report());
+    for (const Track& track : member.driver->instance().track_scripts) {
+      // One that cannot be run is left out here as well.
+      if (const auto found = scripts_.find(track.name); found != scripts_.end()) {
+        reports.back().tracked_scripts.push_back(located_words(found->second.config.command));
+      }
+    }
+  }
+  return reports;
+}
+
+void VrrpService::clear_counters() {
+  for (Member& member : members_) member.driver->clear_counters();
+  malformed_ = {};
+  foreign_ = 0;
 }
 
 // Wishes: a container that may not grant them still runs.

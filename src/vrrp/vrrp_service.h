@@ -24,6 +24,7 @@
 #include "vrrp/vrrp_config.h"
 #include "vrrp/vrrp_driver.h"
 #include "vrrp/vrrp_socket.h"
+#include "vrrp/vrrp_stats.h"
 #include "vrrp/vrrp_wire.h"
 
 namespace nines::vrrp {
@@ -60,6 +61,9 @@ class VrrpService {
   void on_change(std::function<void()> callback) { changed_ = std::move(callback); }
 
   std::string status_text() const;  // lines for people
+  // In the configuration's order.
+  std::vector<InstanceReport> reports() const;
+  void clear_counters();
   // In the configuration's order.
   std::vector<const VrrpDriver*> drivers() const;
 

@@ -143,6 +143,14 @@ WireFault parse_packet(std::string_view bytes, Packet& out) {
   return parse_message(bytes.substr(header_size, total_size - header_size), out);
 }
 
+std::optional<std::uint8_t> router_id_of(std::string_view bytes) {
+  constexpr std::size_t kRouterIdOffset = 1;
+  if (bytes.size() < kIpv4HeaderMin || byte_at(bytes, 0) >> 4 != 4) return std::nullopt;
+  const std::size_t at = std::size_t{4} * (byte_at(bytes, 0) & 0x0f) + kRouterIdOffset;
+  if (at < kIpv4HeaderMin || at >= bytes.size()) return std::nullopt;
+  return byte_at(bytes, at);
+}
+
 std::string encode_message(const Advert& advert, const SocketAddress& source,
                            const SocketAddress& destination) {
   CHECK(advert.version == 2 || advert.version == 3);

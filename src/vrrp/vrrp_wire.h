@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,10 @@ enum class WireFault : std::uint8_t {
 };
 inline constexpr int kWireFaults = 13;
 std::string_view name_of(WireFault fault);
+
+// The virtual router that a packet is for, however wrong the rest of it is; nothing when it ends
+// before it says so.
+std::optional<std::uint8_t> router_id_of(std::string_view bytes);
 
 struct Packet {
   SocketAddress source;

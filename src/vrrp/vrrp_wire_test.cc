@@ -103,6 +103,20 @@ TEST(VrrpWire, EveryCutIsTooShort) {
   }
 }
 
+TEST(VrrpWire, ABrokenPacketStillSaysWhomItIsFor) {
+  std::string bytes = from_hex(kPassword);
+  const std::uint8_t router = parsed(kPassword).advert.router_id;
+  bytes[8] = 1;  // the time to live
+  EXPECT_EQ(router_id_of(bytes), router);
+  EXPECT_EQ(router_id_of(bytes.substr(0, 22)), router);
+  EXPECT_EQ(router_id_of(bytes.substr(0, 21)), std::nullopt);
+  EXPECT_EQ(router_id_of(""), std::nullopt);
+  bytes[0] = 0x4f;  // a header longer than the packet
+  EXPECT_EQ(router_id_of(bytes), std::nullopt);
+  bytes[0] = 0x65;
+  EXPECT_EQ(router_id_of(bytes), std::nullopt);
+}
+
 TEST(VrrpWire, EveryFlippedBitOfTheMessageIsAFault) {
   const std::string whole = from_hex(kPassword);
   for (std::size_t bit = 20 * 8; bit < whole.size() * 8; ++bit) {
