@@ -35,7 +35,6 @@ enum class PlantedBug : std::uint8_t {
   kClaimIgnored,         // a backup takes the addresses with its first advert
   kDeafWhileResuming,    // a restarted master hears nobody until it is master
   kDeafWhileLeaving,     // a master that hands over hears no successor
-  kClockStops,           // the clock stands still while a process is stopped
   kAnnouncesOnce,        // a master announces at its promotion only
 };
 
@@ -136,7 +135,6 @@ class SimulatedSegment {
     if (!host.stopped) return;
     settle_books();
     host.stopped = false;
-    if (bug_ == PlantedBug::kClockStops) host.clock_lag += now_ - host.stopped_at;
     doubt(index);
     if (host.alive) {
       if (bug_ == PlantedBug::kTimersBeforeSockets) host.deaf_until = now_ + 5ms;
@@ -239,7 +237,6 @@ class SimulatedSegment {
     // Whose addresses expired takes them again within the same pass.
     bool retaking = false;
     Instant renewed_at{}, stopped_at{}, deaf_until{};
-    Duration clock_lag{};
     int announcements = 0;
   };
   struct Flight {
@@ -260,7 +257,6 @@ class SimulatedSegment {
     host.machine.emplace(host.instance, start);
     host.alive = true;
     host.stopped = false;
-    host.clock_lag = {};
     host.inbox.clear();
     doubt(index);
   }
@@ -373,14 +369,13 @@ class SimulatedSegment {
     Host& host = hosts_[index];
     Effects effects;
     const bool was_master = host.machine->status().state == State::kMaster;
-    host.machine->handle(event, now_ - host.clock_lag, effects);
+    host.machine->handle(event, now_, effects);
     const VrrpStatus& status = host.machine->status();
     for (const Effect& effect : effects) perform(index, effect, was_master);
     if (bug_ == PlantedBug::kClaimIgnored && status.claiming && !host.holding) {
       set_holding(index, true);
     }
     auto deadline = host.machine->deadline();
-    if (deadline) deadline = *deadline + host.clock_lag;
     if (!deadline) {
       host.timer_at.reset();
       host.deadline.reset();

@@ -52,6 +52,7 @@ std::optional<Instant> Vrrp::deadline() const {
   if (status_.state != State::kMaster) return std::nullopt;
   if (status_.leaving) return leave_repeats_ > 0 ? std::min(next_at_, leave_by_) : leave_by_;
   Instant first = next_at_;
+  if (retake_at_ != Instant{}) first = std::min(first, retake_at_);
   for (const Announcement* each : {&soon_, &second_, &refresh_}) {
     if (each->at != Instant{}) first = std::min(first, each->at);
   }
@@ -143,6 +144,7 @@ void Vrrp::heard_as_master(const event::AdvertHeard& advert, Instant now, Effect
     return follow(advert, now);
   }
   ++status_.counters.rivals_beaten;
+  if (retake_at_ != Instant{}) retake_at_ = std::max(retake_at_, now + claim_hold());
   if (advert.priority == kPriorityStop || !instance_.lower_priority_no_advert) advertise(now, out);
   announce_after_doubt(now, out);
   out.push_back({.kind = Effect::Kind::kRivalBeaten});
@@ -158,6 +160,11 @@ void Vrrp::on(const event::TimerFired&, Instant now, Effects& out) {
   }
   if (status_.state != State::kMaster) return;
   if (status_.leaving) return leave_on(now, out);
+  if (retake_at_ != Instant{} && now >= retake_at_) {
+    retake_at_ = Instant{};
+    out.push_back({.kind = Effect::Kind::kTakeAddresses});
+    announce_after_doubt(now, out);
+  }
   if (now >= next_at_) advertise(now, out);
   announce_due(now, out);
 }
@@ -198,8 +205,11 @@ void Vrrp::on(const event::LinkRestored&, Instant now, Effects& out) {
 
 void Vrrp::on(const event::AddressesLost&, Instant now, Effects& out) {
   if (status_.state != State::kMaster) return;
-  out.push_back({.kind = Effect::Kind::kTakeAddresses});
-  if (!status_.leaving) announce_after_doubt(now, out);
+  if (status_.leaving) return out.push_back({.kind = Effect::Kind::kTakeAddresses});
+  // They may have expired while this process stood still, and somebody else have taken them: said
+  // again, and taken once that one can have stepped down.
+  advertise(now, out);
+  retake_at_ = now + claim_hold();
 }
 
 void Vrrp::on(const event::Reload& reload, Instant now, Effects& out) {
@@ -329,6 +339,7 @@ void Vrrp::release(Effects& out) {
 
 void Vrrp::enter(State state, Instant now, Effects& out) {
   status_.state = state;
+  retake_at_ = Instant{};
   status_.claiming = status_.claiming && state == State::kBackup;
   status_.leaving = false;
   status_.since = now;
@@ -347,7 +358,7 @@ void Vrrp::advertise(Instant now, Effects& out) {
 }
 
 void Vrrp::announce(int count, Instant now, Effects& out) {
-  if (count <= 0) return;
+  if (count <= 0 || retake_at_ != Instant{}) return;  // nothing to announce until it is taken
   announced_at_ = now;
   out.push_back({.kind = Effect::Kind::kAnnounce, .value = count});
 }

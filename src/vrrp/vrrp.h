@@ -199,6 +199,7 @@ class Vrrp {
   VrrpStatus status_;
   event::Conditions conditions_;
   bool resuming_ = false;
+  Instant retake_at_{};  // master whose addresses were lost; zero: they were not
   // Backup: when to claim, or when the claim is ripe. Master: when to advertise; leaving: when to
   // say 0 again.
   Instant next_at_{};

@@ -147,7 +147,9 @@ void VrrpDriver::renew() {
   world_.drain();
   // A machine that was stopped for too long finds out here and drops them instead.
   handle(event::TimerFired{});
-  if (holding_) take_addresses();
+  if (!holding_) return;
+  if (world_.loop.now() - renewed_at_ >= lifetime()) return handle(event::AddressesLost{});
+  take_addresses();
 }
 
 void VrrpDriver::send_advert(int priority) {
@@ -166,9 +168,9 @@ void VrrpDriver::send_advert(int priority) {
 // counting. Not with each one where adverts are many a second.
 void VrrpDriver::renew_with_advert() {
   if (!holding_ || machine_.status().leaving) return;
-  if (world_.loop.now() - renewed_at_ >= Duration(lifetime()) / kAdvertsPerLifetimeMax) {
-    take_addresses();
-  }
+  const Duration since = world_.loop.now() - renewed_at_;
+  if (since >= lifetime()) return;  // gone: the machine decides when they are taken again
+  if (since >= Duration(lifetime()) / kAdvertsPerLifetimeMax) take_addresses();
 }
 
 // The shortest patience that any backup may have: its skew can be next to nothing.

@@ -220,7 +220,6 @@ INSTANTIATE_TEST_SUITE_P(
                     std::pair(PlantedBug::kClaimIgnored, "ClaimIgnored"),
                     std::pair(PlantedBug::kDeafWhileResuming, "DeafWhileResuming"),
                     std::pair(PlantedBug::kDeafWhileLeaving, "DeafWhileLeaving"),
-                    std::pair(PlantedBug::kClockStops, "ClockStops"),
                     std::pair(PlantedBug::kAnnouncesOnce, "AnnouncesOnce")),
     [](const auto& each) { return std::string(each.param.second); });
 
