@@ -97,6 +97,8 @@ void Vrrp::on(const event::AdvertHeard& advert, Instant now, Effects& out) {
 
 void Vrrp::heard_as_backup(const event::AdvertHeard& advert, Instant now, Effects& out) {
   if (advert.priority == kPriorityStop) {
+    // One that was master once and finds out late: the master that we follow lives.
+    if (status_.master_address.is_ip() && advert.source != status_.master_address) return;
     // The master leaves: whoever has the highest priority is first. A claim goes on.
     // Said again, it does not make us wait again.
     if (!status_.claiming) next_at_ = std::min(next_at_, now + skew());
