@@ -244,6 +244,10 @@ int run_daemon(CommandLine line, const char* program, bool as_keepalived) {
   }
 
   vrrp::VrrpOptions options;
+  // In the background under that name: neutron's L3 agent, whose monitor takes renewals for news.
+  if (as_keepalived && !line.foreground) {
+    options.address_life = vrrp::AddressLife::kUntilDropped;
+  }
   for (const std::string* path : {&line.pid_path, &line.vrrp_pid_path}) {
     if (!path->empty()) options.pid_files.push_back(*path);
   }

@@ -34,6 +34,9 @@ constexpr Duration kLifetimeMin = std::chrono::seconds(2);
 constexpr Duration kExpiryLateness = std::chrono::milliseconds(150);
 std::chrono::seconds lifetime_within(Duration patience);
 
+// As the kernel writes it: until it is dropped.
+constexpr std::chrono::seconds kForever{0xffffffff};
+
 // Belongs to the network namespace of the thread that opened it. Not thread-safe.
 class InterfaceAddresses {
  public:

@@ -127,7 +127,8 @@ Result<void> run(Config config, const VrrpOptions& options, io::EpollLoop& loop,
   TRY(check_against_host(config));
   const PidFiles pid_files = TRY(PidFiles::create(options.pid_files));
   {
-    const auto service = TRY(VrrpService::create(std::move(config), loop, log));
+    const auto service =
+        TRY(VrrpService::create(std::move(config), loop, log, options.address_life));
     service->start();
     bool leaving = false;
     const auto stop = [&] {

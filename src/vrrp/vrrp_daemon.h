@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "io/log.h"
 #include "vrrp/vrrp_config.h"
+#include "vrrp/vrrp_driver.h"
 
 namespace nines::vrrp {
 
@@ -39,6 +40,7 @@ struct VrrpOptions {
   // Reads the configuration again; nothing when it is bad, which changes nothing. Empty: SIGHUP is
   // refused with a line in the log.
   std::function<std::optional<Config>()> reload;
+  AddressLife address_life = AddressLife::kRenewed;
   // Where the log goes; none: stderr, or the journal if that is what stderr is.
   std::vector<std::unique_ptr<io::LogSink>> sinks;
 };

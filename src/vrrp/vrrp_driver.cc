@@ -168,6 +168,7 @@ void VrrpDriver::send_advert(int priority) {
 // counting. Not with each one where adverts are many a second.
 void VrrpDriver::renew_with_advert() {
   if (!holding_ || machine_.status().leaving) return;
+  if (world_.address_life == AddressLife::kUntilDropped) return;
   const Duration since = world_.loop.now() - renewed_at_;
   if (since >= lifetime()) return;  // gone: the machine decides when they are taken again
   if (since >= Duration(lifetime()) / kAdvertsPerLifetimeMax) take_addresses();
@@ -179,7 +180,8 @@ std::chrono::seconds VrrpDriver::lifetime() const {
 }
 
 void VrrpDriver::take_addresses() {
-  const std::chrono::seconds seconds = lifetime();
+  const bool renewed = world_.address_life == AddressLife::kRenewed;
+  const std::chrono::seconds seconds = renewed ? lifetime() : address::kForever;
   for (const address::OwnedAddress& address : owned_) {
     const bool shares_prefix =
         address.address.family() == SocketAddress::Family::kIpv4 && address.prefix_length < 32;
@@ -196,7 +198,7 @@ void VrrpDriver::take_addresses() {
   holding_ = true;
   renewed_at_ = world_.loop.now();
   // Should adverts not go out; the last moment with time for a second try.
-  world_.loop.arm(renewal_, Duration(seconds) * 3 / 4);
+  if (renewed) world_.loop.arm(renewal_, Duration(seconds) * 3 / 4);
 }
 
 void VrrpDriver::drop_addresses() {

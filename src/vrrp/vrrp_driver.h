@@ -21,6 +21,10 @@
 
 namespace nines::vrrp {
 
+// kRenewed: an address goes by itself when its owner is dead. kUntilDropped: it stays, as
+// keepalived's does, where somebody takes each renewal for news (neutron's L3 agent).
+enum class AddressLife : std::uint8_t { kRenewed, kUntilDropped };
+
 // What several instances share. All of it outlives them and lives on one loop.
 struct VrrpWorld {
   io::EpollLoop& loop;
@@ -28,6 +32,7 @@ struct VrrpWorld {
   io::Log& log;
   address::InterfaceAddresses& addresses;
   const GlobalDefs& global;
+  AddressLife address_life;
   // Reads every socket empty and delivers what came, before a timer decides (vrrp.h, duty 1).
   std::function<void()> drain;
   std::function<void()> state_changed;  // of any instance

@@ -33,14 +33,14 @@ bool same_router(const VrrpInstance& a, const VrrpInstance& b) {
 }  // namespace
 
 Result<std::unique_ptr<VrrpService>> VrrpService::create(Config config, io::EpollLoop& loop,
-                                                         io::Log& log) {
+                                                         io::Log& log, AddressLife life) {
   TRY(check_against_host(config));
   return std::unique_ptr<VrrpService>(
-      new VrrpService(std::move(config), loop, log, TRY(address::InterfaceAddresses::open()),
+      new VrrpService(std::move(config), loop, log, life, TRY(address::InterfaceAddresses::open()),
                       TRY(io::Netlink::open()), TRY(io::NetworkMonitor::open())));
 }
 
-VrrpService::VrrpService(Config config, io::EpollLoop& loop, io::Log& log,
+VrrpService::VrrpService(Config config, io::EpollLoop& loop, io::Log& log, AddressLife life,
                          address::InterfaceAddresses addresses, io::Netlink netlink,
                          io::NetworkMonitor monitor)
     : config_(std::move(config)),
@@ -54,6 +54,7 @@ VrrpService::VrrpService(Config config, io::EpollLoop& loop, io::Log& log,
              log_,
              addresses_,
              config_.global,
+             life,
              [this] { drain(); },
              [this] { state_changed(); }} {}
 

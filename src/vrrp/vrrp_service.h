@@ -38,7 +38,8 @@ class VrrpService {
  public:
   // kRefused without the rights that raw and netlink sockets need.
   static Result<std::unique_ptr<VrrpService>> create(Config config, io::EpollLoop& loop,
-                                                     io::Log& log);
+                                                     io::Log& log,
+                                                     AddressLife life = AddressLife::kRenewed);
   ~VrrpService();
   VrrpService(const VrrpService&) = delete;
   VrrpService& operator=(const VrrpService&) = delete;
@@ -68,7 +69,7 @@ class VrrpService {
   std::vector<const VrrpDriver*> drivers() const;
 
  private:
-  VrrpService(Config config, io::EpollLoop& loop, io::Log& log,
+  VrrpService(Config config, io::EpollLoop& loop, io::Log& log, AddressLife life,
               address::InterfaceAddresses addresses, io::Netlink netlink,
               io::NetworkMonitor monitor);
 
