@@ -38,8 +38,9 @@ bool is_daemon(int pid) {
   const auto command_line = files.read("/proc/" + std::to_string(pid) + "/cmdline");
   if (!command_line.has_value() || command_line->empty()) return false;
   const std::string program = program_of(pid);
+  // keepalived's two processes, by their whole names: a script may be called after it.
   return !program.empty() && (program == program_of(::getpid()) || program == "nines" ||
-                              program.starts_with("keepalived"));
+                              program == "keepalived" || program == "keepalived_vrrp");
 }
 
 int pid_in(const std::string& path) {
