@@ -393,7 +393,7 @@ def our_engine_holds_the_address_and_gives_it_away(scope):
 def wishes_that_cannot_be_had_are_told_with_what_can(scope):
     for arguments, words in ((("--priorities", "3,2"), "one for each of the 3 controllers"),
                              (("--priorities", "3,2,255"), "1 to 254"),
-                             (("--engine", "corosync"), "nines or incumbent"),
+                             (("--engine", "corosync"), "nines, lease or incumbent"),
                              (("--balancer", HAPROXY, "--priorities", "3,2,1"), "--balancer")):
         result = nines("up", "--name", f"test-{os.getpid()}", *arguments, check=False)
         assert result.returncode == 2 and words in result.stderr, result.stderr

@@ -455,6 +455,14 @@ def a_stopped_plane_is_replaced(scope):
     balancer = Nines(scope, one_server(scope, front, back), port=front)
     stopped = balancer.plane()
     os.kill(stopped, signal.SIGSTOP)
+
+    def stands_still():  # all its threads: one that runs on might still accept, and then stop
+        states = []
+        for thread in os.listdir(f"/proc/{stopped}/task"):
+            with open(f"/proc/{stopped}/task/{thread}/stat", encoding="ascii") as file:
+                states.append(file.read().rpartition(")")[2].split()[0])
+        return set(states) == {"T"}
+    wait_until(stands_still)
     begun = time.monotonic()
     assert scope.http(front, timeout=10).status == 200  # it waited in the accept queue
     print(f"   # served again after {time.monotonic() - begun:.2f} s")
