@@ -163,7 +163,6 @@ class LeaseOwner final : public vrrp::OwnerService,
   std::unique_ptr<cluster::LeaseDriver> driver_;
   cluster::NodeSet peers_;  // the others
   cluster::Message heard_;  // scratch
-  std::uint64_t misread_ = 0;
   std::vector<io::EpollLoop::WatchId> watches_;
   bool fit_ = true;
   std::function<void()> changed_;
@@ -352,8 +351,8 @@ void LeaseOwner::send(NodeId to, const cluster::Message& message) {
 
 void LeaseOwner::on_message(NodeId from, std::size_t, std::string_view bytes) {
   const auto fault = cluster::parse_lease_message(bytes, heard_);
-  if (fault == cluster::WireFault::kNone) return driver_->heard(from, heard_);
-  ++misread_;
+  // What an authenticated peer of another version says is passed over, as if it had been lost.
+  if (fault == cluster::WireFault::kNone) driver_->heard(from, heard_);
 }
 
 // ---- The world as it is
