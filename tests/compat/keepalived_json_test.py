@@ -200,10 +200,14 @@ class Side:
         return text[0]
 
 
-def sides(scope, config):
+def hosts(scope):
     if os.geteuid() != 0:
         raise Skip("namespaces with raw sockets need root's rights")
-    both = [Side(scope, "keepalived"), Side(scope, "nines")]
+    return [Side(scope, "keepalived"), Side(scope, "nines")]
+
+
+def sides(scope, config):
+    both = hosts(scope)
     for side in both:
         side.start(config)
     return both
@@ -251,9 +255,16 @@ def a_backup_tells_of_its_master_and_remembers_it(scope):
 
 @test
 def packets_that_do_not_count_are_counted_alike(scope):
-    both = sides(scope, instances(100))
+    both = hosts(scope)
+    rivals = [side.start_rival(instances(150, password="other", last="10.9.0.204"))
+              for side in both]
+    # The rivals speak first: two masters who refuse each other's adverts hold back their own, so
+    # that of two who begin together one may be heard once and never again.
+    for rival in rivals:
+        scope.wait_until(lambda log=rival.log: log().count("Entering MASTER STATE") == 3,
+                         what="the rival as master of all three")
     for side in both:
-        side.start_rival(instances(150, password="other", last="10.9.0.204"))
+        side.start(instances(100))
     for side in both:
         read = json.loads(side.json_when([MASTER, BACKUP, MASTER], auth_failure=2, addr_list_err=2))
         # keepalived has adverts with other addresses among those received as well.
