@@ -1,0 +1,259 @@
+// The parts are made here and wired to each other; what each of them does is in its own file.
+#include "lease_owner.h"
+
+#include <cerrno>
+#include <utility>
+
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/rng.h"
+#include "cluster_owner.h"
+#include "vrrp/owned.h"
+
+namespace nines {
+
+namespace {
+
+using cluster::NodeId;
+
+// Two nodes that want the same free name at the same instant cost each other a round: the one of
+// higher priority asks first.
+constexpr Duration kPatiencePerPriority = std::chrono::microseconds(40);
+constexpr int kPriorityMax = 255;
+// After a handover its words are on their way; then this process may end.
+constexpr Duration kHandOverLinger = std::chrono::milliseconds(50);
+constexpr int kAnnounceAfterLink = 5;
+constexpr Duration kHeardLately = std::chrono::seconds(1);
+
+Instant now_exactly() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return Instant{now.tv_sec * 1'000'000'000ll + now.tv_nsec};
+}
+
+Result<std::uint64_t> random_number() {
+  std::uint64_t number = 0;
+  if (::getrandom(&number, sizeof number, 0) != static_cast<ssize_t>(sizeof number)) {
+    return Error::from_errno(errno, "getrandom");
+  }
+  return number;
+}
+
+std::vector<cluster::AddressGroup> groups_of(const vrrp::Config& config) {
+  std::vector<cluster::AddressGroup> groups;
+  for (const vrrp::VrrpInstance& instance : config.instances) {
+    groups.push_back({.text = instance.name, .addresses = vrrp::owned_by(instance)});
+  }
+  return groups;
+}
+
+Duration patience_of(const vrrp::VrrpInstance& instance) {
+  return kPatiencePerPriority * (kPriorityMax - instance.priority);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<vrrp::OwnerService>> LeaseOwner::create(const node::ClusterConfig& cluster,
+                                                               const vrrp::Config& config,
+                                                               io::EpollLoop& loop, io::Log& log) {
+  TRY(check_for_leases(config));
+  auto owner = std::unique_ptr<LeaseOwner>(
+      new LeaseOwner(config, loop, log, TRY(address::InterfaceAddresses::open()),
+                     TRY(io::Netlink::open()), TRY(io::NetworkMonitor::open())));
+  TRY(owner->prepare(cluster));
+  return std::unique_ptr<vrrp::OwnerService>(std::move(owner));
+}
+
+LeaseOwner::LeaseOwner(vrrp::Config config, io::EpollLoop& loop, io::Log& log,
+                       address::InterfaceAddresses addresses, io::Netlink netlink,
+                       io::NetworkMonitor monitor)
+    : loop_(loop),
+      log_(log),
+      config_(std::move(config)),
+      addresses_(std::move(addresses)),
+      monitor_(std::move(monitor)),
+      tracks_(loop, processes_, std::move(netlink), log, [this] { refresh(); }) {
+  for (const vrrp::VrrpInstance& instance : config_.instances) {
+    instances_.push_back({.config = instance, .name = cluster::name_from(instance.name)});
+  }
+}
+
+LeaseOwner::~LeaseOwner() {
+  *alive_ = false;
+  for (const auto watch : watches_) loop_.unwatch_descriptor(watch);
+  driver_.reset();
+}
+
+Result<void> LeaseOwner::prepare(const node::ClusterConfig& cluster) {
+  std::vector<std::vector<SocketAddress>> guarded;
+  for (const cluster::AddressGroup& group : groups_of(config_)) {
+    guarded.emplace_back();
+    for (const auto& owned : group.addresses) guarded.back().push_back(owned.address);
+  }
+  gate_ = std::make_unique<GuardGate>(TRY(address::Guard::create()), std::move(guarded), log_);
+  TRY(gate_->install());
+  holder_ = std::make_unique<cluster::AddressHolder>(
+      groups_of(config_), addresses_, *gate_, loop_, now_exactly, log_,
+      [this](const cluster::AddressGroup& group, bool held, cluster::Epoch epoch) {
+        held_changed(group, held, epoch);
+      });
+  auto machine = TRY(make_machine(cluster));
+  auto store = TRY(cluster::LeaseStore::open(cluster.state, std::string(cluster::kMemoryFolder)));
+  if (!store.disk()) {
+    log_.write(
+        io::Severity::kWarning,
+        "this node's part in the cluster is not on its disk: it learns it from a majority of "
+        "the others (a new cluster begins with 'nines cluster init' on each node)");
+  }
+  peers_ = TRY(OwnerPeers::create(cluster, loop_, log_));
+  driver_ = std::make_unique<cluster::LeaseDriver>(std::move(machine), std::move(store), loop_,
+                                                   now_exactly, *peers_, *holder_, log_);
+  return {};
+}
+
+Result<cluster::Lease> LeaseOwner::make_machine(const node::ClusterConfig& cluster) const {
+  cluster::LeaseOptions options;
+  options.self = cluster.self;
+  for (const auto& node : cluster.nodes) options.peers.add(node.id);
+  options.classes = {{.term = cluster.term, .renew_every = cluster.term / 4}};
+  for (const Instance& instance : instances_) {
+    options.names.push_back({.name = instance.name,
+                             .term_class = 0,
+                             .wanted = false,  // until refresh() has looked
+                             .patience = patience_of(instance.config)});
+  }
+  const std::uint64_t seed = TRY(random_number());
+  return cluster::Lease::create(std::move(options), base::Rng(seed));
+}
+
+void LeaseOwner::start(const std::set<std::string>&) {
+  watches_.push_back(loop_.watch_descriptor(monitor_.descriptor(), EPOLLIN,
+                                            [this](std::uint32_t) { network_changed(); }));
+  watches_.push_back(loop_.watch_descriptor(gate_->monitor(), EPOLLIN,
+                                            [this](std::uint32_t) { gate_->on_monitor(); }));
+  const auto nonce = random_number();
+  // Without randomness nothing could be sealed either; prepare() has had some.
+  driver_->start(nonce.has_value() ? *nonce
+                                   : static_cast<std::uint64_t>(now_exactly().nanoseconds));
+  peers_->start(*driver_);
+  tracks_.load(config_);
+  refresh();
+}
+
+void LeaseOwner::set_fit(bool fit) {
+  if (std::exchange(fit_, fit) != fit) refresh();
+}
+
+// What takes effect without a new process: priorities, tracks, scripts. Names and addresses are
+// what the guard and the machine were made for.
+Result<void> LeaseOwner::reload(vrrp::Config config) {
+  TRY(check_for_leases(config));
+  const auto same_addresses = [&] {
+    if (config.instances.size() != config_.instances.size()) return false;
+    for (std::size_t i = 0; i < config.instances.size(); ++i) {
+      const auto& a = config.instances[i];
+      const auto& b = config_.instances[i];
+      if (a.name != b.name || vrrp::owned_by(a) != vrrp::owned_by(b)) return false;
+    }
+    return true;
+  };
+  if (!same_addresses()) {
+    return Error(ErrorCode::kUnsupported,
+                 "instances and their addresses change by a restart when they are held by lease");
+  }
+  config_ = std::move(config);
+  for (std::size_t i = 0; i < instances_.size(); ++i) instances_[i].config = config_.instances[i];
+  tracks_.load(config_);
+  refresh();
+  return {};
+}
+
+// To whoever was heard lately, and of those to the lowest number: all hosts would choose the same.
+void LeaseOwner::hand_over(std::function<void()> done) {
+  const Instant now = now_exactly();
+  NodeId successor = 0;
+  peers_->others().for_each([&](NodeId node) {
+    if (successor == 0 && now - peers_->last_heard(node) < kHeardLately) successor = node;
+  });
+  for (const Instance& instance : instances_) {
+    if (instance.held && successor != 0) driver_->hand_over(instance.name, successor);
+  }
+  driver_->handle(cluster::lease_event::Stop{});
+  handed_over_ = std::move(done);
+  loop_.arm(*this, kHandOverLinger);
+}
+
+void LeaseOwner::on_timer(Instant) {
+  if (const auto done = std::exchange(handed_over_, nullptr)) done();
+}
+
+std::vector<vrrp::OwnerReport> LeaseOwner::reports() const {
+  std::vector<vrrp::OwnerReport> reports;
+  for (const Instance& instance : instances_) {
+    vrrp::OwnerReport report;
+    report.instance = instance.config.name;
+    report.state = instance.held     ? vrrp::State::kMaster
+                   : instance.wanted ? vrrp::State::kBackup
+                                     : vrrp::State::kFault;
+    report.priority = instance.config.priority;
+    report.epoch = instance.held ? instance.epoch : 0;
+    reports.push_back(std::move(report));
+  }
+  return reports;
+}
+
+void LeaseOwner::network_changed() {
+  std::vector<io::NetworkEvent> events;
+  if (const auto read = monitor_.read(events); !read.has_value()) {
+    log_.write(io::Severity::kError, read.error().message());
+  }
+  bool links = events.empty();  // news was lost: look again
+  for (const io::NetworkEvent& event : events) {
+    if (event.kind == io::NetworkEvent::Kind::kAddressRemoved) {
+      holder_->address_removed(event.address.address);
+    } else if (event.kind != io::NetworkEvent::Kind::kAddressAdded) {
+      links = true;
+    }
+  }
+  if (!links) return;
+  refresh();
+  // A carrier that came back: others may have learnt something else meanwhile.
+  holder_->announce_all(kAnnounceAfterLink);
+}
+
+// Whether each instance is to be held here: the proxy serves, its links run, its scripts are good.
+void LeaseOwner::refresh() {
+  if (const auto looked = tracks_.look(); !looked.has_value()) {
+    return log_.write(io::Severity::kError, looked.error().message());
+  }
+  bool changed = false;
+  for (Instance& instance : instances_) {
+    const bool wanted = fit_ && tracks_.fit(instance.config);
+    if (std::exchange(instance.known, true) && instance.wanted == wanted) continue;
+    instance.wanted = wanted;
+    changed = true;
+    driver_->want(instance.name, wanted, patience_of(instance.config));
+  }
+  if (changed && changed_) changed_();
+}
+
+void LeaseOwner::held_changed(const cluster::AddressGroup& group, bool held, cluster::Epoch epoch) {
+  for (Instance& instance : instances_) {
+    if (instance.config.name != group.text) continue;
+    instance.held = held;
+    instance.epoch = epoch;
+    log_.write(io::Severity::kNotice,
+               "(" + group.text + ") " + (held ? "held by lease" : "held no longer"),
+               {{"epoch", std::to_string(epoch)}});
+    notify_.run(config_, instance.config, held);
+  }
+  if (changed_) {
+    loop_.post([this, alive = alive_] {
+      if (*alive) changed_();
+    });
+  }
+}
+
+}  // namespace nines

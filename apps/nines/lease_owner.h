@@ -1,0 +1,85 @@
+// The lease machine at work on one host: peers by sealed datagrams, addresses behind the guard, and
+// what keepalived.conf tracks as the wish to hold or not.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "address/interface_addresses.h"
+#include "cluster/address_holder.h"
+#include "cluster/lease_driver.h"
+#include "guard_gate.h"
+#include "io/linux/epoll_loop.h"
+#include "io/linux/netlink.h"
+#include "io/linux/processes.h"
+#include "node/run_config.h"
+#include "owner_notify.h"
+#include "owner_peers.h"
+#include "owner_tracks.h"
+#include "vrrp/owner_service.h"
+
+namespace nines {
+
+class LeaseOwner final : public vrrp::OwnerService, private Timer {
+ public:
+  // Everything that can be refused is refused here; the gate is shut before any address is there.
+  // `config`: as check_for_leases() has it.
+  static Result<std::unique_ptr<vrrp::OwnerService>> create(const node::ClusterConfig& cluster,
+                                                            const vrrp::Config& config,
+                                                            io::EpollLoop& loop, io::Log& log);
+  ~LeaseOwner() override;
+
+  void start(const std::set<std::string>&) override;
+  void set_fit(bool fit) override;
+  Result<void> reload(vrrp::Config config) override;
+  void stop() override { driver_->handle(cluster::lease_event::Stop{}); }
+  void hand_over(std::function<void()> done) override;
+  void on_change(std::function<void()> callback) override { changed_ = std::move(callback); }
+  std::vector<vrrp::OwnerReport> reports() const override;
+
+ private:
+  struct Instance {
+    vrrp::VrrpInstance config;
+    cluster::Name name = 0;
+    bool wanted = false;
+    bool known = false;  // the machine was told once
+    bool held = false;
+    cluster::Epoch epoch = 0;
+  };
+
+  LeaseOwner(vrrp::Config config, io::EpollLoop& loop, io::Log& log,
+             address::InterfaceAddresses addresses, io::Netlink netlink,
+             io::NetworkMonitor monitor);
+  Result<void> prepare(const node::ClusterConfig& cluster);
+  Result<cluster::Lease> make_machine(const node::ClusterConfig& cluster) const;
+  void on_timer(Instant) override;  // what was handed over is on its way
+
+  void network_changed();
+  void refresh();
+  void held_changed(const cluster::AddressGroup& group, bool held, cluster::Epoch epoch);
+
+  io::EpollLoop& loop_;
+  io::Log& log_;
+  vrrp::Config config_;
+  address::InterfaceAddresses addresses_;
+  io::NetworkMonitor monitor_;
+  io::LinuxProcesses processes_{loop_};
+  OwnerNotify notify_{processes_, log_};
+  OwnerTracks tracks_;
+  std::vector<Instance> instances_;  // in the configuration's order
+  std::unique_ptr<GuardGate> gate_;
+  std::unique_ptr<cluster::AddressHolder> holder_;
+  std::unique_ptr<OwnerPeers> peers_;
+  std::unique_ptr<cluster::LeaseDriver> driver_;
+  std::vector<io::EpollLoop::WatchId> watches_;
+  bool fit_ = true;
+  std::function<void()> changed_;
+  std::function<void()> handed_over_;
+  // Whether this owner still lives, for what it posted; shared with that alone.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace nines

@@ -1,0 +1,51 @@
+// A message's second byte says whose it is; each parser refuses what it does not know.
+#include "owner_peers.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cluster/key_file.h"
+#include "cluster/lease_wire.h"
+
+namespace nines {
+
+Result<std::unique_ptr<OwnerPeers>> OwnerPeers::create(const node::ClusterConfig& cluster,
+                                                       io::Loop& loop, io::Log& log) {
+  auto peers = std::unique_ptr<OwnerPeers>(new OwnerPeers());
+  cluster::PeerSocketsOptions options;
+  options.self = cluster.self;
+  for (const auto& node : cluster.nodes) {
+    options.nodes[node.id] = node.addresses;
+    if (node.id != cluster.self) peers->others_.add(node.id);
+  }
+  options.keys = TRY(cluster::read_key_file(cluster.key));
+  options.incarnation = TRY(cluster::fresh_incarnation());
+  cluster::PeerHandler& handler = *peers;
+  peers->sockets_ = TRY(cluster::PeerSockets::create(std::move(options), loop, handler, log));
+  return peers;
+}
+
+void OwnerPeers::start(cluster::LeaseDriver& leases) {
+  leases_ = &leases;
+  sockets_->start();
+}
+
+void OwnerPeers::send(cluster::NodeId to, const cluster::Message& message) {
+  static_cast<void>(sockets_->send(to, cluster::encode_lease_message(message)));
+}
+
+void OwnerPeers::on_message(cluster::NodeId from, std::size_t, std::string_view bytes) {
+  const auto fault = cluster::parse_lease_message(bytes, heard_);
+  // What an authenticated peer of another version says is passed over, as if it had been lost.
+  if (fault == cluster::WireFault::kNone) leases_->heard(from, heard_);
+}
+
+Instant OwnerPeers::last_heard(cluster::NodeId node) const {
+  Instant latest{};
+  for (const auto& link : sockets_->statistics(node).links) {
+    latest = std::max(latest, link.last_heard);
+  }
+  return latest;
+}
+
+}  // namespace nines

@@ -1,0 +1,46 @@
+// The other controllers as the owner plane hears them: each kind of message to the machine that it
+// is for.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "cluster/lease_driver.h"
+#include "cluster/peer_sockets.h"
+#include "io/loop.h"
+#include "io/ports.h"
+#include "node/run_config.h"
+
+namespace nines {
+
+// Lives on its loop; loop and log outlive it.
+class OwnerPeers final : public cluster::LeasePeers, private cluster::PeerHandler {
+ public:
+  // An error: no key, or addresses that cannot be.
+  static Result<std::unique_ptr<OwnerPeers>> create(const node::ClusterConfig& cluster,
+                                                    io::Loop& loop, io::Log& log);
+
+  // Says hello; from here on `leases` hears what is for it. It outlives the loop's next passes, or
+  // the peers are destroyed before it.
+  void start(cluster::LeaseDriver& leases);
+
+  // What is not taken is lost, as anything on a network may be.
+  void send(cluster::NodeId to, const cluster::Message& message) override;
+
+  // When the node was last heard, on whatever network; zero: never. A peer's number only.
+  Instant last_heard(cluster::NodeId node) const;
+  cluster::NodeSet others() const { return others_; }
+  const cluster::PeerSockets& sockets() const { return *sockets_; }
+
+ private:
+  OwnerPeers() = default;
+  void on_message(cluster::NodeId from, std::size_t network, std::string_view bytes) override;
+
+  cluster::NodeSet others_;
+  std::unique_ptr<cluster::PeerSockets> sockets_;
+  cluster::LeaseDriver* leases_ = nullptr;
+  cluster::Message heard_;  // scratch
+};
+
+}  // namespace nines
