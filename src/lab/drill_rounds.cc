@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <map>
@@ -105,7 +106,8 @@ int drill(const RoundsWishes& wishes, const Contender& contender, int run, const
                     .scenarios = wishes.scenarios,
                     .progress = [](std::string_view) {},
                     .phase_finished = {},
-                    .story_told = {}};
+                    .story_told = {},
+                    .shift = shift_of_run(run)};
   drill.phase_finished = [&](const PhaseReport& report) {
     std::string line = "  " + report.phase + ": " + (report.broken.empty() ? "held" : "BROKEN");
     for (const auto& each : report.broken) line += "\n    " + each;
@@ -233,6 +235,13 @@ class Rounds {
 };
 
 }  // namespace
+
+Duration shift_of_run(int run) {
+  constexpr double kGoldenRatio = 0.6180339887498949;
+  const double multiple = run * kGoldenRatio;
+  return Duration(
+      std::llround((multiple - std::floor(multiple)) * static_cast<double>(kShiftMax.count())));
+}
 
 Result<RoundsResult> run_rounds(const RoundsWishes& wishes) {
   return Rounds(wishes, TRY(Interrupts::open())).run();

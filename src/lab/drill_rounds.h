@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "lab/drill_plan.h"
 #include "lab/drill_series.h"
 #include "lab/drill_story.h"
@@ -37,6 +38,10 @@ struct RoundsResult {
 
 // Runs that fail in a row, of any contender, before the rest is given up.
 inline constexpr int kFailedRunsMax = 3;
+
+// How much later the faults of a run, from 1, come (DrillWishes::shift). Fractions of multiples of
+// the golden ratio: however many runs there are, they lie about evenly.
+Duration shift_of_run(int run);
 
 // `runs` rounds; in each every contender runs all scenarios once, in the other order the next time.
 // A run that fails is in the series' `failed` and has no rows. kRefused: interrupted by SIGINT or

@@ -248,7 +248,7 @@ class DrillRun final : private Timer {
       step_begun_ = now;
       health_asked_at_ = {};
     }
-    if (now - step_begun_ < kWarmUpMin) return;
+    if (now - step_begun_ < kWarmUpMin + wishes_.shift) return;
     const std::string trouble = not_well(now);
     if (trouble.empty()) return begin_phase();
     if (now - step_begun_ > kWarmUpMax) {
@@ -316,8 +316,8 @@ class DrillRun final : private Timer {
       sessions_at_ = now;
     }
     if (phase().until_sessions) settled = sessions_at_;
-    if (settled && now > *settled + phase().tail) return end_phase(now);
-    if (now - step_begun_ >= phase().watch_max) end_phase(now);
+    if (settled && now > *settled + phase().tail + wishes_.shift) return end_phase(now);
+    if (now - step_begun_ >= phase().watch_max + wishes_.shift) end_phase(now);
   }
 
   std::set<std::string> names_of(const std::set<int>& nodes) const {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "lab/drill_plan.h"
 #include "lab/drill_report.h"
 #include "lab/drill_story.h"
@@ -20,7 +21,12 @@ struct DrillWishes {
   std::function<void(std::string_view)> progress;  // a line for people
   std::function<void(const PhaseReport&)> phase_finished;
   std::function<void(DrillStory)> story_told = {};  // of each scenario; none: not told
+  // Each fault comes so much later, 0 to kShiftMax, and all is watched meanwhile: a series meets
+  // what happens at intervals (adverts, checks) at another place between two each time.
+  Duration shift{};
 };
+// The longest interval that matters: of adverts.
+inline constexpr Duration kShiftMax = std::chrono::seconds(1);
 
 // Whether the engine of that lab moves the address; of a lab that is not up: false.
 bool has_moving_address(std::string_view lab);
