@@ -2,6 +2,7 @@
 #include "lease_owner.h"
 
 #include <cerrno>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include <sys/epoll.h>
@@ -17,6 +18,7 @@ namespace nines {
 namespace {
 
 using cluster::NodeId;
+using Json = nlohmann::json;
 
 // Two nodes that want the same free name at the same instant cost each other a round: the one of
 // higher priority asks first.
@@ -202,6 +204,21 @@ std::vector<vrrp::OwnerReport> LeaseOwner::reports() const {
     reports.push_back(std::move(report));
   }
   return reports;
+}
+
+std::string LeaseOwner::answer(std::string_view request) {
+  if (request == "cluster status") return status();
+  return Json({{"error", "known requests: cluster status"}}).dump();
+}
+
+std::string LeaseOwner::status() const {
+  const cluster::LeaseStatus leases = driver_->status();
+  Json voters = Json::array();
+  leases.generation.voters.for_each([&](NodeId node) { voters.push_back(node); });
+  return Json({{"voters", {{"generation", leases.generation.number}, {"nodes", voters}}},
+               {"voting", leases.voting},
+               {"learning", leases.learning}})
+      .dump();
 }
 
 void LeaseOwner::network_changed() {

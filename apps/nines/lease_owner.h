@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "address/interface_addresses.h"
@@ -39,6 +40,8 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   void hand_over(std::function<void()> done) override;
   void on_change(std::function<void()> callback) override { changed_ = std::move(callback); }
   std::vector<vrrp::OwnerReport> reports() const override;
+  // Requests: "cluster status". Each has a function of its own below answer().
+  std::string answer(std::string_view request) override;
 
  private:
   struct Instance {
@@ -56,6 +59,8 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   Result<void> prepare(const node::ClusterConfig& cluster);
   Result<cluster::Lease> make_machine(const node::ClusterConfig& cluster) const;
   void on_timer(Instant) override;  // what was handed over is on its way
+
+  std::string status() const;
 
   void network_changed();
   void refresh();

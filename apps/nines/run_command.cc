@@ -41,6 +41,10 @@ namespace {
 using Kind = node::SupervisorEffect::Kind;
 
 constexpr int kExitUsage = 2;
+// Of the control socket's requests, those that the owner plane answers begin so.
+constexpr std::string_view kClusterRequests = "cluster ";
+constexpr std::string_view kLeaseRequests = "lease ";
+constexpr std::string_view kStatusRequest = "cluster status";
 
 std::string host_name() {
   char name[256] = "";
@@ -91,7 +95,9 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
         machine_({.proxy = !config_.haproxy.empty(),
                   .owner = !config_.keepalived.empty(),
                   .drain = config_.drain}),
-        control_(loop, [this](std::string_view request) { return answer(request); }) {}
+        control_(loop, [this](std::string_view request, RunControl::Reply reply) {
+          answer(request, std::move(reply));
+        }) {}
 
   // Everything that can be refused is refused here, before anything runs.
   Result<void> prepare() {
@@ -246,16 +252,35 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
   }
   void on_owner_ended(bool good) override { dispatch(node::event::OwnerEnded{good}); }
 
-  std::string answer(std::string_view request) const {
+  // ---- What operators ask ----------------------------------------------------------------------
+
+  void answer(std::string_view request, RunControl::Reply reply) {
     if (request == "status") {
-      return render_run_status({.config = config_,
-                                .config_path = config_path_,
-                                .stage = machine_.stage(),
-                                .now = loop_.now(),
-                                .proxy = proxy_.get(),
-                                .owner = owner_.get()});
+      if (!config_.cluster || !owner_) return reply(status(nullptr));
+      return owner_->ask(kStatusRequest, [this, reply = std::move(reply)](const auto& cluster) {
+        reply(status(&cluster));
+      });
     }
-    return "{\"error\":\"known requests: status\"}\n";
+    if (!request.starts_with(kClusterRequests) && !request.starts_with(kLeaseRequests)) {
+      return reply(error_reply("known requests: status, cluster ..., lease ..."));
+    }
+    if (!config_.cluster || !owner_) {
+      return reply(error_reply("this host is in no cluster: nines.yaml names none"));
+    }
+    owner_->ask(request, [reply = std::move(reply)](const Result<std::string>& answered) {
+      reply(answered.has_value() ? *answered + '\n' : error_reply(answered.error().message()));
+    });
+  }
+
+  // `cluster`: what the owner says of it; null when there is none.
+  std::string status(const Result<std::string>* cluster) const {
+    return render_run_status({.config = config_,
+                              .config_path = config_path_,
+                              .stage = machine_.stage(),
+                              .now = loop_.now(),
+                              .proxy = proxy_.get(),
+                              .owner = owner_.get(),
+                              .cluster = cluster});
   }
 
   const std::string config_path_;

@@ -38,11 +38,20 @@ class RunControl::Connection final : public io::StreamHandler {
     const auto end = line_.find('\n');
     if (end == std::string::npos && line_.size() < kControlRequestMax) return;
     answered_ = true;
-    stream_.send(control_.answer_(std::string_view(line_).substr(0, end)));
-    stream_.finish();
+    control_.answer_(std::string_view(line_).substr(0, end),
+                     [&control = control_, id = id_, alive = control_.alive_](std::string reply) {
+                       if (!*alive) return;
+                       const auto found = control.connections_.find(id);
+                       if (found != control.connections_.end()) found->second->reply(reply);
+                     });
   }
   void on_end(io::Stream&) override { control_.connections_.erase(id_); }
   void on_failed(io::Stream&, const Error&) override { control_.connections_.erase(id_); }
+
+  void reply(const std::string& text) {
+    stream_.send(text);
+    stream_.finish();
+  }
 
  private:
   RunControl& control_;
@@ -55,6 +64,7 @@ class RunControl::Connection final : public io::StreamHandler {
 RunControl::RunControl(io::Loop& loop, Answer answer) : loop_(loop), answer_(std::move(answer)) {}
 
 RunControl::~RunControl() {
+  *alive_ = false;
   connections_.clear();
   if (acceptor_ == nullptr) return;
   acceptor_->close();

@@ -20,8 +20,11 @@ inline constexpr std::size_t kControlReplyMax = 1 << 20;
 // Lives on its loop, which outlives it.
 class RunControl final : public io::AcceptHandler {
  public:
-  // The reply to a line without its line feed.
-  using Answer = std::function<std::string(std::string_view)>;
+  // The reply to a request, at once or later on the loop; once. Nobody minds when the connection
+  // or this has gone meanwhile.
+  using Reply = std::function<void(std::string)>;
+  // A line without its line feed, lent for the call.
+  using Answer = std::function<void(std::string_view, Reply)>;
 
   RunControl(io::Loop& loop, Answer answer);
   ~RunControl() override;
@@ -41,6 +44,8 @@ class RunControl final : public io::AcceptHandler {
   io::Acceptor* acceptor_ = nullptr;
   std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;
   std::uint64_t last_ = 0;
+  // Whether this still lives, for replies under way; shared with them alone.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 // For a command line: blocking. kNotFound when nobody listens at `path`.

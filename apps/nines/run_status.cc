@@ -106,9 +106,11 @@ void print(const Json& status) {
               text(status, "stage").c_str(), text(status, "pid").c_str(),
               text(status, "version").c_str(), text(status, "configuration").c_str());
   for (const Json& each : status["planes"]) {
-    std::printf("  %-6s %s%s, pid %s, restarts %s\n", text(each, "name").c_str(),
+    const std::string scheduling = text(each, "scheduling");
+    std::printf("  %-6s %s%s, pid %s, restarts %s%s\n", text(each, "name").c_str(),
                 text(each, "state").c_str(), each.value("fit", false) ? "" : " (not fit)",
-                text(each, "pid").c_str(), text(each, "restarts").c_str());
+                text(each, "pid").c_str(), text(each, "restarts").c_str(),
+                scheduling.empty() ? "" : (", scheduling=" + scheduling).c_str());
   }
   for (const Json& each : status["instances"]) {
     const std::string master = text(each, "master");
@@ -143,6 +145,7 @@ std::string render_run_status(const RunStatus& status) {
   }
   if (status.owner != nullptr) {
     planes.push_back(plane("owner", status.owner->plane(), status.config.keepalived, status.now));
+    planes.back()["scheduling"] = status.owner->scheduling();
     const auto reports = status.owner->reports();
     for (const vrrp::VrrpInstance& configured : status.owner->config().instances) {
       for (const vrrp::OwnerReport& report : reports) {
@@ -150,15 +153,24 @@ std::string render_run_status(const RunStatus& status) {
       }
     }
   }
-  const Json json = {{"host", host},
-                     {"version", kVersion},
-                     {"pid", ::getpid()},
-                     {"stage", name_of(status.stage)},
-                     {"mode", status.config.cluster ? "lease" : "vrrp"},
-                     {"configuration", status.config_path},
-                     {"planes", std::move(planes)},
-                     {"instances", std::move(instances)}};
+  Json json = {{"host", host},
+               {"version", kVersion},
+               {"pid", ::getpid()},
+               {"stage", name_of(status.stage)},
+               {"mode", status.config.cluster ? "lease" : "vrrp"},
+               {"configuration", status.config_path},
+               {"planes", std::move(planes)},
+               {"instances", std::move(instances)}};
+  if (status.cluster != nullptr) {
+    json["cluster"] = status.cluster->has_value()
+                          ? Json::parse(**status.cluster, nullptr, false)
+                          : Json({{"error", status.cluster->error().message()}});
+  }
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+std::string error_reply(std::string_view message) {
+  return Json({{"error", message}}).dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
 }
 
 int status_command(std::span<char*> arguments) {

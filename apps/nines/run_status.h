@@ -2,7 +2,9 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
+#include "base/result.h"
 #include "base/time.h"
 #include "node/run_config.h"
 #include "node/supervisor.h"
@@ -18,9 +20,13 @@ struct RunStatus {
   Instant now;
   const proxy::ProxyMaster* proxy = nullptr;  // null: there is none
   const vrrp::OwnerPlane* owner = nullptr;    // the same
+  // What the owner says of its cluster (JSON), or why it says nothing; null: there is no cluster.
+  const Result<std::string>* cluster = nullptr;
 };
 
 // A line of JSON.
 std::string render_run_status(const RunStatus& status);
+// {"error": "..."}, as a line: how a request is refused.
+std::string error_reply(std::string_view message);
 
 }  // namespace nines

@@ -36,8 +36,11 @@ struct ChannelMessage {
     kProxyUnfit = 'u',  // it does not: stand for nothing
     kReload = 'r',      // read the configuration again: kTaken or kRefused
     kRelease = 'q',     // hand all addresses over and end
+    kRequest = 'Q',     // an operator's: text is its number, a blank and the request
     // From the owner plane.
-    kHoldings = 'H',  // text: what it is and holds (vrrp/owner_report.h)
+    kHoldings = 'H',    // text: what it is and holds (vrrp/owner_report.h)
+    kReply = 'Y',       // text: the request's number; a memfd with one text, the reply
+    kScheduling = 'P',  // text: the precedence that the kernel gave it
   };
   Kind kind = Kind::kTaken;
   std::string text;

@@ -48,7 +48,7 @@ Result<void> drop_privileges(const Config& config) {
 
 // An address is lost by being late. Wishes: a container that may not grant them still runs. Scripts
 // inherit none of it.
-void take_precedence(io::Log& log) {
+std::string take_precedence(io::Log& log) {
   constexpr int kFifoPriority = 1;  // of those that are ahead of everybody else, the last
   constexpr int kNice = -10;
   constexpr rlim_t kFifoRunMax = 500'000;  // microseconds without a pause: a fault of ours, ends us
@@ -68,6 +68,7 @@ void take_precedence(io::Log& log) {
   }
   log.write(io::Severity::kInformational, "the owner runs",
             {{"scheduling", scheduling}, {"memory", locked ? "locked" : "not locked"}});
+  return scheduling;
 }
 
 class VrrpOwner final : public OwnerService {
@@ -99,10 +100,15 @@ class VrrpOwner final : public OwnerService {
 class OwnerMain {
  public:
   OwnerMain(const OwnerMainOptions& options, io::EpollLoop& loop, io::Log& log,
-            std::unique_ptr<OwnerService> service)
-      : options_(options), loop_(loop), log_(log), service_(std::move(service)) {}
+            std::unique_ptr<OwnerService> service, std::string scheduling)
+      : options_(options),
+        loop_(loop),
+        log_(log),
+        service_(std::move(service)),
+        scheduling_(std::move(scheduling)) {}
 
   int run() {
+    say({ChannelMessage::Kind::kScheduling, scheduling_, {}});
     service_->on_change([this] { report(); });
     service_->set_fit(options_.proxy_fit);
     service_->start(options_.masters);
@@ -139,6 +145,9 @@ class OwnerMain {
         case ChannelMessage::Kind::kRelease:
           release();
           break;
+        case ChannelMessage::Kind::kRequest:
+          answer(message->text);
+          break;
         default:
           break;  // ours to say, or another plane's to hear
       }
@@ -165,6 +174,14 @@ class OwnerMain {
     });
   }
 
+  void answer(std::string_view text) {
+    const auto blank = text.find(' ');
+    if (blank == text.npos) return;
+    auto reply = node::pack_texts({{"reply", service_->answer(text.substr(blank + 1))}});
+    if (!reply.has_value()) return log_.write(io::Severity::kError, reply.error().message());
+    say({ChannelMessage::Kind::kReply, std::string(text.substr(0, blank)), *std::move(reply)});
+  }
+
   void report() {
     for (const OwnerReport& each : service_->reports()) {
       say({ChannelMessage::Kind::kHoldings, encode(each), {}});
@@ -180,10 +197,15 @@ class OwnerMain {
   io::EpollLoop& loop_;
   io::Log& log_;
   std::unique_ptr<OwnerService> service_;
+  const std::string scheduling_;
   int exit_code_ = 0;
 };
 
 }  // namespace
+
+std::string OwnerService::answer(std::string_view) {
+  return R"({"error": "addresses are owned by election here: there is nothing to ask"})";
+}
 
 Result<std::unique_ptr<OwnerService>> make_vrrp_owner(const Config& config, io::EpollLoop& loop,
                                                       io::Log& log) {
@@ -200,9 +222,9 @@ int run_owner_main(const OwnerMainOptions& options) {
   log.add(io::open_stderr_or_journal("nines-owner", journal != nullptr ? journal : ""));
   const auto ran = [&]() -> Result<int> {
     auto service = TRY(options.make(options.config, **loop, log));
-    take_precedence(log);
+    std::string scheduling = take_precedence(log);
     TRY(drop_privileges(options.config));
-    return OwnerMain(options, **loop, log, std::move(service)).run();
+    return OwnerMain(options, **loop, log, std::move(service), std::move(scheduling)).run();
   }();
   if (ran.has_value()) return *ran;
   log.write(io::Severity::kCritical, ran.error().message());

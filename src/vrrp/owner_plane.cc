@@ -1,6 +1,7 @@
 // Everything that the next owner has to know is in options_ at the moment of its fork.
 #include "vrrp/owner_plane.h"
 
+#include <charconv>
 #include <utility>
 
 #include "address/session_killer.h"
@@ -80,6 +81,45 @@ void OwnerPlane::release() {
   plane_.end(kReleasePatience);
 }
 
+void OwnerPlane::ask(std::string_view request, Answered answered) {
+  if (!serving()) {
+    return answered(Error(ErrorCode::kUnavailable, "the owner is not at work yet"));
+  }
+  if (requests_.size() >= kRequestsMax) {
+    return answered(Error(ErrorCode::kExhausted, "too many requests wait for the owner"));
+  }
+  const std::uint64_t number = ++last_request_;
+  std::string text = std::to_string(number) + ' ' + std::string(request);
+  if (const auto sent = plane_.send({ChannelMessage::Kind::kRequest, std::move(text), {}});
+      !sent.has_value()) {
+    return answered(sent.error());
+  }
+  requests_.emplace(number, std::move(answered));
+}
+
+void OwnerPlane::replied(const ChannelMessage& message) {
+  std::uint64_t number = 0;
+  const char* const end = message.text.data() + message.text.size();
+  const auto parsed = std::from_chars(message.text.data(), end, number);
+  const auto found = requests_.find(number);
+  if (parsed.ec != std::errc() || parsed.ptr != end || found == requests_.end()) {
+    return log_.write(io::Severity::kError, "the owner answers what nobody asked");
+  }
+  const Answered answered = std::move(found->second);
+  requests_.erase(found);
+  answered([&]() -> Result<std::string> {
+    auto texts = TRY(node::unpack_texts(message.descriptor.get()));
+    if (texts.size() != 1) return Error(ErrorCode::kInvalid, "no reply of an owner");
+    return std::move(texts.front().second);
+  }());
+}
+
+void OwnerPlane::fail_requests() {
+  for (const auto& [number, answered] : std::exchange(requests_, {})) {
+    answered(Error(ErrorCode::kUnavailable, "the owner died before it had answered"));
+  }
+}
+
 std::vector<OwnerReport> OwnerPlane::reports() const {
   std::vector<OwnerReport> reports;
   for (const VrrpInstance& instance : options_.config.instances) {
@@ -114,6 +154,11 @@ void OwnerPlane::on_plane_message(ChannelMessage message) {
       reports_.insert_or_assign(name, *std::move(report));
       return note_masters();
     }
+    case ChannelMessage::Kind::kReply:
+      return replied(message);
+    case ChannelMessage::Kind::kScheduling:
+      scheduling_ = std::move(message.text);
+      return;
     default:
       return;  // ours to say, not to hear
   }
@@ -129,6 +174,7 @@ void OwnerPlane::on_plane_fit(bool fit) {
 }
 
 void OwnerPlane::on_plane_died(bool asked_for) {
+  fail_requests();
   if (std::exchange(reloading_, std::nullopt)) {
     observer_.on_owner_reload_ended(
         Error(ErrorCode::kReset, "the owner died while it read its configuration again"));

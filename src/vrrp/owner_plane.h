@@ -2,11 +2,13 @@
 // the proxy serves, and cleaned up after when it does not come back.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "address/interface_addresses.h"
@@ -38,6 +40,7 @@ class OwnerPlane : private node::PlaneSupport {
   static constexpr Duration kBackWithin = std::chrono::milliseconds(100);
   // A handover's longest wait, and a margin (vrrp.h).
   static constexpr Duration kReleasePatience = std::chrono::seconds(3);
+  static constexpr std::size_t kRequestsMax = 64;  // unanswered
 
   using Load = std::function<Result<Config>()>;
   // `load` reads the configuration again, here and in the plane; `make` is called in the plane.
@@ -52,10 +55,17 @@ class OwnerPlane : private node::PlaneSupport {
   void reload(Config config);
   // Hands all addresses over and ends.
   void release();
+  // An operator's request, and what the owner says to it (OwnerService::answer). `answered` is
+  // called once, from the loop: with kUnavailable when there is no owner to ask or it dies before
+  // it has answered, with kExhausted when kRequestsMax wait already.
+  using Answered = std::function<void(const Result<std::string>&)>;
+  void ask(std::string_view request, Answered answered);
 
   bool serving() const { return plane_.watch().state() == node::PlaneWatch::State::kServing; }
   const node::PlaneProcess& plane() const { return plane_; }
   const Config& config() const { return options_.config; }
+  // What the kernel gave it, "SCHED_FIFO" at best; empty: it has not told yet.
+  const std::string& scheduling() const { return scheduling_; }
   // The latest of each instance, in the configuration's order.
   std::vector<OwnerReport> reports() const;
 
@@ -70,6 +80,8 @@ class OwnerPlane : private node::PlaneSupport {
   void on_plane_died(bool asked_for) override;
   void remove_addresses();
   void note_masters();
+  void replied(const node::ChannelMessage& message);
+  void fail_requests();
   void tell(const node::ChannelMessage& message);
 
   static node::PlanePolicy policy();
@@ -79,6 +91,9 @@ class OwnerPlane : private node::PlaneSupport {
   address::InterfaceAddresses addresses_;
   OwnerMainOptions options_;
   std::map<std::string, OwnerReport> reports_;  // by instance
+  std::map<std::uint64_t, Answered> requests_;  // by number
+  std::uint64_t last_request_ = 0;
+  std::string scheduling_;
   std::optional<Config> reloading_;
   bool ever_served_ = false;
   bool releasing_ = false;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -33,6 +34,9 @@ class OwnerService {
   // Called whenever a report would be another.
   virtual void on_change(std::function<void()> callback) = 0;
   virtual std::vector<OwnerReport> reports() const = 0;
+  // An operator's request, as the control socket has heard it: one line. The reply is JSON; of a
+  // request that is not known, {"error": "..."} and nothing else.
+  virtual std::string answer(std::string_view request);
 };
 
 using MakeOwner =

@@ -6,6 +6,7 @@ recorder of who has it, while links are cut and planes are killed and stopped be
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -98,6 +99,16 @@ class Node:
         result = subprocess.run([NINES, "status", "--json", "--control", self.control],
                                 capture_output=True, text=True, timeout=10, check=False)
         return json.loads(result.stdout)
+
+    def ask(self, request):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
+            control.settimeout(5)
+            control.connect(self.control)
+            control.sendall(request.encode() + b"\n")
+            reply = b""
+            while part := control.recv(65536):
+                reply += part
+        return json.loads(reply)
 
     def owner(self):
         return next(each for each in self.status()["planes"] if each["name"] == "owner")["pid"]
@@ -269,6 +280,24 @@ def a_planned_stop_hands_over_in_a_round_trip(scope):
     assert cluster.outage(at) < 1
     assert not node.has_address()
     cluster.never_two_answer()
+
+
+@test
+def the_status_asks_the_owner_and_does_without_it(scope):
+    cluster = Cluster(scope).start()
+    node = cluster.holder()
+    status = node.status()
+    assert status["cluster"]["voters"] == {"generation": 1, "nodes": list(NODES)}, status["cluster"]
+    assert status["cluster"]["voting"] is True
+    assert next(each for each in status["planes"] if each["name"] == "owner")["scheduling"]
+    unknown = node.ask("cluster no such thing")
+    assert "known requests" in unknown["error"], unknown
+    owner = node.owner()
+    os.kill(owner, signal.SIGSTOP)
+    # It waits for the owner until its supervisor gives it up, and not longer.
+    assert node.status()["cluster"] == {"error": "the owner died before it had answered"}
+    scope.wait_until(lambda: node.owner() not in (0, owner), what="the next owner")
+    scope.wait_until(lambda: "voters" in node.status()["cluster"], what="the next owner's answer")
 
 
 @test
