@@ -13,6 +13,7 @@
 #include "lab/drill_plan.h"
 #include "lab/drill_report.h"
 #include "lab/drill_run.h"
+#include "lab/engine_plan.h"
 #include "lab/lab_plan.h"
 
 namespace nines {
@@ -115,12 +116,16 @@ int drill_command(std::span<char*> arguments) {
   std::string rows_from;
   app.add_option("--runs", rounds.runs, "how often; one table of all runs, with medians")
       ->check(CLI::Range(1, kRunsMax));
-  app.add_flag("--incumbent", rounds.incumbent,
-               "nines, and keepalived with HAProxy, in turns, in labs made for each run")
-      ->excludes("--name");
+  std::string engines;
+  auto* turns = app.add_option("--engines", engines,
+                               "such as nines,lease,incumbent: in turns, in labs made for each run")
+                    ->excludes("--name");
+  bool incumbent = false;
+  auto* beside = app.add_flag("--incumbent", incumbent, "the same as --engines nines,incumbent")
+                     ->excludes("--name")
+                     ->excludes(turns);
   app.add_option("--priorities", rounds.priorities,
-                 "of those labs' controllers, such as 254,253,252; without it 3,2,1")
-      ->needs("--incumbent");
+                 "of those labs' controllers, such as 254,253,252; without it 3,2,1");
   app.add_option("--rows", rounds.rows, "a file to keep each run's figures in");
   app.add_flag("--markdown", rounds.markdown, "the table of runs for a document");
   app.add_option("--svg", rounds.picture, "a file for a picture of each drill, second by second");
@@ -128,13 +133,26 @@ int drill_command(std::span<char*> arguments) {
   auto* from = app.add_option("--from", rows_from,
                               "no drill: the table of the rows kept in this file; with --svg the "
                               "picture of the stories kept there");
-  from->excludes("--incumbent", "--runs", "--rows", "--story");
+  from->excludes(turns, beside)->excludes("--runs", "--rows", "--story");
   std::vector<std::string> reversed;
   for (std::size_t i = arguments.size(); i > 0; --i) reversed.emplace_back(arguments[i - 1]);
   try {
     app.parse(reversed);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  if (incumbent) engines = "nines,incumbent";
+  if (*turns || incumbent) {
+    auto kinds = lab::parse_moving_engines(engines);
+    if (!kinds.has_value()) {
+      std::fprintf(stderr, "nines drill: %s\n", kinds.error().message().c_str());
+      return kExitUsage;
+    }
+    rounds.engines = *std::move(kinds);
+  }
+  if (!rounds.priorities.empty() && rounds.engines.empty()) {
+    std::fputs("nines drill: --priorities needs --engines or --incumbent\n", stderr);
+    return kExitUsage;
   }
   if (listing) return list();
   if (!rows_from.empty()) {
@@ -157,13 +175,13 @@ int drill_command(std::span<char*> arguments) {
   }
   if (names.empty()) {
     // All that make sense there.
-    const bool moves = rounds.incumbent || lab::has_moving_address(lab_name);
+    const bool moves = !rounds.engines.empty() || lab::has_moving_address(lab_name);
     for (const auto& each : lab::scenarios()) {
       if (moves || !each.needs_engine) wishes.scenarios.push_back(&each);
     }
   }
-  if (rounds.incumbent || rounds.runs > 1 || !rounds.rows.empty()) {
-    rounds.lab = rounds.incumbent ? "drill-" + std::to_string(::getpid()) : lab_name;
+  if (!rounds.engines.empty() || rounds.runs > 1 || !rounds.rows.empty()) {
+    rounds.lab = rounds.engines.empty() ? lab_name : "drill-" + std::to_string(::getpid());
     rounds.scenarios = wishes.scenarios;
     rounds.json = json;
     return run_drill_rounds(rounds);

@@ -1,5 +1,5 @@
-// `nines drill --runs N` and `--incumbent`: many runs, engines in turns, one table; and the table
-// again from the rows that were kept.
+// `nines drill --runs N`, `--engines` and `--incumbent`: many runs, engines in turns, one table;
+// and the table again from the rows that were kept.
 #pragma once
 
 #include <string>
@@ -7,16 +7,18 @@
 
 #include "lab/drill_plan.h"
 #include "lab/drill_story.h"
+#include "lab/engine_plan.h"
 
 namespace nines {
 
 struct DrillRoundsWords {
-  std::string lab;  // is up; with `incumbent` the stem of the names of labs to be made
+  std::string lab;  // is up; with `engines` the stem of the names of labs to be made
   std::vector<const lab::Scenario*> scenarios;
   int runs = 1;
-  bool incumbent = false;  // nines, and keepalived with HAProxy, each in labs of its own
+  // Each in labs of its own, in turns; none: the one of the lab that is up.
+  std::vector<lab::EngineKind> engines;
   std::string priorities;  // of those labs' controllers
-  std::string rows;        // a file to keep the rows in; empty: none
+  std::string rows;        // a file to keep the rows in, from each round on; empty: none
   std::string picture;     // a file for the first run of each, drawn; empty: none
   std::string stories;     // and one for what is drawn, to be kept
   bool json = false;       // the rows instead of the table
@@ -29,7 +31,7 @@ int keep_stories(const std::vector<lab::DrillStory>& stories, const std::string&
 // A picture of stories that were kept, no drill.
 int draw_kept_stories(const std::string& from, const std::string& picture);
 
-// The exit status: 0 when all held (with `incumbent`: all of ours), as nines drill has it
+// The exit status: 0 when all held (with `engines`: all of ours), as nines drill has it
 // otherwise.
 int run_drill_rounds(const DrillRoundsWords& words);
 

@@ -160,6 +160,7 @@ class Rounds {
         }
         series_.rows.insert(series_.rows.end(), rows->begin(), rows->end());
       }
+      wishes_.round_finished(series_);
     }
     return RoundsResult{.series = std::move(series_), .stories = stories_in_order()};
   }

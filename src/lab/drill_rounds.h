@@ -27,7 +27,9 @@ struct RoundsWishes {
   std::vector<Contender> contenders;
   int runs = 1;
   std::vector<const Scenario*> scenarios;
-  bool stories = false;                            // of each contender's first run
+  bool stories = false;  // of each contender's first run
+  // All rows so far, after each round: who interrupts a long series keeps them.
+  std::function<void(const DrillSeries&)> round_finished;
   std::function<void(std::string_view)> progress;  // a line for people
 };
 

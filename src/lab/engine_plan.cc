@@ -60,6 +60,24 @@ std::optional<EngineKind> find_engine_kind(std::string_view name) {
   return std::nullopt;
 }
 
+Result<std::vector<EngineKind>> parse_moving_engines(std::string_view text) {
+  std::vector<EngineKind> kinds;
+  while (true) {
+    const std::string_view word = text.substr(0, text.find(','));
+    const auto kind = find_engine_kind(word);
+    const bool again = kind && std::find(kinds.begin(), kinds.end(), *kind) != kinds.end();
+    if (!kind || *kind == EngineKind::kBalancer || again) {
+      return Error(ErrorCode::kInvalid,
+                   "engines are of nines, lease and incumbent, each once, with commas between; "
+                   "found '" +
+                       std::string(word) + (again ? "' twice" : "'"));
+    }
+    kinds.push_back(*kind);
+    if (word.size() == text.size()) return kinds;
+    text.remove_prefix(word.size() + 1);
+  }
+}
+
 EnginePlan plan_engine(EngineKind kind, const std::string& self, const std::string& balancer) {
   EnginePlan plan{.kind = kind, .programs = {}, .roles = {}};
   switch (kind) {

@@ -24,6 +24,8 @@ enum class EngineKind : std::uint8_t {
 };
 std::string_view name_of(EngineKind kind);
 std::optional<EngineKind> find_engine_kind(std::string_view name);
+// "nines,lease,incumbent": those that move the address, each at most once, with commas between.
+Result<std::vector<EngineKind>> parse_moving_engines(std::string_view text);
 
 enum class EngineSignal : std::uint8_t { kNone, kHangUp, kTerminate, kUser1, kUser2 };
 
