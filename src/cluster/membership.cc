@@ -253,6 +253,16 @@ NodeSet Membership::suspecting(NodeId node) const {
   return suspecting;
 }
 
+// Those who never heard it, and so do not suspect it, among them.
+NodeSet Membership::not_hearing(NodeId node) const {
+  NodeSet not_hearing;
+  if (!hears_.contains(node)) not_hearing.add(options_.self);
+  hears_.for_each([&](NodeId other) {
+    if (other != node && !find(other)->hears.contains(node)) not_hearing.add(other);
+  });
+  return not_hearing;
+}
+
 void Membership::send_all(Instant now, MembershipEffects& out) {
   if (now - beat_at_ < options_.interval && ++calm_ >= kCalmHeartbeats) {
     calm_ = 0;
@@ -321,6 +331,7 @@ std::vector<PeerStatus> Membership::status(Instant now) const {
     status.strain = peer.strain;
     status.observers = observers_of(peer.node);
     status.suspected_by = suspecting(peer.node);
+    status.unheard_by = not_hearing(peer.node);
     for (int network = 0; network < options_.networks; ++network) {
       const Link& link = peer.links[static_cast<std::size_t>(network)];
       LinkStatus& seen = status.links[static_cast<std::size_t>(network)];

@@ -104,6 +104,7 @@ struct PeerStatus {
   std::uint8_t strain = 0;
   NodeSet suspected_by;                        // ourselves included, of those who count
   NodeSet observers;                           // who count
+  NodeSet unheard_by;                          // observers that do not hear it both ways
   std::array<LinkStatus, kNetworksMax> links;  // the first `networks`
 };
 
@@ -166,6 +167,7 @@ class Membership {
   bool is_up(const Peer& peer, Instant now) const;
   NodeSet observers_of(NodeId node) const;
   NodeSet suspecting(NodeId node) const;
+  NodeSet not_hearing(NodeId node) const;
   Peer* find(NodeId node);
   const Peer* find(NodeId node) const;
 
