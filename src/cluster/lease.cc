@@ -19,6 +19,7 @@ constexpr int kClockErrorPpmMax = 200'000;
 constexpr Duration kTermMin = std::chrono::milliseconds(10);
 constexpr Duration kRenewMin = std::chrono::milliseconds(1);
 constexpr Duration kDiskPause = std::chrono::milliseconds(5);  // until a ballot is asked for again
+constexpr Duration kBusyMargin = std::chrono::microseconds(100);  // after a lease that is not ours
 constexpr int kPassesMax = 16;  // answers to oneself that lead to more of them, in one event
 
 std::string plain(Duration duration) { return std::to_string(milliseconds_of(duration)) + " ms"; }
@@ -183,6 +184,7 @@ void Lease::on(const lease_event::Heard& event, Instant now, LeaseEffects& out) 
     ++counters_.messages_refused;
     return;
   }
+  absent_.remove(event.from);
   if (switched_off_.contains(event.from)) {
     switched_off_.remove(event.from);
     out.push_back(lease_effect::GrantVoid{event.from});
@@ -240,6 +242,16 @@ void Lease::on(const lease_event::Readmit& readmit, Instant, LeaseEffects&) {
 void Lease::on(const lease_event::ChangeVoters& change, Instant now, LeaseEffects&) {
   if (learning_) return;
   change_.begin(generation_, change.voters, disk_.longest_term, now);
+}
+
+void Lease::on(const lease_event::Absent& absent, Instant now, LeaseEffects& out) {
+  absent_ = absent.nodes;
+  for (std::uint8_t index = 0; index < classes_.size(); ++index) {
+    const auto claim = std::find_if(rounds_.begin(), rounds_.end(), [&](const Round& round) {
+      return round.number == classes_[index].claim_round;
+    });
+    if (classes_[index].claiming && claim != rounds_.end()) conclude(*claim, now, out);
+  }
 }
 
 void Lease::on(const lease_event::Stop&, Instant now, LeaseEffects& out) {
@@ -319,7 +331,18 @@ message::Vote Lease::vote_on(Name name, const message::Proposal& proposal, Insta
     vote.promised = std::max(state->promised, state->released);
   }
   notice_other_holder(*state, name);
+  if (proposal.phase == Phase::kPrepare && vote.verdict == Verdict::kYes) {
+    let_pass(name, proposal.ballot.node(), now);
+  }
   return vote;
+}
+
+// Whoever promised a claimant its vote does not outbid it in the next moment: both would lose time.
+void Lease::let_pass(Name name, NodeId claimant, Instant now) {
+  Mine* const mine = find_mine(name);
+  if (claimant == options_.self || mine == nullptr || mine->step != Step::kIdle) return;
+  const Duration claims_for = classes_[mine->options.term_class].options.renew_every / 2;
+  mine->try_at = std::max(mine->try_at, now + claims_for + mine->options.patience);
 }
 
 // Whoever wants a name knows from its own voter when to try.
@@ -460,10 +483,19 @@ void Lease::heard(NodeId from, const message::Votes& votes, Instant now, LeaseEf
       case Verdict::kBusy:
         if (Mine* const mine = find_mine(names[i]); mine != nullptr && round.is_claim) {
           const Duration rest = std::clamp(vote.remaining, Duration{}, kTermMax);
-          mine->try_at = std::max(mine->try_at, now + rest + mine->options.patience);
+          if (rest <= of.options.renew_every) {
+            // It heard of the holder a little later than we did: it is asked again when its lease
+            // is over, for nobody else may be left whose yes would do.
+            round.answered.remove(from);
+            of.claim_again_at = std::min(of.claim_again_at, now + rest + kBusyMargin);
+          } else {
+            round.answered.add(vote.owner);  // who holds it does not give it away
+            mine->try_at = std::max(mine->try_at, now + rest + mine->options.patience);
+          }
         }
         break;
       case Verdict::kOutbid:
+        round.outbid = true;
         if (vote.promised.counter() <= kCounterMaxHeard) {
           notice_counter(vote.promised.counter(), out);
         }
@@ -487,11 +519,24 @@ void Lease::heard(NodeId from, const message::Votes& votes, Instant now, LeaseEf
 void Lease::conclude(Round& round, Instant now, LeaseEffects& out) {
   const Class& of = classes_[round.term_class];
   if (!round.is_claim || !of.claiming || of.claim_round != round.number) return;
-  if (round.phase == Phase::kPrepare) {
+  if (!can_win(round, now)) {
+    end_claim(round.term_class, now, out);
+  } else if (round.phase == Phase::kPrepare) {
     promised(round, now, out);
-  } else if ((generation_.voters - round.answered).empty()) {
+  } else if (awaited(round).empty()) {
     end_claim(round.term_class, now, out);
   }
+}
+
+NodeSet Lease::awaited(const Round& round) const {
+  return generation_.voters - round.answered - absent_;
+}
+
+// Whether those who have not answered could still make a majority for any of the names.
+bool Lease::can_win(const Round& round, Instant now) const {
+  const NodeSet open = awaited(round);
+  return std::any_of(round.yes.begin(), round.yes.end(),
+                     [&](NodeSet yes) { return reaches_quorum(yes | open, now); });
 }
 
 // Goes on with the names that a majority promised, once that is all or nobody is left to answer.
@@ -501,7 +546,7 @@ void Lease::promised(Round& round, Instant now, LeaseEffects& out) {
     if (reaches_quorum(round.yes[i], now)) names.push_back(round.proposal.names[i]);
   }
   const bool all = names.size() == round.proposal.names.size();
-  if (!all && !(generation_.voters - round.answered).empty()) return;
+  if (!all && !awaited(round).empty()) return;
   const std::uint8_t index = round.term_class;
   Class& of = classes_[index];
   if (names.empty()) {
@@ -729,6 +774,14 @@ void Lease::end_claim(std::uint8_t index, Instant now, LeaseEffects& out) {
   Class& of = classes_[index];
   if (!of.claiming) return;
   of.claiming = false;
+  const auto claim = std::find_if(rounds_.begin(), rounds_.end(), [&](const Round& round) {
+    return round.number == of.claim_round;
+  });
+  // Only whoever met a rival waits by chance, so that the two do not meet for ever.
+  const bool rival = claim == rounds_.end() || claim->outbid;
+  const Duration pause(rival ? static_cast<std::int64_t>(rng_.below(
+                                   static_cast<std::uint64_t>(of.options.term.count()) / 2))
+                             : of.options.renew_every.count() / 2);
   std::vector<Name> names;
   for (Mine& mine : mine_) {
     if (mine.options.term_class != index) continue;
@@ -737,18 +790,13 @@ void Lease::end_claim(std::uint8_t index, Instant now, LeaseEffects& out) {
     mine.step = Step::kIdle;
     mine.follows = Ballot{};
     mine.count_from_round = next_round_;
-    const Duration pause(static_cast<std::int64_t>(
-        rng_.below(static_cast<std::uint64_t>(of.options.term.count()) / 2)));
     mine.try_at = std::max(mine.try_at, now + mine.options.patience + pause);
   }
   ++counters_.claims_failed;
-  for (const Round& round : rounds_) {
-    if (round.number != of.claim_round || names.empty()) continue;
-    // A process before this one may have left the guard open; voters must not hear earlier.
-    for (const Name name : names) out.push_back(lease_effect::Shut{name});
-    give_back(std::move(names), round.proposal.ballot, 0, out);
-    break;
-  }
+  if (claim == rounds_.end() || names.empty()) return;
+  // A process before this one may have left the guard open; voters must not hear earlier.
+  for (const Name name : names) out.push_back(lease_effect::Shut{name});
+  give_back(std::move(names), claim->proposal.ballot, 0, out);
 }
 
 Lease::Round& Lease::ask(Phase phase, std::uint8_t index, Ballot ballot, std::vector<Name> names,

@@ -119,13 +119,18 @@ struct Readmit {
 struct ChangeVoters {
   NodeSet voters;
 };
+// Who does not answer at present, as far as is known, until it is heard. A hint: a claim that only
+// they could still decide is given up. No vote and no lease depends on it.
+struct Absent {
+  NodeSet nodes;
+};
 struct Stop {};  // gives up all names
 
 }  // namespace lease_event
 using LeaseEvent = std::variant<lease_event::Start, lease_event::Heard, lease_event::TimerFired,
                                 lease_event::DiskWritten, lease_event::Want, lease_event::HandOver,
                                 lease_event::Grant, lease_event::Readmit, lease_event::ChangeVoters,
-                                lease_event::Stop>;
+                                lease_event::Absent, lease_event::Stop>;
 
 namespace lease_effect {
 
@@ -257,6 +262,7 @@ class Lease {
     Instant sent_at{};
     message::Proposal proposal;
     NodeSet answered;
+    bool outbid = false;       // by whom wants the same
     std::vector<NodeSet> yes;  // as many as names
   };
   struct Class {
@@ -285,6 +291,7 @@ class Lease {
   void on(const lease_event::Grant& grant, Instant now, LeaseEffects& out);
   void on(const lease_event::Readmit& readmit, Instant now, LeaseEffects& out);
   void on(const lease_event::ChangeVoters& change, Instant now, LeaseEffects& out);
+  void on(const lease_event::Absent& absent, Instant now, LeaseEffects& out);
   void on(const lease_event::Stop&, Instant now, LeaseEffects& out);
 
   // As voter.
@@ -304,6 +311,7 @@ class Lease {
   message::Vote vote_on(Name name, const message::Proposal& proposal, Instant now,
                         LeaseEffects& out);
   void notice_other_holder(const LeaseRegister& state, Name name);
+  void let_pass(Name name, NodeId claimant, Instant now);
 
   void expire(Instant now, LeaseEffects& out);
   void advance(Instant now, LeaseEffects& out);
@@ -324,6 +332,8 @@ class Lease {
   std::optional<Ballot> new_ballot(LeaseEffects& out);
   void notice_counter(std::uint64_t counter, LeaseEffects& out);
   bool reaches_quorum(NodeSet votes, Instant now) const;
+  bool can_win(const Round& round, Instant now) const;
+  NodeSet awaited(const Round& round) const;
   bool is_voting(Instant now) const;
   bool grant_counts(Instant now) const;
   void send(NodeId to, Message message, LeaseEffects& out);
@@ -365,6 +375,7 @@ class Lease {
   VoterChange change_;
   NodeSet switched_off_;
   Instant grant_counts_from_{};
+  NodeSet absent_;
   LeaseStatus::Counters counters_;
 };
 

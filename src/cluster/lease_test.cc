@@ -4,6 +4,7 @@
 
 #include <array>
 #include <deque>
+#include <set>
 #include <utility>
 
 #include <gtest/gtest.h>
@@ -108,7 +109,8 @@ class Three {
     for (const LeaseEffect& effect : effects) {
       if (const auto* const send = std::get_if<lease_effect::Send>(&effect)) {
         ++sent_;
-        if (!dead_.contains(send->to)) queue_.emplace_back(send->to, id, send->message);
+        if (dead_.contains(send->to) || cuts_.contains({id, send->to})) continue;
+        queue_.emplace_back(send->to, id, send->message);
       } else if (const auto* const write = std::get_if<lease_effect::WriteDisk>(&effect)) {
         tell(id, lease_event::DiskWritten{write->sequence});
       } else if (std::holds_alternative<lease_effect::Acquired>(effect)) {
@@ -133,6 +135,7 @@ class Three {
   }
   void kill(NodeId id) { dead_.add(id); }
   void revive(NodeId id) { dead_.remove(id); }  // it was out of reach, no more
+  void cut(NodeId from, NodeId to) { cuts_.insert({from, to}); }
   Lease& at(NodeId id) { return machines_[id - 1u]; }
   NodeId owner() {
     NodeId found = 0;
@@ -149,6 +152,7 @@ class Three {
   std::vector<Lease> machines_;
   std::deque<std::tuple<NodeId, NodeId, Message>> queue_;
   NodeSet dead_;
+  std::set<std::pair<NodeId, NodeId>> cuts_;
   Instant now_ = kT0;
   Instant acquired_at_{};
   int sent_ = 0;
@@ -167,6 +171,84 @@ TEST(Lease, ThePreferredNodeOwnsAndTheOtherTakesOverWhenItDies) {
   ASSERT_EQ(three.owner(), 2);
   EXPECT_GT(*three.at(2).held(kName, three.now()), first);
   EXPECT_LE(three.acquired_at() - death, 140ms);
+}
+
+// A voter that heard a renewal more than the claimant did says busy, the dead holder says nothing:
+// the claim waits for the one, and not until its own end.
+TEST(Lease, AVoterThatIsBusyForAMomentYetIsAskedAgainWhenItIsNot) {
+  Three three;
+  three.run_for(200ms);
+  ASSERT_EQ(three.owner(), 1);
+  three.cut(1, 2);
+  three.run_for(35ms);  // one renewal or two that only the third hears
+  three.kill(1);
+  const Instant death = three.now();
+  three.run_for(300ms);
+  ASSERT_EQ(three.owner(), 2);
+  EXPECT_LE(three.acquired_at() - death, 123ms) << "a term, and a moment";
+}
+
+// The second hears nothing of the holder and asks in vain, for the third's lease still runs. None
+// of its claims may be in the way when the holder dies.
+TEST(Lease, AClaimThatCannotWinEndsAtOnce) {
+  for (Duration lived = 100ms; lived < 300ms; lived += 7ms) {
+    Three three;
+    three.run_for(200ms);
+    ASSERT_EQ(three.owner(), 1);
+    three.cut(1, 2);
+    three.run_for(lived);
+    ASSERT_EQ(three.owner(), 1);
+    three.kill(1);
+    const Instant death = three.now();
+    three.run_for(400ms);
+    ASSERT_EQ(three.owner(), 2);
+    EXPECT_LE(three.acquired_at() - death, 135ms)
+        << "a term, its patience, and a moment; after " << milliseconds_of(lived) << " ms";
+  }
+}
+
+// The first has the second's promise when the second claims as well. Had it not let the first pass,
+// each would wait for the dead third: the first for its vote, the second for the first's term.
+TEST(Lease, WhoPromisedARivalLetsItPass) {
+  Three three({1, 2});
+  three.kill(3);
+  three.run_for(121ms);
+  ASSERT_EQ(three.owner(), 0);
+  LeaseEffects effects;
+  const Instant soon = kT0 + 120ms + 5ms;  // when the first may vote, and its patience is over
+  three.at(1).handle(lease_event::TimerFired{}, soon, effects);
+  message::Proposal claim;
+  for (const LeaseEffect& effect : effects) {
+    const auto* const send = std::get_if<lease_effect::Send>(&effect);
+    if (send != nullptr && send->to == 2) claim = std::get<message::Proposal>(send->message);
+  }
+  ASSERT_EQ(claim.phase, Phase::kPrepare);
+  ASSERT_EQ(claim.names, std::vector<Name>{kName});
+  effects.clear();
+  three.at(2).handle(lease_event::Heard{1, claim}, soon + 5ms, effects);
+  effects.clear();
+  three.at(2).handle(lease_event::TimerFired{}, soon + 6ms, effects);
+  EXPECT_TRUE(effects.empty()) << "its own patience was over at " << 130 << " ms";
+  EXPECT_GE(*three.at(2).deadline(), soon + 5ms + 15ms);
+}
+
+TEST(Lease, AClaimThatOnlyTheAbsentCouldDecideEndsAtOnce) {
+  Three three({1, 2});
+  three.kill(3);
+  three.run_for(200ms);
+  ASSERT_EQ(three.owner(), 1);
+  three.tell(2, lease_event::Absent{{1, 3}});
+  three.kill(1);
+  three.run_for(1s);
+  EXPECT_EQ(three.owner(), 0) << "a hint makes no majority";
+  // The hint was wrong, or is out of date: whoever is heard is not absent.
+  three.revive(3);
+  lease_event::Start start;
+  start.disk = LeaseDisk{0, {1, {1, 2, 3}, {}, 0}, {}, 120ms};
+  start.nonce = 3000;
+  three.tell(3, start);
+  three.run_for(500ms);
+  EXPECT_EQ(three.owner(), 2);
 }
 
 TEST(Lease, APlannedSwitchoverTakesOneRoundTrip) {

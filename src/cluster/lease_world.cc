@@ -220,7 +220,7 @@ void LeaseWorld::fault() {
   }
   Host& host = any();
   Host& other = any();
-  switch (rng_.below(18)) {
+  switch (rng_.below(19)) {
     case 0:
       pause(host, between(10ms, 300ms));
       break;
@@ -315,6 +315,14 @@ void LeaseWorld::fault() {
     case 17:
       if (rng_.chance(0.5)) switch_off_and_grant();
       break;
+    case 18: {  // of any truth
+      NodeSet absent;
+      for (auto& each : hosts_) {
+        if (rng_.chance(0.5)) absent.add(each->id);
+      }
+      if (host.machine && !host.paused) handle(host, lease_event::Absent{absent});
+      break;
+    }
   }
 }
 
