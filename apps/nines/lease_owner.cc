@@ -61,22 +61,23 @@ Result<std::unique_ptr<vrrp::OwnerService>> LeaseOwner::create(const node::Clust
                                                                const vrrp::Config& config,
                                                                io::EpollLoop& loop, io::Log& log) {
   TRY(check_for_leases(config));
-  auto owner = std::unique_ptr<LeaseOwner>(
-      new LeaseOwner(config, loop, log, TRY(address::InterfaceAddresses::open()),
-                     TRY(io::Netlink::open()), TRY(io::NetworkMonitor::open())));
+  auto owner = std::unique_ptr<LeaseOwner>(new LeaseOwner(
+      config, loop, log, TRY(address::InterfaceAddresses::open()), TRY(address::Routing::open()),
+      TRY(io::Netlink::open()), TRY(io::NetworkMonitor::open())));
   TRY(owner->prepare(cluster));
   return std::unique_ptr<vrrp::OwnerService>(std::move(owner));
 }
 
 LeaseOwner::LeaseOwner(vrrp::Config config, io::EpollLoop& loop, io::Log& log,
-                       address::InterfaceAddresses addresses, io::Netlink netlink,
-                       io::NetworkMonitor monitor)
+                       address::InterfaceAddresses addresses, address::Routing routing,
+                       io::Netlink netlink, io::NetworkMonitor monitor)
     : loop_(loop),
       log_(log),
       config_(std::move(config)),
       addresses_(std::move(addresses)),
       monitor_(std::move(monitor)),
-      tracks_(loop, processes_, std::move(netlink), log, [this] { refresh(); }) {
+      tracks_(loop, processes_, std::move(netlink), log, [this] { refresh(); }),
+      routes_(std::move(routing), loop, log) {
   for (const vrrp::VrrpInstance& instance : config_.instances) {
     instances_.push_back({.config = instance, .name = cluster::name_from(instance.name)});
   }
@@ -96,6 +97,7 @@ Result<void> LeaseOwner::prepare(const node::ClusterConfig& cluster) {
   }
   gate_ = std::make_unique<GuardGate>(TRY(address::Guard::create()), std::move(guarded), log_);
   TRY(gate_->install());
+  TRY(routes_.prepare(config_, monitor_));
   holder_ = std::make_unique<cluster::AddressHolder>(
       groups_of(config_), addresses_, *gate_, loop_, now_exactly, log_,
       [this](const cluster::AddressGroup& group, bool held, cluster::Epoch epoch) {
@@ -158,12 +160,14 @@ Result<void> LeaseOwner::reload(vrrp::Config config) {
       const auto& a = config.instances[i];
       const auto& b = config_.instances[i];
       if (a.name != b.name || vrrp::owned_by(a) != vrrp::owned_by(b)) return false;
+      if (vrrp::routing_of(a) != vrrp::routing_of(b)) return false;
     }
     return true;
   };
   if (!same_addresses()) {
-    return Error(ErrorCode::kUnsupported,
-                 "instances and their addresses change by a restart when they are held by lease");
+    return Error(
+        ErrorCode::kUnsupported,
+        "instances, their addresses and routes change by a restart when they are held by lease");
   }
   config_ = std::move(config);
   for (std::size_t i = 0; i < instances_.size(); ++i) instances_[i].config = config_.instances[i];
@@ -227,13 +231,25 @@ void LeaseOwner::network_changed() {
     log_.write(io::Severity::kError, read.error().message());
   }
   bool links = events.empty();  // news was lost: look again
+  bool routes = links;
   for (const io::NetworkEvent& event : events) {
-    if (event.kind == io::NetworkEvent::Kind::kAddressRemoved) {
-      holder_->address_removed(event.address.address);
-    } else if (event.kind != io::NetworkEvent::Kind::kAddressAdded) {
-      links = true;
+    routes = routes || routes_.disturbed_by(event);
+    switch (event.kind) {
+      case io::NetworkEvent::Kind::kAddressRemoved:
+        holder_->address_removed(event.address.address);
+        break;
+      case io::NetworkEvent::Kind::kLinkChanged:
+      case io::NetworkEvent::Kind::kLinkRemoved:
+      case io::NetworkEvent::Kind::kLost:
+        links = true;
+        break;
+      case io::NetworkEvent::Kind::kAddressAdded:
+      case io::NetworkEvent::Kind::kRouteRemoved:
+      case io::NetworkEvent::Kind::kRuleRemoved:
+        break;
     }
   }
+  if (routes) routes_.restore();
   if (!links) return;
   refresh();
   // A carrier that came back: others may have learnt something else meanwhile.
@@ -261,6 +277,7 @@ void LeaseOwner::held_changed(const cluster::AddressGroup& group, bool held, clu
     if (instance.config.name != group.text) continue;
     instance.held = held;
     instance.epoch = epoch;
+    routes_.set_held(instance.config, held);
     log_.write(io::Severity::kNotice,
                "(" + group.text + ") " + (held ? "held by lease" : "held no longer"),
                {{"epoch", std::to_string(epoch)}});

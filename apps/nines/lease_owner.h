@@ -19,6 +19,7 @@
 #include "node/run_config.h"
 #include "owner_notify.h"
 #include "owner_peers.h"
+#include "owner_routes.h"
 #include "owner_tracks.h"
 #include "vrrp/owner_service.h"
 
@@ -54,7 +55,7 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   };
 
   LeaseOwner(vrrp::Config config, io::EpollLoop& loop, io::Log& log,
-             address::InterfaceAddresses addresses, io::Netlink netlink,
+             address::InterfaceAddresses addresses, address::Routing routing, io::Netlink netlink,
              io::NetworkMonitor monitor);
   Result<void> prepare(const node::ClusterConfig& cluster);
   Result<cluster::Lease> make_machine(const node::ClusterConfig& cluster) const;
@@ -74,6 +75,7 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   io::LinuxProcesses processes_{loop_};
   OwnerNotify notify_{processes_, log_};
   OwnerTracks tracks_;
+  OwnerRoutes routes_;
   std::vector<Instance> instances_;  // in the configuration's order
   std::unique_ptr<GuardGate> gate_;
   std::unique_ptr<cluster::AddressHolder> holder_;

@@ -27,7 +27,8 @@ std::optional<AddressScope> scope_of(std::string_view name) {
   return std::nullopt;
 }
 
-// "ADDRESS[/LENGTH]".
+}  // namespace
+
 bool read_prefix(Reader& reader, const Word& word, SocketAddress& address, int& length) {
   const std::size_t slash = word.text.find('/');
   const auto parsed = SocketAddress::parse_ip(word.text.substr(0, slash), 0);
@@ -49,8 +50,6 @@ bool read_prefix(Reader& reader, const Word& word, SocketAddress& address, int& 
   length = static_cast<int>(*number);
   return true;
 }
-
-}  // namespace
 
 std::optional<VirtualAddress> read_virtual_address(Reader& reader, const Statement& statement) {
   VirtualAddress out;

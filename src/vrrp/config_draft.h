@@ -27,6 +27,12 @@ struct ScriptDraft {
   Word name;
 };
 
+struct RuleDraft {
+  VirtualRule rule;
+  Word word;  // its first
+  bool priority_said = false;
+};
+
 struct InstanceDraft {
   VrrpInstance instance;
   Word name;
@@ -37,6 +43,7 @@ struct InstanceDraft {
   std::vector<std::pair<SocketAddress, Word>> peers;
   bool peers_said = false;
   std::vector<Word> addresses, excluded_addresses;  // parallel to the instance's
+  std::vector<RuleDraft> rules;
   std::optional<bool> lower_priority_no_advert, check_unicast_src;
   std::optional<int> down_timer_adverts;
   std::vector<TrackDraft> track_scripts, track_interfaces;
@@ -62,6 +69,13 @@ struct ConfigDraft {
 // A line of virtual_ipaddress and its like; complains and gives nothing on a mistake. The device is
 // empty when none is said. config_address.cc.
 std::optional<VirtualAddress> read_virtual_address(Reader& reader, const Statement& statement);
+
+// "ADDRESS[/LENGTH]"; complains and gives false on a mistake. config_address.cc.
+bool read_prefix(Reader& reader, const Word& word, SocketAddress& address, int& length);
+
+// A line of virtual_routes, one of virtual_rules. config_route.cc.
+std::optional<VirtualRoute> read_virtual_route(Reader& reader, const Statement& statement);
+std::optional<RuleDraft> read_virtual_rule(Reader& reader, const Statement& statement);
 
 // The lines of track_script and track_interface. config_track.cc.
 void read_tracks(Reader& reader, const Statement& statement, std::vector<TrackDraft>& out);

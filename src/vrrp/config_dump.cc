@@ -144,6 +144,8 @@ class Dumper {
     }
     addresses("address", i.addresses);
     addresses("excluded_address", i.excluded_addresses);
+    for (const VirtualRoute& route : i.routes) fact("route", text_of(route));
+    for (const VirtualRule& rule : i.rules) fact("rule", text_of(rule));
     if (i.unicast_src) fact("unicast_src_ip", i.unicast_src->ip_text());
     for (const SocketAddress& peer : i.unicast_peers) fact("unicast_peer", peer.ip_text());
     if (i.multicast_src) fact("mcast_src_ip", i.multicast_src->ip_text());

@@ -152,6 +152,11 @@ class HostCheck {
       }
     }
     for (const Track& track : instance.track_interfaces) check_interface(track.name, track.place);
+    for (const VirtualRoute& route : instance.routes) check_interface(route.device, route.place);
+    for (const VirtualRule& rule : instance.rules) {
+      check_interface(rule.from_interface, rule.place);
+      check_interface(rule.to_interface, rule.place);
+    }
     for (const Command* command : commands_of(instance.notifications)) {
       check_user(command->user, command->place);
     }

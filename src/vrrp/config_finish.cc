@@ -73,6 +73,7 @@ class Finisher {
       reader_.error(draft.name, "this instance has no interface").with_help("add 'interface NAME'");
     }
     finish_addresses(draft);
+    finish_rules(draft);
     finish_version(draft);
     finish_authentication(draft);
     finish_state(draft);
@@ -149,6 +150,22 @@ class Finisher {
       if (addresses[sorted[i].second].device != addresses[sorted[i - 1].second].device) continue;
       reader_.error(words[sorted[i].second], "this address is there already")
           .with_found(words[sorted[i].second].text);
+    }
+  }
+
+  // A rule without a priority gets one as in keepalived: each family counts down over the whole
+  // file.
+  void finish_rules(InstanceDraft& draft) {
+    for (RuleDraft& each : draft.rules) {
+      if (!each.priority_said) {
+        const bool ipv6 = each.rule.family == SocketAddress::Family::kIpv6;
+        each.rule.priority = ipv6 ? rule_priority6_-- : rule_priority4_--;
+        reader_
+            .complaint(each.word, "this rule has no priority; it gets " +
+                                      std::to_string(each.rule.priority) + ", as in keepalived")
+            .with_help("rules are asked in the order of their priorities, the lowest first");
+      }
+      draft.instance.rules.push_back(std::move(each.rule));
     }
   }
 
@@ -389,8 +406,11 @@ class Finisher {
                   draft.group.track_interfaces);
   }
 
+  static constexpr std::uint32_t kRulePriority = 16384;
+
   Reader& reader_;
   ConfigDraft& draft_;
+  std::uint32_t rule_priority4_ = kRulePriority, rule_priority6_ = kRulePriority;
 };
 
 }  // namespace

@@ -11,8 +11,6 @@ using enum Treatment;
 constexpr int kCountMax = 1'000'000;
 constexpr std::string_view kUseScript = "use a vrrp_script and track_script";
 constexpr std::string_view kRealInterface = "the address is set on the interface itself";
-constexpr std::string_view kRoutes =
-    "set the route from a notify_master script, or with the system's network settings";
 
 template <std::optional<Duration> AnnouncementsDraft::*Field>
 void read_delay(Reader& reader, InstanceDraft& draft, const Statement& statement) {
@@ -118,6 +116,22 @@ void read_addresses(Reader& reader, InstanceDraft& draft, const Statement& state
       (draft.instance.*Field).push_back(std::move(*address));
       (draft.*Words).push_back(line.keyword());
     }
+  }
+}
+
+void read_routes(Reader& reader, InstanceDraft& draft, const Statement& statement) {
+  reader.end(statement, 1);
+  for (const Statement& line : statement.block) {
+    if (auto route = read_virtual_route(reader, line)) {
+      draft.instance.routes.push_back(std::move(*route));
+    }
+  }
+}
+
+void read_rules(Reader& reader, InstanceDraft& draft, const Statement& statement) {
+  reader.end(statement, 1);
+  for (const Statement& line : statement.block) {
+    if (auto rule = read_virtual_rule(reader, line)) draft.rules.push_back(std::move(*rule));
   }
 }
 
@@ -234,6 +248,8 @@ constexpr K kInstance[] = {
      {},
      read_addresses<&VrrpInstance::excluded_addresses, &InstanceDraft::excluded_addresses>,
      true},
+    {"virtual_routes", kRead, {}, read_routes, true},
+    {"virtual_rules", kRead, {}, read_rules, true},
     {"unicast_src_ip",
      kRead,
      {},
@@ -337,8 +353,6 @@ constexpr K kInstance[] = {
     {"kernel_rx_buf_size", kHarmless, "socket buffers are sized by nines itself"},
     {"lvs_sync_daemon_interface", kHarmless, "there are no virtual servers here"},
     {"no_accept", kUnsupported, "packets to the address are always accepted"},
-    {"virtual_routes", kUnsupported, kRoutes},
-    {"virtual_rules", kUnsupported, kRoutes},
     {"use_vmac", kUnsupported, kRealInterface},
     {"use_vmac_addr", kUnsupported, kRealInterface},
     {"vmac_xmit_base", kUnsupported, kRealInterface},

@@ -26,16 +26,18 @@ Result<std::unique_ptr<OwnerPlane>> OwnerPlane::create(Config config, Load load,
                                                        io::EpollLoop& loop, io::Log& log,
                                                        OwnerObserver& observer) {
   TRY(check_against_host(config));
-  return std::unique_ptr<OwnerPlane>(
-      new OwnerPlane(std::move(config), std::move(load), std::move(make), loop, log,
-                     TRY(address::InterfaceAddresses::open()), observer));
+  return std::unique_ptr<OwnerPlane>(new OwnerPlane(
+      std::move(config), std::move(load), std::move(make), loop, log,
+      TRY(address::InterfaceAddresses::open()), TRY(address::Routing::open()), observer));
 }
 
 OwnerPlane::OwnerPlane(Config config, Load load, MakeOwner make, io::EpollLoop& loop, io::Log& log,
-                       address::InterfaceAddresses addresses, OwnerObserver& observer)
+                       address::InterfaceAddresses addresses, address::Routing routing,
+                       OwnerObserver& observer)
     : log_(log),
       observer_(observer),
       addresses_(std::move(addresses)),
+      routing_(std::move(routing)),
       options_{.config = std::move(config),
                .make = std::move(make),
                .reload = std::move(load),
@@ -200,6 +202,8 @@ void OwnerPlane::remove_addresses() {
                                               " session(s) on " + owned.address.ip_text());
       }
     }
+    drop_routing(routing_, routing_of(instance),
+                 [this](const std::string& about) { log_.write(io::Severity::kError, about); });
   }
   reports_.clear();
   options_.masters.clear();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "address/interface_addresses.h"
+#include "address/routing.h"
 #include "base/result.h"
 #include "io/linux/epoll_loop.h"
 #include "io/ports.h"
@@ -71,7 +72,8 @@ class OwnerPlane : private node::PlaneSupport {
 
  private:
   OwnerPlane(Config config, Load load, MakeOwner make, io::EpollLoop& loop, io::Log& log,
-             address::InterfaceAddresses addresses, OwnerObserver& observer);
+             address::InterfaceAddresses addresses, address::Routing routing,
+             OwnerObserver& observer);
 
   int run_plane() override;
   Result<void> on_plane_started() override;
@@ -89,6 +91,7 @@ class OwnerPlane : private node::PlaneSupport {
   io::Log& log_;
   OwnerObserver& observer_;
   address::InterfaceAddresses addresses_;
+  address::Routing routing_;
   OwnerMainOptions options_;
   std::map<std::string, OwnerReport> reports_;  // by instance
   std::map<std::uint64_t, Answered> requests_;  // by number

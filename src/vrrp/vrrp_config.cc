@@ -3,8 +3,24 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 
 namespace nines::vrrp {
+
+namespace {
+
+std::string prefix_text(const SocketAddress& address, int length) {
+  const bool whole = length == static_cast<int>(address.ip_bytes().size() * 8);
+  return address.ip_text() + (whole ? "" : "/" + std::to_string(length));
+}
+
+std::string hexadecimal(std::uint32_t value) {
+  std::array<char, 16> digits{};
+  std::snprintf(digits.data(), digits.size(), "0x%x", value);
+  return digits.data();
+}
+
+}  // namespace
 
 bool runs_scripts(const Config& config) {
   const auto notifies = [](const auto& each) {
@@ -33,6 +49,55 @@ std::optional<SocketAddress> broadcast_of(const VirtualAddress& address) {
   return SocketAddress::ipv4(all, 0);
 }
 
+std::string text_of(const VirtualRoute& route) {
+  std::string text = "prepend";
+  if (route.type != RouteType::kUnicast) text = "add " + std::string(name_of(route.type));
+  text += " " + prefix_text(route.destination, route.prefix_length);
+  const auto number = [&text](const char* name, const auto& value) {
+    if (value) text += std::string(" ") + name + " " + std::to_string(*value);
+  };
+  const bool ipv6 = route.destination.family() == SocketAddress::Family::kIpv6;
+  if (route.source) text += " src " + route.source->ip_text();
+  number("tos", route.type_of_service);
+  if (route.gateway) text += (ipv6 ? " via inet6 " : " via inet ") + route.gateway->ip_text();
+  if (!route.device.empty()) text += " dev " + route.device;
+  if (route.table != kTableMain) text += " table " + std::to_string(route.table);
+  std::optional<std::uint8_t> protocol = route.protocol;
+  if (!protocol && !route.no_track) protocol = kRoutingProtocol;
+  number("proto", protocol);
+  number("scope", route.scope);
+  number("metric", route.metric);
+  if (route.onlink) text += " onlink";
+  number("mtu", route.mtu);
+  number("advmss", route.advertised_mss);
+  number("hoplimit", route.hop_limit);
+  // keepalived tracks none that has no interface.
+  if (route.no_track || route.device.empty()) text += " no_track";
+  return text;
+}
+
+std::string text_of(const VirtualRule& rule) {
+  std::string text = rule.inverted ? "not from " : "from ";
+  text += rule.from ? prefix_text(rule.from->address, rule.from->length) : "all";
+  if (rule.to) text += " to " + prefix_text(rule.to->address, rule.to->length);
+  text += " priority " + std::to_string(rule.priority);
+  text += " tos " + hexadecimal(rule.type_of_service);
+  if (rule.mark) {
+    text += " fwmark " + hexadecimal(*rule.mark);
+    if (rule.mark_mask) text += "/" + hexadecimal(*rule.mark_mask);
+  }
+  if (!rule.from_interface.empty()) text += " iif " + rule.from_interface;
+  if (!rule.to_interface.empty()) text += " oif " + rule.to_interface;
+  if (!rule.no_track) text += " protocol " + std::to_string(kRoutingProtocol);
+  if (rule.action == RuleAction::kTable) {
+    text += " lookup " + std::to_string(rule.table);
+  } else {
+    text += " type " + std::string(name_of(rule.action));
+  }
+  if (rule.no_track) text += " no_track";
+  return text;
+}
+
 std::string_view name_of(InitialState state) {
   return state == InitialState::kMaster ? "MASTER" : "BACKUP";
 }
@@ -49,6 +114,36 @@ std::string_view name_of(AddressScope scope) {
       return "link";
     case AddressScope::kHost:
       return "host";
+  }
+  return "";
+}
+
+std::string_view name_of(RouteType type) {
+  switch (type) {
+    case RouteType::kUnicast:
+      return "unicast";
+    case RouteType::kBlackhole:
+      return "blackhole";
+    case RouteType::kUnreachable:
+      return "unreachable";
+    case RouteType::kProhibit:
+      return "prohibit";
+    case RouteType::kThrow:
+      return "throw";
+  }
+  return "";
+}
+
+std::string_view name_of(RuleAction action) {
+  switch (action) {
+    case RuleAction::kTable:
+      return "table";
+    case RuleAction::kBlackhole:
+      return "blackhole";
+    case RuleAction::kUnreachable:
+      return "unreachable";
+    case RuleAction::kProhibit:
+      return "prohibit";
   }
   return "";
 }

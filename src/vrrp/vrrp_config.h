@@ -91,6 +91,66 @@ struct VirtualAddress {
   Place place;
 };
 
+// linux/rtnetlink.h, RTN_*: what becomes of a packet to the destination.
+enum class RouteType : std::uint8_t {
+  kUnicast = 1,
+  kBlackhole = 6,
+  kUnreachable = 7,
+  kProhibit = 8,
+  kThrow = 9,
+};
+
+// RTPROT_KEEPALIVED: by which "ip route" shows who made a route or rule.
+inline constexpr std::uint8_t kRoutingProtocol = 18;
+inline constexpr std::uint32_t kTableMain = 254;
+
+// A line of virtual_routes. What is not said is left to the kernel, as keepalived leaves it.
+struct VirtualRoute {
+  RouteType type = RouteType::kUnicast;
+  SocketAddress destination;  // its family is the route's
+  int prefix_length = 0;
+  std::optional<SocketAddress> gateway;  // "via"
+  std::optional<SocketAddress> source;   // "src": preferred
+  std::string device;                    // "dev"; empty: the kernel finds it by the gateway
+  std::uint32_t table = kTableMain;
+  std::optional<std::uint8_t> scope, protocol, type_of_service;
+  std::optional<std::uint32_t> metric, mtu, advertised_mss, hop_limit;
+  bool onlink = false;
+  bool no_track = false;  // taken away by others, it stays away until the next promotion
+  Place place;
+};
+
+// linux/fib_rules.h, FR_ACT_*.
+enum class RuleAction : std::uint8_t {
+  kTable = 1,
+  kBlackhole = 6,
+  kUnreachable = 7,
+  kProhibit = 8
+};
+
+// A line of virtual_rules.
+struct VirtualRule {
+  struct Prefix {
+    SocketAddress address;
+    int length = 0;
+  };
+  SocketAddress::Family family = SocketAddress::Family::kIpv4;
+  bool inverted = false;           // "not"
+  std::optional<Prefix> from, to;  // none: any
+  std::string from_interface, to_interface;
+  std::optional<std::uint32_t> mark, mark_mask;
+  std::uint8_t type_of_service = 0;
+  RuleAction action = RuleAction::kTable;
+  std::uint32_t table = 0;     // of kTable
+  std::uint32_t priority = 0;  // said, or counted down from 16384 for each family
+  bool no_track = false;
+  Place place;
+};
+
+// As keepalived's JSON shows them.
+std::string text_of(const VirtualRoute& route);
+std::string text_of(const VirtualRule& rule);
+
 // Gratuitous ARP and unsolicited neighbour advertisements, from the instance or the global section.
 struct Announcements {
   Duration master_delay =
@@ -128,6 +188,8 @@ struct VrrpInstance {
   // The first address is kept first: keepalived puts them into the packet in this order.
   std::vector<VirtualAddress> addresses;
   std::vector<VirtualAddress> excluded_addresses;  // set like the others, not in the packet
+  std::vector<VirtualRoute> routes;                // set after the addresses
+  std::vector<VirtualRule> rules;                  // set after the routes
   std::optional<SocketAddress> unicast_src;        // "unicast_src_ip", port 0
   std::vector<SocketAddress> unicast_peers;        // none: multicast
   std::optional<SocketAddress> multicast_src;      // "mcast_src_ip", port 0
@@ -189,5 +251,7 @@ std::optional<SocketAddress> broadcast_of(const VirtualAddress& address);
 std::string_view name_of(InitialState state);
 std::string_view name_of(AuthType type);
 std::string_view name_of(AddressScope scope);
+std::string_view name_of(RouteType type);
+std::string_view name_of(RuleAction action);
 
 }  // namespace nines::vrrp

@@ -8,7 +8,6 @@
 #include "address/peer_nudge.h"
 #include "address/session_killer.h"
 #include "base/check.h"
-#include "vrrp/owned.h"
 #include "vrrp/script_runner.h"
 
 namespace nines::vrrp {
@@ -43,9 +42,11 @@ VrrpDriver::VrrpDriver(VrrpInstance instance, VrrpWorld& world, Start start)
     : world_(world),
       machine_(std::move(instance), start),
       owned_(owned_by(machine_.instance())),
+      routing_(routing_of(machine_.instance())),
       holding_(start == Start::kAsMaster),
       resumed_(holding_) {
   if (holding_) return;
+  drop_routing(world_.routing, routing_, [](const std::string&) {});
   for (const address::OwnedAddress& address : owned_) {
     static_cast<void>(world_.addresses.drop(address).has_value());  // no interface: told elsewhere
   }
@@ -91,8 +92,22 @@ void VrrpDriver::address_removed(const SocketAddress& address) {
   }
 }
 
+void VrrpDriver::restore_routing() {
+  if (!holding_) return;
+  take_routing(world_.routing, routing_, Take::kTracked,
+               [this](const std::string& about) { complain(about); });
+}
+
 void VrrpDriver::reload(VrrpInstance instance) {
   if (machine_.status().leaving) return;
+  OwnedRouting gone = std::exchange(routing_, routing_of(instance));
+  const auto stays = [](const auto& now) {
+    return
+        [&now](const auto& each) { return std::find(now.begin(), now.end(), each) != now.end(); };
+  };
+  std::erase_if(gone.routes, stays(routing_.routes));
+  std::erase_if(gone.rules, stays(routing_.rules));
+  drop_routing(world_.routing, gone, [this](const std::string& about) { complain(about); });
   const std::vector<address::OwnedAddress> before = owned_;
   owned_ = owned_by(instance);
   for (const address::OwnedAddress& address : before) {
@@ -106,6 +121,11 @@ void VrrpDriver::reload(VrrpInstance instance) {
 bool VrrpDriver::owns(const SocketAddress& address) const {
   return std::any_of(owned_.begin(), owned_.end(),
                      [&](const auto& owned) { return owned.address == address; });
+}
+
+bool VrrpDriver::owns(const io::Route& removed) const {
+  return std::any_of(routing_.routes.begin(), routing_.routes.end(),
+                     [&](const auto& owned) { return address::may_be(owned, removed); });
 }
 
 void VrrpDriver::handle(const Event& event) {
@@ -125,7 +145,9 @@ void VrrpDriver::perform(const Effect& effect) {
       send_advert(effect.value);
       return renew_with_advert();
     case Effect::Kind::kTakeAddresses:
-      return take_addresses();
+      take_addresses();
+      return take_routing(world_.routing, routing_, Take::kAll,
+                          [this](const std::string& about) { complain(about); });
     case Effect::Kind::kDropAddresses:
       return drop_addresses();
     case Effect::Kind::kAnnounce:
@@ -214,6 +236,8 @@ void VrrpDriver::drop_addresses() {
       complain("cannot remove " + address.address.ip_text() + ": " + dropped.error().message());
     }
   }
+  // Last: nobody but this host minds them.
+  drop_routing(world_.routing, routing_, [this](const std::string& about) { complain(about); });
 }
 
 void VrrpDriver::announce(int count) {

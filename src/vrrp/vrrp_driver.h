@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "address/interface_addresses.h"
+#include "address/routing.h"
 #include "address/session_killer.h"
 #include "io/linux/epoll_loop.h"
 #include "io/linux/processes.h"
 #include "io/ports.h"
+#include "vrrp/owned.h"
 #include "vrrp/script_tracker.h"
 #include "vrrp/vrrp.h"
 #include "vrrp/vrrp_filter.h"
@@ -31,6 +33,7 @@ struct VrrpWorld {
   io::LinuxProcesses& processes;
   io::Log& log;
   address::InterfaceAddresses& addresses;
+  address::Routing& routing;
   const GlobalDefs& global;
   AddressLife address_life;
   // Reads every socket empty and delivers what came, before a timer decides (vrrp.h, duty 1).
@@ -57,6 +60,8 @@ class VrrpDriver {
   void link_restored() { handle(event::LinkRestored{}); }
   // An address went from an interface; ours are taken again.
   void address_removed(const SocketAddress& address);
+  // Routes or rules went, or what they need came back: those that are looked after are put back.
+  void restore_routing();
   // Same name, router, version and interface.
   void reload(VrrpInstance instance);
   void stop() { handle(event::Stop{}); }
@@ -68,6 +73,7 @@ class VrrpDriver {
   bool resumed() const { return resumed_; }
   const VrrpInstance& instance() const { return machine_.instance(); }
   bool owns(const SocketAddress& address) const;
+  bool owns(const io::Route& removed) const;
   // The address has gone, and clients of sessions on it are still being told.
   bool parting() const { return parting_; }
   std::string status_text() const;  // lines for people
@@ -108,6 +114,7 @@ class VrrpDriver {
   VrrpSocket* socket_ = nullptr;
   SocketAddress primary_;
   std::vector<address::OwnedAddress> owned_;
+  OwnedRouting routing_;
   bool holding_ = false;
   bool resumed_ = false;
   Instant renewed_at_{};

@@ -142,6 +142,15 @@ void append_addresses(Writer& out, std::string_view key,
   out.close(']');
 }
 
+template <typename Line>
+void append_routing(Writer& out, std::string_view key, const std::vector<Line>& lines) {
+  if (lines.empty()) return;
+  out.name(key);
+  out.open('[');
+  for (const Line& line : lines) out.string(text_of(line));
+  out.close(']');
+}
+
 void append_script(Writer& out, std::string_view key, const InstanceReport::Words& words) {
   if (!words.empty()) out.member(key, text_of(words));
 }
@@ -213,6 +222,8 @@ void append_data(Writer& out, const InstanceReport& report) {
   append_script(out, "script_master_rx_lower_pri", report.scripts.master_rx_lower_priority);
   append_addresses(out, "vips", instance.addresses, report.holding);
   append_addresses(out, "evips", instance.excluded_addresses, report.holding);
+  append_routing(out, "vroutes", instance.routes);
+  append_routing(out, "vrules", instance.rules);
   append_tracked(out, report);
   const bool password = instance.authentication.type == AuthType::kPass;
   out.number("auth_type", password ? 1 : 0);

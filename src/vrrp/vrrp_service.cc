@@ -35,24 +35,26 @@ bool same_router(const VrrpInstance& a, const VrrpInstance& b) {
 Result<std::unique_ptr<VrrpService>> VrrpService::create(Config config, io::EpollLoop& loop,
                                                          io::Log& log, AddressLife life) {
   TRY(check_against_host(config));
-  return std::unique_ptr<VrrpService>(
-      new VrrpService(std::move(config), loop, log, life, TRY(address::InterfaceAddresses::open()),
-                      TRY(io::Netlink::open()), TRY(io::NetworkMonitor::open())));
+  return std::unique_ptr<VrrpService>(new VrrpService(
+      std::move(config), loop, log, life, TRY(address::InterfaceAddresses::open()),
+      TRY(address::Routing::open()), TRY(io::Netlink::open()), TRY(io::NetworkMonitor::open())));
 }
 
 VrrpService::VrrpService(Config config, io::EpollLoop& loop, io::Log& log, AddressLife life,
-                         address::InterfaceAddresses addresses, io::Netlink netlink,
-                         io::NetworkMonitor monitor)
+                         address::InterfaceAddresses addresses, address::Routing routing,
+                         io::Netlink netlink, io::NetworkMonitor monitor)
     : config_(std::move(config)),
       loop_(loop),
       log_(log),
       addresses_(std::move(addresses)),
+      routing_(std::move(routing)),
       netlink_(std::move(netlink)),
       monitor_(std::move(monitor)),
       world_{loop_,
              processes_,
              log_,
              addresses_,
+             routing_,
              config_.global,
              life,
              [this] { drain(); },
@@ -76,6 +78,7 @@ void VrrpService::start(const std::set<std::string>& masters_before) {
     add_driver(instance, before ? Start::kAsMaster : Start::kFresh);
   }
   load_scripts();
+  hear_routing_if_needed();
   refresh();
 }
 
@@ -106,6 +109,7 @@ Result<void> VrrpService::reload(Config config) {
     if (!kept) add_driver(instance, Start::kFresh);
   }
   load_scripts();
+  hear_routing_if_needed();
   refresh();
   return {};
 }
@@ -157,7 +161,13 @@ void VrrpService::network_changed() {
     log_.write(io::Severity::kError, read.error().message());
   }
   bool news = false;
+  bool routing = false;
   for (const io::NetworkEvent& event : events) {
+    routing = routing || disturbs_routing(event);
+    if (event.kind == io::NetworkEvent::Kind::kRouteRemoved ||
+        event.kind == io::NetworkEvent::Kind::kRuleRemoved) {
+      continue;
+    }
     const bool of_address = event.kind == io::NetworkEvent::Kind::kAddressAdded ||
                             event.kind == io::NetworkEvent::Kind::kAddressRemoved;
     const bool ours = of_address && owned_by_any(event.address.address);
@@ -169,6 +179,26 @@ void VrrpService::network_changed() {
     }
   }
   if (news) refresh();
+  if (!routing) return;
+  for (Member& member : members_) member.driver->restore_routing();
+}
+
+// A link or an address that came may be what a route has waited for; one that went took routes
+// along, of which the kernel does not always tell.
+bool VrrpService::disturbs_routing(const io::NetworkEvent& event) const {
+  if (event.kind != io::NetworkEvent::Kind::kRouteRemoved) return true;
+  return std::any_of(members_.begin(), members_.end(),
+                     [&](const Member& member) { return member.driver->owns(event.route); });
+}
+
+void VrrpService::hear_routing_if_needed() {
+  const bool needed =
+      std::any_of(config_.instances.begin(), config_.instances.end(),
+                  [](const auto& each) { return !each.routes.empty() || !each.rules.empty(); });
+  if (!needed) return;
+  if (const auto heard = monitor_.hear_routing(); !heard.has_value()) {
+    log_.write(io::Severity::kError, heard.error().message());
+  }
 }
 
 bool VrrpService::owned_by_any(const SocketAddress& address) const {
@@ -479,6 +509,14 @@ Result<void> check_against_host(const Config& config) {
       }
     }
     for (const Track& track : instance.track_interfaces) TRY(needs(track.name, track.place));
+    for (const VirtualRoute& route : instance.routes) {
+      if (!route.device.empty()) TRY(needs(route.device, route.place));
+    }
+    for (const VirtualRule& rule : instance.rules) {
+      for (const std::string* const name : {&rule.from_interface, &rule.to_interface}) {
+        if (!name->empty()) TRY(needs(*name, rule.place));
+      }
+    }
   }
   return {};
 }

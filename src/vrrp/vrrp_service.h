@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "address/interface_addresses.h"
+#include "address/routing.h"
 #include "base/result.h"
 #include "io/linux/epoll_loop.h"
 #include "io/linux/netlink.h"
@@ -70,7 +71,7 @@ class VrrpService {
 
  private:
   VrrpService(Config config, io::EpollLoop& loop, io::Log& log, AddressLife life,
-              address::InterfaceAddresses addresses, io::Netlink netlink,
+              address::InterfaceAddresses addresses, address::Routing routing, io::Netlink netlink,
               io::NetworkMonitor monitor);
 
   struct Socket {
@@ -104,6 +105,8 @@ class VrrpService {
 
   void network_changed();
   bool owned_by_any(const SocketAddress& address) const;
+  bool disturbs_routing(const io::NetworkEvent& event) const;
+  void hear_routing_if_needed();
   void refresh();
   void refresh(Member& member, const Links& links,
                const std::vector<io::InterfaceAddress>& addresses);
@@ -125,6 +128,7 @@ class VrrpService {
   io::EpollLoop& loop_;
   io::Log& log_;
   address::InterfaceAddresses addresses_;
+  address::Routing routing_;
   io::Netlink netlink_;
   io::NetworkMonitor monitor_;
   io::LinuxProcesses processes_{loop_};

@@ -59,6 +59,27 @@ vrrp_instance one {
         fd00::5/64 dev eth0
         fd00::7/64 dev eth1 home noprefixroute -nodad no_track
     }
+    virtual_routes {
+        0.0.0.0/0 via 10.9.0.2 dev eth0
+        default via 10.9.0.3 dev eth0 metric 50 no_track
+        src 10.9.0.100 to 10.20.0.0/16 tos 0x10 via 10.9.0.2 dev eth0 table 100 onlink mtu 1400 advmss 1300 hoplimit 20
+        10.21.0.0/16 dev eth1 scope link no_track protocol static
+        10.22.0.0/16 via 10.9.1.2
+        blackhole 10.23.0.0/16
+        prohibit 10.24.0.0/16 table 1000 no_track
+        10.25.0.1 via 10.9.1.2 dev eth1 preference 9
+        ::/0 via fd00::9 dev eth0 no_track
+        fd01::/64 via fd00::9 dev eth0 metric 5 table main
+    }
+    virtual_rules {
+        from 10.9.0.100/32 table 100 priority 100
+        from 10.9.0.101 to 10.26.0.0/16 iif eth1 oif eth0 fwmark 5/255 tos 0x10 table 100
+        from all lookup 1000 no_track
+        from fd00::5 table 100
+        to 10.27.0.0/16 unreachable priority 5
+        not from 10.9.0.103 prohibit preference 6 no_track
+        fwmark 0x9 table default order 7
+    }
     track_script {
         directory
         good
@@ -233,6 +254,7 @@ def every_key_and_value_is_keepaliveds(scope):
     same(theirs, ours)
     # That the comparison is about something.
     first = json.loads(ours)[0]["data"]
+    assert len(first["vroutes"]) == 10 and len(first["vrules"]) == 7
     assert len(first["vips"]) == 6 and len(first["evips"]) == 3 and len(first["track_script"]) == 2
     assert first["auth_data"] == "se/ret12" and first["effective_priority"] == 105
 

@@ -26,6 +26,9 @@ vrrp_instance internal {{
     virtual_ipaddress {{
         {address}/32 dev eth0
     }}
+    virtual_routes {{
+        10.90.0.0/16 via 10.9.0.254 dev eth0
+    }}
 }}
 """
 
@@ -116,6 +119,9 @@ class Node:
     def has_address(self):
         return f"inet {ADDRESS}/" in self.host.ip("-4", "addr", "show", "dev", "eth0")
 
+    def has_route(self):
+        return "10.90.0.0/16 via 10.9.0.254" in self.host.ip("-4", "route", "show")
+
 
 class Cluster:
     def __init__(self, scope):
@@ -187,11 +193,15 @@ class Cluster:
 def a_holder_that_is_cut_off_is_followed_and_does_not_come_back_as_one(scope):
     cluster = Cluster(scope).start()
     first = cluster.holder()
+    assert [node for node in cluster.nodes.values() if node.has_route()] == [first]
+    first.host.ip("route", "del", "10.90.0.0/16")
+    scope.wait_until(first.has_route, what="the route's return")
     cluster.cut(first)
     at = time.monotonic()
     cluster.wait_for_other(first, at)
     # It gave its address up by itself, and nobody could ask it to.
     scope.wait_until(lambda: not first.has_address(), 3, "the one behind the cut to let go")
+    scope.wait_until(lambda: not first.has_route(), 1, "its route to go")
     cluster.wait_for_answers(at)
     print(f"   # outage {cluster.outage(at) * 1000:.0f} ms")
     assert cluster.outage(at) < 2
@@ -200,6 +210,7 @@ def a_holder_that_is_cut_off_is_followed_and_does_not_come_back_as_one(scope):
     healed = time.monotonic()
     cluster.wait_for_answers(healed + 1)
     assert cluster.holder() is second and cluster.outage(healed) < 1
+    assert [node for node in cluster.nodes.values() if node.has_route()] == [second]
     cluster.never_two_answer()
 
 

@@ -16,6 +16,12 @@ from nines_test import NINES, Skip, main, test  # noqa: E402
 UUID = "7bc0c2f5-0b1c-4c4e-9d4f-0a3f2a1f6c11"
 PASSWORD = "geheim77"
 ADDRESS, EXCLUDED, LATER = "169.254.0.1", "10.20.0.1", "10.20.0.2"
+# The external network's port, its gateways, a router's own route, a subnet on the same network.
+EXTERNAL = "198.51.100.7/24 dev qg-port no_track"
+GATEWAYS = ["0.0.0.0/0 via 198.51.100.1 dev qg-port no_track",
+            "::/0 via fe80::1 dev qg-port no_track",
+            "10.30.0.0/24 via 10.20.0.9 no_track",
+            "203.0.113.0/24 dev qg-port scope link no_track"]
 END_MAX = 5  # seconds that neutron waits before it kills
 
 CONFIG = """
@@ -45,6 +51,7 @@ vrrp_instance VR_1 {{
         {excluded}/24 dev {interface} no_track
         {more}
     }}
+    {routes}
 }}
 """
 
@@ -68,9 +75,11 @@ class Router:
                           scope.path(f"{UUID}.pid.keepalived-vrrp")]
         scope.on_end(self.kill)
 
-    def configure(self, interface="ha-port", more="", password=PASSWORD):
+    def configure(self, interface="ha-port", more="", password=PASSWORD, routes=()):
+        lines = "\n        ".join(routes)
         self.config = self.scope.write(f"{UUID}/keepalived.conf", CONFIG.format(
-            interface=interface, address=ADDRESS, excluded=EXCLUDED, more=more, password=password))
+            interface=interface, address=ADDRESS, excluded=EXCLUDED, more=more, password=password,
+            routes=f"virtual_routes {{\n        {lines}\n    }}" if routes else ""))
 
     def arguments(self, *more):
         return [self.program, "-P", "-f", self.config, "-p", self.pid_files[0],
@@ -115,6 +124,11 @@ class Router:
     def holds(self, address):
         return f"inet {address}/" in self.host.ip("-4", "addr", "show")
 
+    def routes(self):
+        """Those that are ours: of the protocol that keepalived gives them."""
+        return sorted(line.strip() for family in ("-4", "-6") for line in
+                      self.host.ip(family, "route", "show", "proto", "keepalived").splitlines())
+
     def wait_for(self, address, there=True, timeout=15):
         self.scope.wait_until(lambda: self.holds(address) == there, timeout,
                               f"{address} {'there' if there else 'gone'}")
@@ -152,6 +166,34 @@ def an_agent_starts_reloads_and_ends_it(scope):
     router.wait_for_end(pid, END_MAX)
     assert not any(os.path.exists(path) for path in router.pid_files)
     assert not router.holds(ADDRESS) and not router.holds(EXCLUDED)
+
+
+@test
+def a_router_with_a_gateway_has_its_routes_while_it_is_master(scope):
+    router = Router(scope)
+    router.host.link(router.switch, "qg-port", "qg-far")
+    router.configure(more=EXTERNAL, routes=GATEWAYS)
+    done = router.start()
+    assert " dev qg-port" not in done.stderr, done.stderr  # nothing to say of these
+    pid = router.pids()[0]
+    expected = sorted(["default via 198.51.100.1 dev qg-port", "10.30.0.0/24 via 10.20.0.9 dev "
+                       "ha-port", "203.0.113.0/24 dev qg-port scope link",
+                       "default via fe80::1 dev qg-port metric 1024 pref medium"])
+    scope.wait_until(lambda: router.routes() == expected, 15, f"routes, not {router.routes()}")
+
+    # The gateway is taken away from the router, as the agent does it: all in one reload.
+    router.configure(routes=[GATEWAYS[2]])
+    router.signal(signal.SIGHUP)
+    scope.wait_until(lambda: router.routes() == [expected[0]], what="the extra route alone")
+    router.wait_for("198.51.100.7", there=False)
+    router.configure(more=EXTERNAL, routes=GATEWAYS)
+    router.signal(signal.SIGHUP)
+    scope.wait_until(lambda: router.routes() == expected, what="the gateway again")
+    assert router.alive() and router.holds(ADDRESS) and router.pids()[0] == pid
+
+    router.signal(signal.SIGTERM)
+    router.wait_for_end(pid, END_MAX)
+    assert router.routes() == [], router.routes()
 
 
 @test

@@ -46,6 +46,9 @@ vrrp_instance internal {{
     virtual_ipaddress {{
         {address}/32 dev eth0
     }}
+    virtual_routes {{
+        10.90.0.0/16 via 10.9.0.254 dev eth0
+    }}
 }}
 """
 
@@ -150,6 +153,9 @@ class Controller:
         assert pid > 1
         os.kill(pid, number)
         return pid
+
+    def has_route(self):
+        return "10.90.0.0/16 via 10.9.0.254" in self.host.ip("-4", "route", "show")
 
     def has_address(self):
         return f"inet {ADDRESS}/" in self.host.ip("-4", "addr", "show", "dev", "eth0")
@@ -272,6 +278,7 @@ def a_killed_owner_goes_on_as_the_master_it_was(scope):
     print(f"   # slowest {segment.slowest_after(at) * 1000:.0f} ms")
     assert segment.slowest_after(at) < 0.5
     assert segment.holders() == ["node1"] and segment.nodes[1].says("entering MASTER") == 0
+    assert node.has_route() and not segment.nodes[1].has_route()
 
 
 @test
@@ -294,7 +301,9 @@ def an_owner_that_cannot_stay_leaves_no_address_behind(scope):
     for _ in range(3):
         killed = first.kill("owner", but=killed)
     at = time.monotonic()
+    assert first.has_route()
     scope.wait_until(lambda: not first.has_address(), 2, "the supervisor to remove the address")
+    scope.wait_until(lambda: not first.has_route(), 2, "the supervisor to remove the route")
     assert first.says("is not back in time: its addresses are removed") == 1
     scope.wait_until(second.has_address, what="the address on the second")
     segment.wait_for_answers_after(at, by="node2")

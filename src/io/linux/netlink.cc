@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -146,6 +147,48 @@ std::optional<InterfaceAddress> read_address(const nlmsghdr* header) {
   if (local.is_ip()) result.address = local;
   if (!result.address.is_ip()) return std::nullopt;
   return result;
+}
+
+// As much of a route as tells it from others.
+std::optional<Route> read_route(const nlmsghdr* header) {
+  if (mnl_nlmsg_get_payload_len(header) < sizeof(rtmsg)) return std::nullopt;
+  const auto* message = static_cast<const rtmsg*>(mnl_nlmsg_get_payload(header));
+  if (message->rtm_family != AF_INET && message->rtm_family != AF_INET6) return std::nullopt;
+  if ((message->rtm_flags & RTM_F_CLONED) != 0) return std::nullopt;  // of a cache
+  Route route;
+  route.type = message->rtm_type;
+  route.prefix_length = message->rtm_dst_len;
+  route.table = message->rtm_table;
+  route.destination =
+      message->rtm_family == AF_INET ? SocketAddress::ipv4({}, 0) : SocketAddress::ipv6({}, 0);
+  for_each_attribute(header, sizeof(rtmsg), [&](const nlattr* attribute) {
+    switch (mnl_attr_get_type(attribute)) {
+      case RTA_DST:
+        if (const SocketAddress to = address_of(attribute); to.is_ip()) route.destination = to;
+        break;
+      case RTA_TABLE:
+        if (mnl_attr_validate(attribute, MNL_TYPE_U32) == 0) {
+          route.table = mnl_attr_get_u32(attribute);
+        }
+        break;
+      case RTA_PRIORITY:
+        if (mnl_attr_validate(attribute, MNL_TYPE_U32) == 0) {
+          route.metric = mnl_attr_get_u32(attribute);
+        }
+        break;
+      default:
+        break;
+    }
+  });
+  return route;
+}
+
+std::uint8_t kernel_family(const SocketAddress& address) {
+  return address.family() == SocketAddress::Family::kIpv4 ? AF_INET : AF_INET6;
+}
+
+bool fits(const SocketAddress& address, SocketAddress::Family family, std::uint8_t length) {
+  return address.family() == family && length <= address.ip_bytes().size() * 8;
 }
 
 }  // namespace
@@ -397,6 +440,88 @@ Result<void> Netlink::delete_address(const InterfaceAddress& address) {
   return result;
 }
 
+Result<void> Netlink::put_route(int type, int flags, const Route& route) {
+  const SocketAddress::Family family = route.destination.family();
+  const bool good = route.destination.is_ip() &&
+                    fits(route.destination, family, route.prefix_length) &&
+                    (!route.gateway || route.gateway->family() == family) &&
+                    (!route.source || route.source->family() == family);
+  if (!good) return Error(ErrorCode::kInvalid, "a route whose addresses do not fit together");
+  Request request(type, flags);
+  auto* message = request.extra<rtmsg>();
+  message->rtm_family = kernel_family(route.destination);
+  message->rtm_dst_len = route.prefix_length;
+  message->rtm_tos = route.type_of_service;
+  // The header's field has eight bits; the attribute counts.
+  message->rtm_table = route.table <= UINT8_MAX ? static_cast<std::uint8_t>(route.table)
+                                                : std::uint8_t{RT_TABLE_UNSPEC};
+  message->rtm_protocol = route.protocol;
+  message->rtm_scope = route.scope;
+  message->rtm_type = route.type;
+  if (route.onlink) message->rtm_flags |= RTNH_F_ONLINK;
+  request.put_u32(RTA_TABLE, route.table);
+  request.put(RTA_DST, route.destination.ip_bytes());
+  if (route.gateway) request.put(RTA_GATEWAY, route.gateway->ip_bytes());
+  if (route.source) request.put(RTA_PREFSRC, route.source->ip_bytes());
+  if (route.link != 0) request.put_u32(RTA_OIF, static_cast<std::uint32_t>(route.link));
+  if (route.metric != 0) request.put_u32(RTA_PRIORITY, route.metric);
+  if (route.mtu != 0 || route.advertised_mss != 0 || route.hop_limit != 0) {
+    nlattr* metrics = request.begin_nested(RTA_METRICS);
+    if (route.mtu != 0) request.put_u32(RTAX_MTU, route.mtu);
+    if (route.advertised_mss != 0) request.put_u32(RTAX_ADVMSS, route.advertised_mss);
+    if (route.hop_limit != 0) request.put_u32(RTAX_HOPLIMIT, route.hop_limit);
+    request.end_nested(metrics);
+  }
+  return acknowledge(request);
+}
+
+Result<void> Netlink::add_route(const Route& route) {
+  return put_route(RTM_NEWROUTE, NLM_F_CREATE, route);
+}
+
+Result<void> Netlink::delete_route(const Route& route) { return put_route(RTM_DELROUTE, 0, route); }
+
+Result<void> Netlink::put_rule(int type, int flags, const RoutingRule& rule) {
+  const bool good = (!rule.from || fits(*rule.from, rule.family, rule.from_length)) &&
+                    (!rule.to || fits(*rule.to, rule.family, rule.to_length)) &&
+                    rule.from_interface.size() < IFNAMSIZ && rule.to_interface.size() < IFNAMSIZ;
+  if (!good) return Error(ErrorCode::kInvalid, "a rule whose addresses do not fit together");
+  Request request(type, flags);
+  auto* message = request.extra<fib_rule_hdr>();
+  message->family = rule.family == SocketAddress::Family::kIpv4 ? AF_INET : AF_INET6;
+  message->tos = rule.type_of_service;
+  message->action = rule.action;
+  message->table = rule.table <= UINT8_MAX ? static_cast<std::uint8_t>(rule.table)
+                                           : std::uint8_t{RT_TABLE_UNSPEC};
+  if (rule.inverted) message->flags |= FIB_RULE_INVERT;
+  if (rule.table != 0) request.put_u32(FRA_TABLE, rule.table);
+  request.put_u32(FRA_PRIORITY, rule.priority);
+  if (rule.from && rule.from_length > 0) {
+    message->src_len = rule.from_length;
+    request.put(FRA_SRC, rule.from->ip_bytes());
+  }
+  if (rule.to && rule.to_length > 0) {
+    message->dst_len = rule.to_length;
+    request.put(FRA_DST, rule.to->ip_bytes());
+  }
+  if (!rule.from_interface.empty()) request.put_text(FRA_IIFNAME, rule.from_interface);
+  if (!rule.to_interface.empty()) request.put_text(FRA_OIFNAME, rule.to_interface);
+  if (rule.mark) request.put_u32(FRA_FWMARK, *rule.mark);
+  if (rule.mark_mask) request.put_u32(FRA_FWMASK, *rule.mark_mask);
+  if (rule.protocol != 0) {
+    request.put(FRA_PROTOCOL, {reinterpret_cast<const char*>(&rule.protocol), 1});
+  }
+  return acknowledge(request);
+}
+
+Result<void> Netlink::add_rule(const RoutingRule& rule) {
+  return put_rule(RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, rule);
+}
+
+Result<void> Netlink::delete_rule(const RoutingRule& rule) {
+  return put_rule(RTM_DELRULE, 0, rule);
+}
+
 Result<NetworkMonitor> NetworkMonitor::open() {
   const int descriptor =
       TRY(open_route_socket(SOCK_NONBLOCK, RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR));
@@ -407,6 +532,16 @@ Result<NetworkMonitor> NetworkMonitor::open() {
     ::setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &kMonitorBuffer, sizeof kMonitorBuffer);
   }
   return result;
+}
+
+Result<void> NetworkMonitor::hear_routing() {
+  for (const int group :
+       {RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE}) {
+    if (::setsockopt(descriptor_, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0) {
+      return Error::from_errno(errno, "netlink membership");
+    }
+  }
+  return {};
 }
 
 NetworkMonitor::NetworkMonitor(NetworkMonitor&& other) noexcept
@@ -454,6 +589,13 @@ Result<void> NetworkMonitor::read(std::vector<NetworkEvent>& events) {
         event.kind = header->nlmsg_type == RTM_NEWADDR ? NetworkEvent::Kind::kAddressAdded
                                                        : NetworkEvent::Kind::kAddressRemoved;
         event.address = *std::move(address);
+      } else if (header->nlmsg_type == RTM_DELROUTE) {
+        auto route = read_route(header);
+        if (!route) continue;
+        event.kind = NetworkEvent::Kind::kRouteRemoved;
+        event.route = *std::move(route);
+      } else if (header->nlmsg_type == RTM_DELRULE) {
+        event.kind = NetworkEvent::Kind::kRuleRemoved;
       } else {
         continue;
       }

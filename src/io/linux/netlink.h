@@ -1,5 +1,6 @@
-// The kernel's links and addresses over rtnetlink (RFC 3549; rtnetlink(7)): a synchronous client
-// for changes and dumps, and a monitor for what others change. Encoded here over libmnl.
+// The kernel's links, addresses, routes and rules over rtnetlink (RFC 3549; rtnetlink(7)): a
+// synchronous client for changes and dumps, and a monitor for what others change. Encoded here over
+// libmnl.
 #pragma once
 
 #include <cstdint>
@@ -42,6 +43,46 @@ struct InterfaceAddress {
   friend bool operator==(const InterfaceAddress&, const InterfaceAddress&) = default;
 };
 
+// A route, or what stands in the place of one.
+struct Route {
+  static constexpr std::uint32_t kTableMain = 254;
+  static constexpr std::uint32_t kTableMax = UINT32_MAX;
+
+  std::uint8_t type = 1;           // RTN_* of linux/rtnetlink.h; 1: unicast
+  SocketAddress destination = {};  // its family is the route's; the port is not used
+  std::uint8_t prefix_length = 0;
+  std::optional<SocketAddress> gateway = {};
+  std::optional<SocketAddress> source = {};  // preferred
+  int link = 0;                              // index; 0: the kernel finds it by the gateway
+  std::uint32_t table = kTableMain;
+  std::uint32_t metric = 0;   // lower is better; 0: the kernel's default
+  std::uint8_t scope = 0;     // RT_SCOPE_*
+  std::uint8_t protocol = 0;  // RTPROT_*: who made it
+  std::uint8_t type_of_service = 0;
+  bool onlink = false;  // the gateway is taken for a neighbour whatever the addresses say
+  // Of RTAX_*; 0: not said.
+  std::uint32_t mtu = 0, advertised_mss = 0, hop_limit = 0;
+
+  friend bool operator==(const Route&, const Route&) = default;
+};
+
+// A rule of the policy database: which packets look into which table.
+struct RoutingRule {
+  std::uint8_t action = 1;  // FR_ACT_* of linux/fib_rules.h; 1: look into `table`
+  SocketAddress::Family family = SocketAddress::Family::kIpv4;
+  std::optional<SocketAddress> from = {}, to = {};  // none: any
+  std::uint8_t from_length = 0, to_length = 0;
+  std::string from_interface = {}, to_interface = {};  // "iif" and "oif"; empty: any
+  std::optional<std::uint32_t> mark = {}, mark_mask = {};
+  std::uint8_t type_of_service = 0;
+  bool inverted = false;
+  std::uint32_t table = 0;
+  std::uint32_t priority = 0;  // lower is asked first
+  std::uint8_t protocol = 0;   // RTPROT_*
+
+  friend bool operator==(const RoutingRule&, const RoutingRule&) = default;
+};
+
 enum class LinkState : std::uint8_t { kDown, kUp };
 
 // One NETLINK_ROUTE socket. It belongs for good to the network namespace that its thread was in
@@ -70,6 +111,14 @@ class Netlink {
   Result<void> replace_address(const InterfaceAddress& address);
   Result<void> delete_address(const InterfaceAddress& address);  // kNotFound
 
+  // Ahead of others to the same destination with the same metric, as "ip route prepend" does; those
+  // stay. kExists when the very same one is there.
+  Result<void> add_route(const Route& route);
+  // Exactly that one. kNotFound.
+  Result<void> delete_route(const Route& route);
+  Result<void> add_rule(const RoutingRule& rule);     // kExists
+  Result<void> delete_rule(const RoutingRule& rule);  // kNotFound
+
  private:
   explicit Netlink(int descriptor) : descriptor_(descriptor) {}
   class Request;
@@ -77,6 +126,8 @@ class Netlink {
   template <typename Visit>
   Result<void> exchange(Request& request, Visit visit);
   Result<void> put_address(int type, int flags, const InterfaceAddress& address);
+  Result<void> put_route(int type, int flags, const Route& route);
+  Result<void> put_rule(int type, int flags, const RoutingRule& rule);
 
   int descriptor_ = -1;
   std::uint32_t sequence_ = 0;
@@ -88,11 +139,14 @@ struct NetworkEvent {
     kLinkRemoved,
     kAddressAdded,  // or its lifetimes changed
     kAddressRemoved,
+    kRouteRemoved,  // these two of monitors that were told to hear of routing
+    kRuleRemoved,
     kLost,  // the kernel dropped events: dump again
   };
   Kind kind = Kind::kLost;
   NetworkLink link;          // of the two link kinds
   InterfaceAddress address;  // of the two address kinds
+  Route route = {};          // of kRouteRemoved: type, destination, table, metric
 };
 
 // Hears of every change of links and addresses in the namespace it was opened in. The descriptor
@@ -100,6 +154,8 @@ struct NetworkEvent {
 class NetworkMonitor {
  public:
   static Result<NetworkMonitor> open();
+  // From now on also of routes and rules that are removed; a router may have very many.
+  Result<void> hear_routing();
   NetworkMonitor(NetworkMonitor&& other) noexcept;
   NetworkMonitor& operator=(NetworkMonitor&& other) noexcept;
   ~NetworkMonitor();

@@ -143,5 +143,105 @@ TEST_F(NetlinkTest, MonitorHearsOfAddressesAndLinks) {
   EXPECT_TRUE(events[static_cast<std::size_t>(link)].link.up);
 }
 
+// A bridge that is up, with an address of either family.
+int add_network(Netlink& netlink) {
+  EXPECT_TRUE(netlink.add_bridge("br0").has_value());
+  const int link = netlink.find_link("br0")->index;
+  EXPECT_TRUE(netlink.set_link_state(link, LinkState::kUp).has_value());
+  EXPECT_TRUE(netlink.add_address({.link = link, .address = ip("10.0.0.1"), .prefix_length = 24})
+                  .has_value());
+  EXPECT_TRUE(
+      netlink
+          .add_address(
+              {.link = link, .address = ip("fd00::1"), .prefix_length = 64, .flags = IFA_F_NODAD})
+          .has_value());
+  return link;
+}
+
+TEST_F(NetlinkTest, RouteIsAddedOnceHeardOfAndDeletedExactly) {
+  auto netlink = Netlink::open();
+  ASSERT_TRUE(netlink.has_value());
+  const int link = add_network(*netlink);
+  auto monitor = NetworkMonitor::open();
+  ASSERT_TRUE(monitor.has_value());
+  ASSERT_TRUE(monitor->hear_routing().has_value());
+  const Route wide{
+      .destination = ip("0.0.0.0"), .gateway = ip("10.0.0.254"), .link = link, .protocol = 18};
+  Route other = wide;
+  other.gateway = ip("10.0.0.253");
+  Route far{.destination = ip("fd00:1::"),
+            .prefix_length = 64,
+            .gateway = ip("fd00::9"),
+            .table = 1000,
+            .metric = 7,
+            .protocol = 18,
+            .mtu = 1400};
+  for (const Route& route : {wide, other, far}) {
+    ASSERT_TRUE(netlink->add_route(route).has_value());
+    EXPECT_EQ(netlink->add_route(route).error().code(), ErrorCode::kExists);
+  }
+  ASSERT_TRUE(netlink->delete_route(wide).has_value());
+  EXPECT_EQ(netlink->delete_route(wide).error().code(), ErrorCode::kNotFound);
+  ASSERT_TRUE(netlink->delete_route(other).has_value());
+  ASSERT_TRUE(netlink->delete_route(far).has_value());
+  std::vector<NetworkEvent> events;
+  ASSERT_TRUE(monitor->read(events).has_value());
+  std::vector<Route> removed;
+  for (const NetworkEvent& event : events) {
+    if (event.kind == NetworkEvent::Kind::kRouteRemoved) removed.push_back(event.route);
+  }
+  ASSERT_EQ(removed.size(), 3u);
+  EXPECT_EQ(removed[0].destination, ip("0.0.0.0"));
+  EXPECT_EQ(removed[0].table, Route::kTableMain);
+  EXPECT_EQ(removed[2].destination, ip("fd00:1::"));
+  EXPECT_EQ(removed[2].prefix_length, 64);
+  EXPECT_EQ(removed[2].table, 1000u);
+  EXPECT_EQ(removed[2].metric, 7u);
+}
+
+TEST_F(NetlinkTest, RouteThatDoesNotFitTogetherIsRefused) {
+  auto netlink = Netlink::open();
+  ASSERT_TRUE(netlink.has_value());
+  EXPECT_EQ(netlink->add_route({.destination = ip("10.0.0.0"), .prefix_length = 33}).error().code(),
+            ErrorCode::kInvalid);
+  EXPECT_EQ(
+      netlink->add_route({.destination = ip("10.0.0.0"), .gateway = ip("fd00::1")}).error().code(),
+      ErrorCode::kInvalid);
+  EXPECT_EQ(netlink->add_rule({.from = ip("fd00::1"), .from_length = 128}).error().code(),
+            ErrorCode::kInvalid);
+}
+
+TEST_F(NetlinkTest, RuleIsAddedOnceHeardOfAndDeleted) {
+  auto netlink = Netlink::open();
+  ASSERT_TRUE(netlink.has_value());
+  auto monitor = NetworkMonitor::open();
+  ASSERT_TRUE(monitor.has_value());
+  ASSERT_TRUE(monitor->hear_routing().has_value());
+  const RoutingRule four{.from = ip("10.0.0.1"),
+                         .from_length = 32,
+                         .mark = 5,
+                         .table = 1000,
+                         .priority = 100,
+                         .protocol = 18};
+  const RoutingRule six{.family = SocketAddress::Family::kIpv6,
+                        .to = ip("fd00::"),
+                        .to_length = 64,
+                        .to_interface = "eth7",
+                        .table = 100,
+                        .priority = 100};
+  for (const RoutingRule& rule : {four, six}) {
+    ASSERT_TRUE(netlink->add_rule(rule).has_value());
+    EXPECT_EQ(netlink->add_rule(rule).error().code(), ErrorCode::kExists);
+    ASSERT_TRUE(netlink->delete_rule(rule).has_value());
+    EXPECT_EQ(netlink->delete_rule(rule).error().code(), ErrorCode::kNotFound);
+  }
+  std::vector<NetworkEvent> events;
+  ASSERT_TRUE(monitor->read(events).has_value());
+  EXPECT_EQ(std::count_if(
+                events.begin(), events.end(),
+                [](const auto& event) { return event.kind == NetworkEvent::Kind::kRuleRemoved; }),
+            2);
+}
+
 }  // namespace
 }  // namespace nines::io
