@@ -70,6 +70,8 @@ DRIVERS = {
         "guard": "writes the guard's rules into the kernel, and hears who touches them",
         "interface_addresses": "puts addresses on interfaces and announces them",
         "routing": "puts routes and rules into the host's tables",
+        "nft_socket": "sends nftables transactions to the kernel",
+        "refusals": "has the kernel refuse connections to dead hosts",
         "peer_nudge": "sends a packet to each peer of a session that ended unsaid",
         "session_killer": "destroys sockets of an address that was lost",
     },

@@ -1,5 +1,4 @@
-// Netlink at the guard's edge: one batch out, its acknowledgements in. The kernel works the batch
-// off before send() returns, so its answers are there already and nothing here waits for them.
+// The guard's transactions and its clocks, and who else touches its tables.
 #include "address/guard.h"
 
 #include <algorithm>
@@ -63,22 +62,6 @@ Result<io::Descriptor> open_lock() {
   return lock;
 }
 
-Result<io::Descriptor> open_netfilter(int flags, std::uint32_t groups) {
-  io::Descriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags, NETLINK_NETFILTER));
-  if (!socket && errno == EPROTONOSUPPORT) {
-    return Error(ErrorCode::kUnsupported, "the kernel has no netfilter (CONFIG_NETFILTER_NETLINK)",
-                 EPROTONOSUPPORT);
-  }
-  if (!socket) return Error::from_errno(errno, "a socket for nftables");
-  sockaddr_nl local{};
-  local.nl_family = AF_NETLINK;
-  local.nl_groups = groups;
-  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&local), sizeof local) != 0) {
-    return Error::from_errno(errno, "a socket for nftables");
-  }
-  return socket;
-}
-
 // Hears what others change: the kernel writes into each event who caused it, and all events of one
 // datagram have the same cause. Our own renewals wake nobody.
 Result<io::Descriptor> open_monitor(int netlink) {
@@ -87,7 +70,7 @@ Result<io::Descriptor> open_monitor(int netlink) {
   if (::getsockname(netlink, reinterpret_cast<sockaddr*>(&ours), &size) != 0) {
     return Error::from_errno(errno, "the nftables socket's number");
   }
-  io::Descriptor monitor = TRY(open_netfilter(SOCK_NONBLOCK, 0));
+  io::Descriptor monitor = TRY(open_netfilter(SOCK_NONBLOCK));
   const std::array<sock_filter, 4> filter{{
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(nlmsghdr, nlmsg_pid)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(ours.nl_pid), 0, 1),
@@ -106,28 +89,6 @@ Result<io::Descriptor> open_monitor(int netlink) {
   return monitor;
 }
 
-std::string kernel_words(const nlmsghdr* header, const nlmsgerr* error) {
-  if ((header->nlmsg_flags & NLM_F_ACK_TLVS) == 0) return {};
-  std::size_t offset = sizeof(nlmsgerr);
-  if ((header->nlmsg_flags & NLM_F_CAPPED) == 0) offset += mnl_nlmsg_get_payload_len(&error->msg);
-  const auto* attribute = static_cast<const nlattr*>(mnl_nlmsg_get_payload_offset(header, offset));
-  const auto* end = static_cast<const char*>(mnl_nlmsg_get_payload_tail(header));
-  while (mnl_attr_ok(attribute, static_cast<int>(end - reinterpret_cast<const char*>(attribute)))) {
-    if (mnl_attr_get_type(attribute) == NLMSGERR_ATTR_MSG &&
-        mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0) {
-      return std::string(": ") + mnl_attr_get_str(attribute);
-    }
-    attribute = mnl_attr_next(attribute);
-  }
-  return {};
-}
-
-Error refusal(const nlmsghdr* header, const nlmsgerr* error, std::string_view what) {
-  Error result = Error::from_errno(-error->error, std::string(what) + kernel_words(header, error));
-  if (result.code() != ErrorCode::kRefused) return result;
-  return std::move(result).with_context("the guard needs CAP_NET_ADMIN, and its tables no owner");
-}
-
 // What the kernel cannot do is named by what was asked of it.
 Error rehearsal_failed(const Error& error) {
   if (error.code() == ErrorCode::kRefused) return error;
@@ -140,19 +101,15 @@ Error rehearsal_failed(const Error& error) {
 
 }  // namespace
 
-Guard::Guard(io::Descriptor lock, io::Descriptor netlink)
+Guard::Guard(io::Descriptor lock, NftSocket netlink)
     : lock_(std::move(lock)), netlink_(std::move(netlink)), answer_(kAnswerSize) {}
 
 Result<Guard> Guard::create() {
   io::Descriptor lock = TRY(open_lock());
-  io::Descriptor netlink = TRY(open_netfilter(0, 0));
-  const int on = 1;
-  // Refinements, both: longer words for people, shorter answers.
-  ::setsockopt(netlink.get(), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof on);
-  ::setsockopt(netlink.get(), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
+  NftSocket netlink = TRY(NftSocket::open());
   Guard guard(std::move(lock), std::move(netlink));
   // Addresses for documentation (RFC 5737, 3849), under a name of their own.
-  NftBatch batch = guard.begin();
+  NftBatch batch = guard.netlink_.begin();
   const GuardRulesLease lease{
       .addresses = {SocketAddress::ipv4({192, 0, 2, 1}, 0),
                     SocketAddress::ipv6(
@@ -162,7 +119,7 @@ Result<Guard> Guard::create() {
   if (auto done = guard.send(batch, NftBatch::Ending::kDryRun); !done.has_value()) {
     return rehearsal_failed(done.error());
   }
-  guard.monitor_ = TRY(open_monitor(guard.netlink_.get()));
+  guard.monitor_ = TRY(open_monitor(guard.netlink_.descriptor()));
   return guard;
 }
 
@@ -174,7 +131,7 @@ Result<void> Guard::install(const std::vector<GuardedLease>& leases) {
     families.push_back(families_of(lease.addresses));
   }
   TRY(check_guardable(rules));
-  NftBatch batch = begin();
+  NftBatch batch = netlink_.begin();
   write_guard(batch, rules);
   TRY(send(batch, NftBatch::Ending::kCommit));
   leases_ = std::move(families);
@@ -194,13 +151,13 @@ Result<void> Guard::close(std::size_t lease) { return write(lease, std::nullopt)
 
 Result<void> Guard::write(std::size_t lease, const std::optional<Opening>& opening) {
   CHECK(lease < leases_.size());
-  NftBatch batch = begin();
+  NftBatch batch = netlink_.begin();
   write_opening(batch, lease, leases_[lease], opening);
   return send(batch, NftBatch::Ending::kCommit);
 }
 
 Result<void> Guard::remove() {
-  NftBatch batch = begin();
+  NftBatch batch = netlink_.begin();
   write_removal(batch);
   TRY(send(batch, NftBatch::Ending::kCommit));
   leases_.clear();
@@ -223,42 +180,11 @@ Result<bool> Guard::disturbed() {
   return touched;
 }
 
-NftBatch Guard::begin() { return NftBatch(sequence_ + 1); }
-
 Result<void> Guard::send(NftBatch& batch, NftBatch::Ending ending) {
-  batch.finish(ending);
-  sequence_ = batch.next_sequence();
-  const std::string_view bytes = batch.bytes();
-  while (::send(netlink_.get(), bytes.data(), bytes.size(), 0) < 0) {
-    if (errno != EINTR) return Error::from_errno(errno, "send to nftables");
-  }
-  bool acknowledged = false;
-  std::optional<Error> failure;
-  while (true) {
-    const ssize_t size = ::recv(netlink_.get(), answer_.data(), answer_.size(), MSG_DONTWAIT);
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
-    if (size < 0) return Error::from_errno(errno, "hear from nftables");
-    int left = static_cast<int>(size);
-    const auto* header = reinterpret_cast<const nlmsghdr*>(answer_.data());
-    for (; mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left)) {
-      if (header->nlmsg_type != NLMSG_ERROR ||
-          mnl_nlmsg_get_payload_len(header) < sizeof(nlmsgerr)) {
-        continue;
-      }
-      const std::string_view what = batch.what(header->nlmsg_seq);
-      if (what.empty()) continue;  // the rest of a call that gave up
-      const auto* error = static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(header));
-      if (error->error == 0) {
-        acknowledged |= header->nlmsg_seq == batch.last_sequence();
-      } else if (!failure) {
-        failure = refusal(header, error, what);
-      }
-    }
-  }
-  if (failure) return *std::move(failure);
-  if (!acknowledged) return Error(ErrorCode::kSystem, "nftables did not acknowledge a change");
-  return {};
+  auto sent = netlink_.send(batch, ending);
+  if (sent.has_value() || sent.error().code() != ErrorCode::kRefused) return sent;
+  return std::move(sent).error().with_context(
+      "the guard needs CAP_NET_ADMIN, and its tables no owner");
 }
 
 }  // namespace nines::address

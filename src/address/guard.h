@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "address/guard_rules.h"
+#include "address/nft_socket.h"
 #include "base/result.h"
 #include "base/socket_address.h"
 #include "base/time.h"
@@ -60,18 +61,16 @@ class Guard {
   Result<bool> disturbed();
 
  private:
-  Guard(io::Descriptor lock, io::Descriptor netlink);
+  Guard(io::Descriptor lock, NftSocket netlink);
 
   Result<void> send(NftBatch& batch, NftBatch::Ending ending);
   Result<void> write(std::size_t lease, const std::optional<Opening>& opening);
-  NftBatch begin();
 
   io::Descriptor lock_;
-  io::Descriptor netlink_;
+  NftSocket netlink_;
   io::Descriptor monitor_;
   std::vector<GuardFamilies> leases_;  // as installed
   std::vector<char> answer_;
-  std::uint32_t sequence_ = 0;
 };
 
 }  // namespace nines::address

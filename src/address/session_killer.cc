@@ -2,6 +2,7 @@
 // their cookies, so that none that was opened meanwhile is hit.
 #include "address/session_killer.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -97,8 +98,9 @@ SocketAddress peer_of(const Session& session) {
   return SocketAddress::ipv6(address, port);
 }
 
-Result<void> collect(int descriptor, int family, const SocketAddress& local,
-                     std::vector<Session>& sessions) {
+// Those of which wanted(message) is true.
+template <typename Wanted>
+Result<void> collect(int descriptor, int family, Wanted wanted, std::vector<Session>& sessions) {
   inet_diag_req_v2 request{};
   request.sdiag_family = static_cast<std::uint8_t>(family);
   request.sdiag_protocol = IPPROTO_TCP;
@@ -107,38 +109,97 @@ Result<void> collect(int descriptor, int family, const SocketAddress& local,
   return receive(descriptor, [&](const nlmsghdr& header) {
     if (mnl_nlmsg_get_payload_len(&header) < sizeof(inet_diag_msg)) return;
     const auto* message = static_cast<const inet_diag_msg*>(mnl_nlmsg_get_payload(&header));
-    if (sessions.size() < kSessionsMax && is_local(*message, local)) {
+    if (sessions.size() < kSessionsMax && wanted(*message)) {
       sessions.push_back({message->idiag_family, message->idiag_state, message->id});
     }
   });
 }
 
+Result<void> destroy(int descriptor, const Session& session) {
+  inet_diag_req_v2 request{};
+  request.sdiag_family = session.family;
+  request.sdiag_protocol = IPPROTO_TCP;
+  request.idiag_states = 1u << session.state;
+  request.id = session.id;
+  TRY(send(descriptor, SOCK_DESTROY, NLM_F_ACK, request));
+  return receive(descriptor, [](const nlmsghdr&) {});
+}
+
+// That one ended by itself, or is another by now: what was meant is gone.
+bool has_ended(const Error& error) { return error.error_number() == ENOENT; }
+
+Result<io::Descriptor> open_sock_diag() {
+  io::Descriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+  if (!socket) return Error::from_errno(errno, "a socket for sock_diag");
+  return socket;
+}
+
 }  // namespace
 
 Result<std::vector<EndedSession>> destroy_sessions(const SocketAddress& local) {
-  const io::Descriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
-  if (!socket) return Error::from_errno(errno, "a socket for sock_diag");
+  const io::Descriptor socket = TRY(open_sock_diag());
+  const auto wanted = [&](const inet_diag_msg& message) { return is_local(message, local); };
   std::vector<Session> sessions;
   if (local.family() == SocketAddress::Family::kIpv4) {
-    TRY(collect(socket.get(), AF_INET, local, sessions));
+    TRY(collect(socket.get(), AF_INET, wanted, sessions));
   }
-  TRY(collect(socket.get(), AF_INET6, local, sessions));
+  TRY(collect(socket.get(), AF_INET6, wanted, sessions));
   std::vector<EndedSession> destroyed;
   for (const Session& session : sessions) {
-    inet_diag_req_v2 request{};
-    request.sdiag_family = session.family;
-    request.sdiag_protocol = IPPROTO_TCP;
-    request.idiag_states = 1u << session.state;
-    request.id = session.id;
-    TRY(send(socket.get(), SOCK_DESTROY, NLM_F_ACK, request));
-    const auto done = receive(socket.get(), [](const nlmsghdr&) {});
+    const auto done = destroy(socket.get(), session);
     if (done.has_value()) {
       destroyed.push_back({local.with_port(ntohs(session.id.idiag_sport)), peer_of(session)});
-    } else if (done.error().error_number() != ENOENT) {  // that one ended by itself
+    } else if (!has_ended(done.error())) {
       return done.error();
     }
   }
   return destroyed;
+}
+
+Result<std::size_t> destroy_connections(const std::vector<SocketAddress>& hosts,
+                                        const std::vector<std::uint16_t>& ports,
+                                        const std::vector<std::uint16_t>& spared) {
+  const io::Descriptor socket = TRY(open_sock_diag());
+  const auto wanted = [&](const inet_diag_msg& message) {
+    const auto has_one_of = [&](const std::vector<std::uint16_t>& wanted_ports) {
+      return std::any_of(wanted_ports.begin(), wanted_ports.end(), [&](std::uint16_t port) {
+        return port == ntohs(message.id.idiag_dport) || port == ntohs(message.id.idiag_sport);
+      });
+    };
+    if (!has_one_of(ports) || has_one_of(spared)) return false;
+    const SocketAddress peer =
+        peer_of({message.idiag_family, message.idiag_state, message.id}).with_port(0);
+    return std::any_of(hosts.begin(), hosts.end(), [&](const SocketAddress& host) {
+      return host.ip_bytes() == peer.ip_bytes();
+    });
+  };
+  std::vector<Session> sessions;
+  TRY(collect(socket.get(), AF_INET, wanted, sessions));
+  TRY(collect(socket.get(), AF_INET6, wanted, sessions));
+  std::size_t count = 0;
+  for (const Session& session : sessions) {
+    const auto done = destroy(socket.get(), session);
+    if (!done.has_value() && !has_ended(done.error())) return done.error();
+    count += done.has_value() ? 1 : 0;
+  }
+  return count;
+}
+
+// A socket that cannot be: the kernel looks for it only where it could destroy it.
+Result<void> check_destroying() {
+  const io::Descriptor socket = TRY(open_sock_diag());
+  Session nobody{.family = AF_INET, .state = TCP_ESTABLISHED, .id = {}};
+  nobody.id.idiag_sport = nobody.id.idiag_dport = htons(1);
+  nobody.id.idiag_src[0] = nobody.id.idiag_dst[0] = htonl(INADDR_BROADCAST);
+  nobody.id.idiag_cookie[0] = nobody.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+  const auto done = destroy(socket.get(), nobody);
+  if (done.has_value() || has_ended(done.error())) return {};
+  if (done.error().error_number() == EOPNOTSUPP) {
+    return Error(ErrorCode::kUnsupported,
+                 "this kernel cannot destroy sockets (it needs CONFIG_INET_DIAG_DESTROY)",
+                 EOPNOTSUPP);
+  }
+  return done.error();
 }
 
 }  // namespace nines::address

@@ -1,7 +1,10 @@
-// Ends TCP sessions on an address that this host has lost. An established socket lives on after its
-// address has gone, and behind it database locks, for as long as TCP keeps trying.
+// Ends TCP sessions on an address that this host has lost, or to a host that is dead. An
+// established socket lives on after its address or its peer has gone, and behind it database locks
+// and waiting clients, for as long as TCP keeps trying.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "base/result.h"
@@ -22,5 +25,16 @@ struct EndedSession {
 // has not (peer_nudge.h). Synchronous: 0.3 ms to some milliseconds with many sockets on the
 // machine, and some microseconds for each destroyed. Needs CAP_NET_ADMIN.
 Result<std::vector<EndedSession>> destroy_sessions(const SocketAddress& local);
+
+// Destroys every TCP socket of this network namespace, but listeners, whose peer is one of `hosts`
+// (their ports ignored) and that has one of `ports` at either end: clients that wait for the host's
+// services, connecting or connected, and what the host's clients hold here, their locks with it.
+// Those who hold them hear ECONNABORTED at once; a host that lives after all hears a reset. Sockets
+// with one of `spared` at either end are left alone. Returns how many. Costs and rights as above.
+Result<std::size_t> destroy_connections(const std::vector<SocketAddress>& hosts,
+                                        const std::vector<std::uint16_t>& ports,
+                                        const std::vector<std::uint16_t>& spared);
+// kUnsupported when the kernel cannot destroy sockets (CONFIG_INET_DIAG_DESTROY).
+Result<void> check_destroying();
 
 }  // namespace nines::address

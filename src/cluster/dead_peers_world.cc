@@ -14,6 +14,7 @@ constexpr Duration kNoteEvery = std::chrono::milliseconds(5);
 constexpr Duration kOutliveMost = DeadPeers::kRuleLife;
 // A heartbeat that is on its way, and what a lossy network takes.
 constexpr Duration kNoticeMost = std::chrono::milliseconds(150);
+constexpr Duration kBackUnnoticedMost = DeadPeers::kProbeEvery + DeadPeers::kLookEvery;
 // Since gossip needs its way, and a lost majority is waited for.
 constexpr Duration kMajorityAgo = DeadPeers::kReasonGrace + std::chrono::milliseconds(300);
 constexpr Duration kFaultsFor = std::chrono::seconds(30);
@@ -263,8 +264,9 @@ void DeadPeersWorld::note_truth() {
         there_since_.erase({by, who});
         continue;
       }
-      there_last_[{by, who}] = now_;
-      there_since_.try_emplace({by, who}, now_);
+      const Instant since = there_since_.try_emplace({by, who}, now_).first->second;
+      // Whoever is back for shorter than a probe and its answer take may not have been noticed.
+      if (now_ - since >= kBackUnnoticedMost) there_last_[{by, who}] = now_;
     }
     if (2 * with > count_) host(by).majority_at = now_;
   }
