@@ -21,6 +21,7 @@ MAY_INCLUDE = {
     "address": {"base", "io"},  # wherever the right to own comes from
     "vrrp": {"base", "text", "io", "address", "node"},
     "cluster": {"base", "text", "io", "address"},  # what is leased: addresses
+    "galera": {"base", "text", "io"},  # a member's own server and files; who asks whom is apps/'s
     "lab": {"base", "text", "io", "http", "address"},  # a host that dies forgets its sessions
 }
 
@@ -92,6 +93,12 @@ DRIVERS = {
         "peer_sockets": "sends and hears controllers' datagrams",
         "key_file": "reads and writes the file of the cluster's key",
         "address_holder": "puts leased addresses on interfaces and through the kernel's gate",
+    },
+    "galera": {
+        "server_client": "speaks to a server through libmariadb",
+        "child": "runs a process and reads its output",
+        "monitor": "asks all servers on a loop",
+        "local_member": "looks at this host's processes and files",
     },
     "lab": {
         "lab_host": "makes namespaces",

@@ -7,6 +7,7 @@
 
 #include "cluster_command.h"
 #include "drill_command.h"
+#include "galera_command.h"
 #include "lab_command.h"
 #include "proxy_command.h"
 #include "run_command.h"
@@ -41,6 +42,7 @@ constexpr Command kCommands[] = {
     {"proxy", "balance: runs a haproxy.cfg", run_proxy},
     {"vrrp", "hold an address with others: runs a keepalived.conf", run_vrrp},
     {"check", "say what is wrong with a configuration", nines::check_files_command},
+    {"galera", "how each member of the database cluster is, and why", nines::galera_command},
     {"lab", "several hosts on this machine, to try things on", nines::lab_command},
     {"drill", "break things in a lab under load, and say what clients noticed",
      nines::drill_command},

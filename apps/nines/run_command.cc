@@ -63,6 +63,9 @@ Result<node::RunConfig> load_run_file(const std::string& path) {
       text::render_text(loaded.diagnostics, std::span(&file, 1), {.color = on_terminal()}).c_str(),
       stderr);
   if (!loaded.ok()) return Error(ErrorCode::kInvalid, path + " has errors");
+  if (loaded.config.haproxy.empty() && loaded.config.keepalived.empty()) {
+    return Error(ErrorCode::kInvalid, path + ": nothing to run: neither haproxy nor keepalived");
+  }
   return std::move(loaded.config);
 }
 

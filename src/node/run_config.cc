@@ -29,16 +29,20 @@ class Reader : private YamlReader {
       error({}, "nothing is configured").with_allowed("haproxy, keepalived");
       return std::move(loaded_);
     }
-    const std::array<Key, 5> keys = {{
+    const std::array<Key, 6> keys = {{
         {"haproxy", [this](fy_node* value) { read_paths(value); }},
         {"keepalived", [this](fy_node* value) { loaded_.config.keepalived = path_of(value); }},
         {"control", [this](fy_node* value) { loaded_.config.control = path_of(value); }},
         {"stop", [this](fy_node* value) { read_stop(value); }},
         {"cluster", [this](fy_node* value) { read_cluster(value); }},
+        {"galera",
+         [this](fy_node* value) {
+           loaded_.config.galera = read_galera_config(*this, value, host_name_);
+         }},
     }};
     read_mapping(root, "the configuration", keys);
     const RunConfig& config = loaded_.config;
-    if (loaded_.ok() && config.haproxy.empty() && config.keepalived.empty()) {
+    if (loaded_.ok() && config.haproxy.empty() && config.keepalived.empty() && !config.galera) {
       error(span_of(root), "nothing to run").with_allowed("haproxy, keepalived, or both");
     }
     return std::move(loaded_);

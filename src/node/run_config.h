@@ -15,6 +15,7 @@
 //       node03: {id: 3, addresses: [192.0.2.43, 198.51.100.43]}
 //     self: node01                               # unless told otherwise: the host's name
 //     term: 120ms
+//   galera: ...                                  # galera_config.h
 #pragma once
 
 #include <cstdint>
@@ -25,6 +26,7 @@
 
 #include "base/socket_address.h"
 #include "base/time.h"
+#include "node/galera_config.h"
 #include "text/diagnostics.h"
 #include "text/source.h"
 
@@ -68,6 +70,7 @@ struct RunConfig {
   // At a stop: how long answers under way may take before the addresses are handed over.
   Duration drain = kDrainDefault;
   std::optional<ClusterConfig> cluster;
+  std::optional<GaleraConfig> galera;  // with it alone there is something to ask, nothing to run
 };
 
 struct LoadedRunConfig {

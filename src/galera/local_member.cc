@@ -1,0 +1,156 @@
+// What is on the disk first, then the server if it runs, else its storage engine.
+#include "galera/local_member.h"
+
+#include <cctype>
+#include <cerrno>
+#include <filesystem>
+#include <string_view>
+#include <system_error>
+
+#include <sys/stat.h>
+
+#include "io/linux/files.h"
+
+namespace nines::galera {
+
+namespace {
+
+// Files of a state transfer under way: a server removes them when it has come through.
+constexpr std::string_view kTransferMarks[] = {"sst_in_progress", "wsrep_sst.pid",
+                                               "rsync_sst_complete", ".sst"};
+constexpr std::string_view kEngineFile = "ibdata1";
+
+bool exists(const std::string& path) {
+  struct stat status;
+  return ::stat(path.c_str(), &status) == 0;
+}
+
+bool is_server_name(std::string_view name) { return name == "mariadbd" || name == "mysqld"; }
+
+}  // namespace
+
+Result<std::optional<int>> find_server(const std::string& data) {
+  struct stat wanted;
+  if (::stat(data.c_str(), &wanted) != 0) return Error::from_errno(errno, data);
+  io::LinuxFiles files;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    const std::string name = entry.path().filename().string();
+    if (!std::isdigit(static_cast<unsigned char>(name.front()))) continue;
+    const std::string process = "/proc/" + name;
+    auto command = files.read(process + "/comm");
+    if (!command) continue;  // it has ended meanwhile
+    while (!command->empty() && command->back() == '\n') command->pop_back();
+    if (!is_server_name(*command)) continue;
+    struct stat place;
+    if (::stat((process + "/cwd").c_str(), &place) != 0) {
+      if (errno == ENOENT || errno == ESRCH) continue;
+      return Error::from_errno(errno, "the working directory of " + *command + ", process " + name);
+    }
+    if (place.st_dev == wanted.st_dev && place.st_ino == wanted.st_ino) {
+      return std::optional<int>(std::stoi(name));
+    }
+  }
+  if (error) return Error(ErrorCode::kSystem, "/proc: " + error.message());
+  return std::optional<int>();
+}
+
+void LocalMember::collect(Done done) {
+  done_ = std::move(done);
+  evidence_ = {};
+  evidence_.member = options_.name;
+  auto server = find_server(options_.data);
+  if (!server) {
+    // Later, as every answer comes.
+    loop_.post([this, error = server.error()] { std::exchange(done_, nullptr)(error); });
+    return;
+  }
+  read_files();
+  if (*server) {
+    evidence_.server = Evidence::Server::kStarting;
+    evidence_.recovered_fault = "not asked: process " + std::to_string(**server) + " has the data";
+    ask_server();
+  } else if (evidence_.data == Evidence::Data::kPresent) {
+    recover();
+  } else {
+    evidence_.recovered_fault = "there is nothing to recover";
+    finish();
+  }
+}
+
+void LocalMember::read_files() {
+  io::LinuxFiles files;
+  const std::string folder = options_.data + '/';
+  if (const auto text = files.read(folder + std::string(kGrastateName)); !text) {
+    evidence_.grastate_fault = text.error().message();
+  } else if (auto parsed = parse_grastate(*text); parsed) {
+    evidence_.grastate = std::move(*parsed);
+  } else {
+    evidence_.grastate_fault = parsed.error().message();
+  }
+  const std::string view = folder + std::string(kGvwstateName);
+  if (const auto text = files.read(view); text) {
+    if (auto parsed = parse_gvwstate(*text); parsed) {
+      evidence_.gvwstate = std::move(*parsed);
+    } else {
+      evidence_.gvwstate_fault = parsed.error().message();
+    }
+  } else if (exists(view)) {
+    evidence_.gvwstate_fault = text.error().message();
+  }
+  for (const std::string_view mark : kTransferMarks) {
+    evidence_.is_torn = evidence_.is_torn || exists(folder + std::string(mark));
+  }
+  const bool has_engine = exists(folder + std::string(kEngineFile));
+  evidence_.data = has_engine || evidence_.grastate || exists(folder + "mysql")
+                       ? Evidence::Data::kPresent
+                       : Evidence::Data::kEmpty;
+}
+
+void LocalMember::ask_server() {
+  client_.ask({std::string(kStatusQuery), std::string(kVariablesQuery)}, options_.answer_within,
+              [this](ServerAnswer answer) {
+                if (answer.contact != Look::Contact::kAnswered || answer.error != 0) {
+                  evidence_.server_said = answer.said;
+                  finish();
+                  return;
+                }
+                WsrepStatus status;
+                for (const auto& [name, value] : answer.rows) read_wsrep_row({name, value}, status);
+                evidence_.running = status.position;
+                evidence_.component_size = status.cluster_size;
+                evidence_.local_state = status.local_state;
+                if (status.is_on && status.is_primary) {
+                  evidence_.server = Evidence::Server::kPrimary;
+                } else if (status.is_on && status.is_connected && status.cluster_size > 0) {
+                  evidence_.server = Evidence::Server::kNonPrimary;
+                } else {
+                  evidence_.server_said = status.is_on ? "in no component" : "wsrep is off";
+                }
+                finish();
+              });
+}
+
+void LocalMember::recover() {
+  std::vector<std::string> words = options_.recover;
+  words.insert(words.end(), {"--wsrep-recover", "--disable-log-error"});
+  auto child = Child::start(
+      loop_, processes_, std::move(words), options_.recover_within, [this](ChildEnd end) {
+        if (auto position = parse_recovered(end.errors)) {
+          evidence_.recovered = std::move(*position);
+        } else {
+          evidence_.recovered_fault = end.is_good() ? position.error().message() : end.text();
+        }
+        finish();
+      });
+  if (child) {
+    child_ = std::move(*child);
+    return;
+  }
+  evidence_.recovered_fault = child.error().message();
+  loop_.post([this] { finish(); });
+}
+
+void LocalMember::finish() { std::exchange(done_, nullptr)(std::move(evidence_)); }
+
+}  // namespace nines::galera

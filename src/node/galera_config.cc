@@ -1,0 +1,202 @@
+// One method for each key of the section.
+#include "node/galera_config.h"
+
+#include <algorithm>
+#include <array>
+#include <functional>
+
+#include "node/yaml_reader.h"
+#include "text/suggest.h"
+
+namespace nines::node {
+
+namespace {
+
+constexpr std::size_t kNameMax = 64;
+
+using Key = YamlReader::Key;
+
+class GaleraReader {
+ public:
+  GaleraReader(YamlReader& yaml, std::string_view host_name) : yaml_(yaml), host_name_(host_name) {}
+
+  GaleraConfig read(fy_node* section) {
+    fy_node* self = nullptr;
+    bool has_members = false, has_credentials = false;
+    const std::array<Key, 7> keys = {{
+        {"members",
+         [&](fy_node* value) {
+           has_members = true;
+           read_members(value);
+         }},
+        {"arbitrators", [this](fy_node* value) { read_arbitrators(value); }},
+        {"self", [&](fy_node* value) { self = value; }},
+        {"socket", [this](fy_node* value) { config_.socket = yaml_.path_of(value); }},
+        {"credentials",
+         [&](fy_node* value) {
+           has_credentials = true;
+           config_.credentials = yaml_.path_of(value);
+         }},
+        {"data", [this](fy_node* value) { config_.data = yaml_.path_of(value); }},
+        {"server", [this](fy_node* value) { read_server(value); }},
+    }};
+    yaml_.read_mapping(section, "'galera'", keys);
+    if (section == nullptr || !fy_node_is_mapping(section)) return std::move(config_);
+    if (!has_members) {
+      yaml_.error(YamlReader::span_of(section), "the Galera cluster has no members")
+          .with_allowed("members: a mapping of names to the addresses of their servers");
+    }
+    if (!has_credentials) {
+      yaml_.error(YamlReader::span_of(section), "nobody is named to ask the servers as")
+          .with_allowed("credentials: the path of a file with 'user = ...' and 'password = ...'");
+    }
+    find_self(self);
+    return std::move(config_);
+  }
+
+ private:
+  void read_members(fy_node* value) {
+    constexpr std::string_view kAllowed = "1 to 15 names, each with its server's address";
+    if (value == nullptr || !fy_node_is_mapping(value)) {
+      yaml_.error(YamlReader::span_of(value), "'members' is a mapping of names to addresses")
+          .with_allowed(kAllowed);
+      return;
+    }
+    void* position = nullptr;
+    while (fy_node_pair* const pair = fy_node_mapping_iterate(value, &position)) {
+      fy_node* const name = fy_node_pair_key(pair);
+      const std::string_view word = YamlReader::word_of(name);
+      if (!is_galera_member_name(word)) {
+        yaml_.error(YamlReader::span_of(name), "no name for a member")
+            .with_found(word)
+            .with_allowed("1 to 64 letters, digits, '-', '_' and '.', a letter or digit first");
+      }
+      if (config_.members.size() == kGaleraMembersMax) {
+        yaml_.error(YamlReader::span_of(name), "too many members").with_allowed(kAllowed);
+        return;
+      }
+      const SocketAddress address = address_of(fy_node_pair_value(pair));
+      refuse_repeated(address, fy_node_pair_value(pair));
+      config_.members.push_back({std::string(word), address});
+    }
+    if (config_.members.empty()) {
+      yaml_.error(YamlReader::span_of(value), "'members' is empty").with_allowed(kAllowed);
+    }
+  }
+
+  void read_arbitrators(fy_node* value) {
+    constexpr std::string_view kAllowed = "a list of at most 4 addresses";
+    if (value == nullptr || !fy_node_is_sequence(value)) {
+      yaml_.error(YamlReader::span_of(value), "'arbitrators' is a list").with_allowed(kAllowed);
+      return;
+    }
+    void* position = nullptr;
+    while (fy_node* const each = fy_node_sequence_iterate(value, &position)) {
+      if (config_.arbitrators.size() == kGaleraArbitratorsMax) {
+        yaml_.error(YamlReader::span_of(each), "too many arbitrators").with_allowed(kAllowed);
+        return;
+      }
+      config_.arbitrators.push_back(address_of(each));
+    }
+  }
+
+  SocketAddress address_of(fy_node* value) {
+    const std::string_view word = YamlReader::word_of(value);
+    auto address = SocketAddress::parse_ip(word, kGaleraPortDefault);
+    if (!address) address = SocketAddress::parse(word);
+    if (!address || !address->is_ip() || address->port() == 0 || address->is_wildcard()) {
+      yaml_.error(YamlReader::span_of(value), "no address of a member")
+          .with_found(word)
+          .with_allowed("an IP address, and a port unless it is 3306: 192.0.2.1, 192.0.2.1:3307");
+      return {};
+    }
+    return *address;
+  }
+
+  void refuse_repeated(const SocketAddress& address, fy_node* value) {
+    if (!address.is_ip()) return;
+    for (const GaleraMember& other : config_.members) {
+      if (other.address != address) continue;
+      yaml_
+          .error(YamlReader::span_of(value), "member '" + other.name + "' has this address already")
+          .with_found(address.text());
+    }
+  }
+
+  void read_server(fy_node* value) {
+    const std::array<Key, 1> keys = {{
+        {"recover", [this](fy_node* each) { config_.recover = command_of(each); }},
+    }};
+    yaml_.read_mapping(value, "'server'", keys);
+  }
+
+  std::vector<std::string> command_of(fy_node* value) {
+    constexpr std::string_view kAllowed = "a list of words: [mariadbd, --user=mysql]";
+    std::vector<std::string> words;
+    if (value == nullptr || !fy_node_is_sequence(value)) {
+      yaml_.error(YamlReader::span_of(value), "a command is a list").with_allowed(kAllowed);
+      return words;
+    }
+    void* position = nullptr;
+    while (fy_node* const each = fy_node_sequence_iterate(value, &position)) {
+      const std::string_view word = YamlReader::word_of(each);
+      if (word.empty() || words.size() == kGaleraCommandWordsMax) {
+        yaml_.error(YamlReader::span_of(each), "no word of a command")
+            .with_found(word)
+            .with_allowed("1 to 64 words, none empty");
+        return words;
+      }
+      words.emplace_back(word);
+    }
+    if (words.empty()) {
+      yaml_.error(YamlReader::span_of(value), "an empty command").with_allowed(kAllowed);
+    }
+    return words;
+  }
+
+  // A host that holds no member may still ask after them.
+  void find_self(fy_node* value) {
+    const bool is_told = value != nullptr;
+    const std::string_view word = is_told ? YamlReader::word_of(value) : host_name_;
+    const std::string_view first_part = word.substr(0, word.find('.'));
+    std::vector<std::string_view> names;
+    std::string allowed;
+    for (const GaleraMember& member : config_.members) {
+      names.push_back(member.name);
+      allowed += (allowed.empty() ? "" : ", ") + member.name;
+    }
+    for (const std::string_view wanted : {word, is_told ? word : first_part}) {
+      if (config_.self.empty() && std::find(names.begin(), names.end(), wanted) != names.end()) {
+        config_.self = wanted;
+      }
+    }
+    if (!is_told || !config_.self.empty()) return;
+    text::Diagnostic& unknown =
+        yaml_.error(YamlReader::span_of(value), "'self' is none of the members");
+    unknown.with_found(word).with_allowed(allowed);
+    if (const auto near = text::suggest(word, names)) {
+      unknown.with_help("did you mean '" + std::string(*near) + "'?");
+    }
+  }
+
+  YamlReader& yaml_;
+  const std::string_view host_name_;
+  GaleraConfig config_;
+};
+
+}  // namespace
+
+bool is_galera_member_name(std::string_view name) {
+  const auto is_plain = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  return !name.empty() && name.size() <= kNameMax && is_plain(name.front()) &&
+         std::all_of(name.begin(), name.end(),
+                     [&](char c) { return is_plain(c) || c == '-' || c == '.'; });
+}
+
+GaleraConfig read_galera_config(YamlReader& reader, fy_node* section, std::string_view host_name) {
+  return GaleraReader(reader, host_name).read(section);
+}
+
+}  // namespace nines::node

@@ -1,0 +1,61 @@
+// The section of nines.yaml that names a Galera cluster:
+//
+//   galera:
+//     members:                                # those that hold data, with their servers' addresses
+//       node01: 192.0.2.41
+//       node02: 192.0.2.42
+//       node03: 192.0.2.43:3307
+//     arbitrators: [192.0.2.50]               # hosts of garbd: they vote and hold nothing
+//     self: node01                            # unless told otherwise: the host's name
+//     socket: /run/mysqld/mysqld.sock         # of this host's server
+//     credentials: galera.credentials         # user = ..., password = ...
+//     data: /var/lib/mysql
+//     server:
+//       recover: [mariadbd, --user=mysql]     # what --wsrep-recover is added to
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/socket_address.h"
+
+struct fy_node;
+
+namespace nines::node {
+
+class YamlReader;
+
+inline constexpr std::size_t kGaleraMembersMax = 15;
+inline constexpr std::size_t kGaleraArbitratorsMax = 4;
+inline constexpr std::size_t kGaleraCommandWordsMax = 64;
+inline constexpr std::uint16_t kGaleraPortDefault = 3306;
+inline constexpr std::string_view kGaleraSocketDefault = "/run/mysqld/mysqld.sock";
+inline constexpr std::string_view kGaleraDataDefault = "/var/lib/mysql";
+
+struct GaleraMember {
+  std::string name;
+  SocketAddress address;  // of its server
+  friend bool operator==(const GaleraMember&, const GaleraMember&) = default;
+};
+
+struct GaleraConfig {
+  std::vector<GaleraMember> members;  // as the file has them
+  std::vector<SocketAddress> arbitrators;
+  std::string self;  // the member on this host; empty: none is
+  std::string socket{kGaleraSocketDefault};
+  std::string credentials;  // path
+  std::string data{kGaleraDataDefault};
+  std::vector<std::string> recover{"mariadbd", "--user=mysql"};
+  friend bool operator==(const GaleraConfig&, const GaleraConfig&) = default;
+};
+
+// 1 to 64 letters, digits, '-', '_' and '.', the first neither '-' nor '.': what may also be a word
+// of a command, a file's name and a host's.
+bool is_galera_member_name(std::string_view name);
+
+// `host_name` with or without its domain. Mistakes are the reader's diagnostics.
+GaleraConfig read_galera_config(YamlReader& reader, fy_node* section, std::string_view host_name);
+
+}  // namespace nines::node
