@@ -89,6 +89,8 @@ DRIVERS = {
     },
     "cluster": {
         "lease_store": "keeps promises in tmpfs and the rest on disk",
+        "cut_off": "has a thread that refuses and destroys connections",
+        "echo_probe": "asks hosts' kernels whether they are there",
         "lease_driver": "runs a lease machine on a loop, with a thread for its disk",
         "peer_sockets": "sends and hears controllers' datagrams",
         "key_file": "reads and writes the file of the cluster's key",

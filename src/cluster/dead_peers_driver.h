@@ -1,0 +1,111 @@
+// Runs the machine of dead peers on a loop: what membership sees goes in, rules and destroyed
+// sockets go to the kernel by a thread, echo requests to hosts, and who gets no work to whoever
+// balances. Duties: dead_peers.h.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/socket_address.h"
+#include "base/time.h"
+#include "cluster/cut_off.h"
+#include "cluster/dead_peers.h"
+#include "cluster/echo_probe.h"
+#include "io/linux/epoll_loop.h"
+#include "io/ports.h"
+
+namespace nines::cluster {
+
+struct DeadPeersHost {
+  std::string name;
+  std::vector<SocketAddress> services;  // where its services are; ports are ignored
+  std::vector<SocketAddress> networks;  // where its kernel is asked; ports are ignored
+};
+
+// What a host's servers get of the balancer's work.
+enum class Share : std::uint8_t { kAll, kNone, kSlowly };
+
+struct DeadPeersReport {
+  struct Node {
+    std::string name;
+    DeadPeerStatus status;
+    std::uint64_t sockets_destroyed = 0;  // since this process began
+    std::string error;                    // why the kernel did not do it; empty: it did
+  };
+  bool on = false;
+  Duration silence{}, hold_down{};
+  std::vector<std::uint16_t> ports;
+  std::string missing;  // what the kernel cannot do, or does not allow; empty: nothing
+  std::string no_echo;  // why hosts are not asked; empty: they are
+  std::vector<Node> nodes;
+};
+
+// Lives on its loop; loop and log outlive it. Never called back after its end.
+class DeadPeersDriver : private Timer {
+ public:
+  struct Options {
+    DeadPeersOptions machine;
+    std::vector<std::uint16_t> ports;
+    std::map<NodeId, DeadPeersHost> hosts;  // without self
+  };
+  // CLOCK_BOOTTIME at this very moment.
+  using Clock = std::function<Instant()>;
+  using Look = std::function<dead_peer_event::Look(Instant now)>;
+  using Shared = std::function<void(const DeadPeersHost& host, Share share)>;
+
+  // kInvalid: options that cannot be. A kernel that cannot refuse connections or destroy sockets is
+  // none: verdicts then only go to the balancer, and the report says why.
+  static Result<std::unique_ptr<DeadPeersDriver>> create(Options options, io::EpollLoop& loop,
+                                                         Clock clock, Look look, Shared shared,
+                                                         io::Log& log);
+  ~DeadPeersDriver() override;
+
+  // Once, when membership has begun.
+  void start();
+  // Membership sees something else than before.
+  void changed();
+  // What may change while it runs; checked by DeadPeers::check() and check_refusable_ports().
+  void configure(bool on, Duration silence, Duration hold_down, std::vector<std::uint16_t> ports);
+
+  DeadPeersReport report() const;
+  NodeSet blocked() const { return machine_.blocked(); }
+
+ private:
+  struct Tally {
+    std::uint64_t sockets = 0;
+    std::string error;
+  };
+
+  DeadPeersDriver(DeadPeers machine, Options options, io::EpollLoop& loop, Clock clock, Look look,
+                  Shared shared, io::Log& log);
+
+  void on_timer(Instant) override { changed(); }
+  void handle(const DeadPeerEvent& event);
+  void perform(const DeadPeerEffect& effect, Instant now);
+  void heard_from_kernel(const CutOff::News& news);
+  void say(io::Severity severity, NodeId node, const std::string& what, Instant now);
+  const std::string& name_of(NodeId node) const { return options_.hosts.at(node).name; }
+
+  DeadPeers machine_;
+  Options options_;
+  io::EpollLoop& loop_;
+  Clock clock_;
+  Look look_;
+  Shared shared_;
+  io::Log& log_;
+  std::string missing_, no_echo_;
+  std::unique_ptr<EchoProbe> echo_;
+  std::unique_ptr<CutOff> cut_off_;  // none: the kernel cannot
+  std::map<NodeId, Tally> tallies_;
+  DeadPeerEffects effects_;
+  bool handling_ = false;
+  // Whether this driver still lives, for what the thread posts; shared with that alone.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace nines::cluster
