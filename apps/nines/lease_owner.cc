@@ -121,6 +121,7 @@ Result<cluster::Lease> LeaseOwner::make_machine(const node::ClusterConfig& clust
   cluster::LeaseOptions options;
   options.self = cluster.self;
   for (const auto& node : cluster.nodes) options.peers.add(node.id);
+  options.voters = options.peers;
   options.classes = {{.term = cluster.term, .renew_every = cluster.term / 4}};
   for (const Instance& instance : instances_) {
     options.names.push_back({.name = instance.name,

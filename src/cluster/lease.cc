@@ -45,6 +45,8 @@ std::string_view name_of(LossReason reason) {
       return "handed over";
     case LossReason::kReleased:
       return "released";
+    case LossReason::kOverruled:
+      return "overruled by the operator's word to another node";
   }
   return "unknown";
 }
@@ -146,23 +148,20 @@ void Lease::on(const lease_event::Start& start, Instant now, LeaseEffects& out) 
     disk_ = *start.disk;
     durable_mark_ = counter_ = disk_.mark;
     durable_longest_term_ = disk_.longest_term;
+    durable_generation_ = disk_.generation.number;
     generation_ = disk_.generation;
   } else {
     learning_ = true;
-    learn_at_ = now;
     wait = kRelearnWait;
   }
-  if (!start.ask_first.empty()) {
-    learning_ = true;
-    learn_at_ = now;
-    learn_from_ = start.ask_first;
-  }
+  learn_at_ = teach_at_ = now;
   disk_.longest_term = std::max(disk_.longest_term, longest_term());
   if (start.promises) {
     promises_ = *start.promises;
   } else {
     wait = std::max(wait, disk_.longest_term);
     promises_.floor = counter_;
+    promises_.cold = true;
   }
   // A process that dies while it waits leaves the waiting to the next one.
   promises_.votes_from = std::max(promises_.votes_from, now + wait);
@@ -185,23 +184,32 @@ void Lease::on(const lease_event::Heard& event, Instant now, LeaseEffects& out) 
     return;
   }
   absent_.remove(event.from);
-  if (switched_off_.contains(event.from)) {
-    switched_off_.remove(event.from);
-    out.push_back(lease_effect::GrantVoid{event.from});
+  if (disk_.off.contains(event.from) || (word_ && word_->off.contains(event.from))) {
+    disk_.off.remove(event.from);
+    // The word was wrong: nothing counts before this node knows as well.
+    if (!disk_.awaited.empty()) disk_.awaited.add(event.from);
+    if (word_) {
+      word_->off.remove(event.from);
+      word_->awaited.add(event.from);
+    }
+    write_disk();
+    out.push_back(lease_effect::HeardThoughOff{event.from});
   }
   std::visit([&](const auto& each) { heard(event.from, each, now, out); }, event.message);
 }
 
-void Lease::on(const lease_event::DiskWritten& written, Instant, LeaseEffects& out) {
+void Lease::on(const lease_event::DiskWritten& written, Instant now, LeaseEffects& out) {
   if (!disk_busy_ || written.sequence != disk_sequence_) return;
   disk_busy_ = false;
   durable_mark_ = std::max(durable_mark_, writing_.mark);
+  durable_generation_ = writing_.generation.number;
   durable_longest_term_ = std::max(durable_longest_term_, writing_.longest_term);
   while (!held_back_.empty() && held_back_.front().sequence <= disk_sequence_) {
     HeldBack next = std::move(held_back_.front());
     held_back_.pop_front();
     send(next.to, std::move(next.message), out);
   }
+  if (word_ && word_->generation == writing_.generation) act_on_word(now, out);
 }
 
 void Lease::on(const lease_event::Want& want, Instant now, LeaseEffects& out) {
@@ -225,22 +233,34 @@ void Lease::on(const lease_event::HandOver& hand_over, Instant now, LeaseEffects
   give_back({hand_over.name}, of.ballot, hand_over.to, out);
 }
 
-void Lease::on(const lease_event::Grant& grant, Instant now, LeaseEffects& out) {
-  switched_off_ = switched_off_ | grant.switched_off;
-  switched_off_.remove(options_.self);
-  // Until then a lease may run that they voted for while they lived.
-  grant_counts_from_ = now + disk_.longest_term;
-  // They may be the only ones who know how far epochs had come.
-  const std::uint64_t above = std::min(grant.word, kCounterMaxHeard >> kWordShift) << kWordShift;
-  notice_counter(above, out);
+// A generation of one voter: this node. It is on the disk, with whom it waits for, before anybody
+// hears of it.
+void Lease::on(const lease_event::Grant& grant, Instant, LeaseEffects&) {
+  const std::uint64_t word = std::min(grant.word, kCounterMaxHeard >> kWordShift);
+  Generation alone;
+  alone.number = Generation::number_by_word(word, options_.self);
+  if (learning_ || alone.number <= generation_.number) return;
+  if (word_ && alone.number <= word_->generation.number) return;
+  alone.voters = NodeSet{options_.self};
+  alone.previous = alone.voters;
+  // Those who are off may be the only ones who know how far epochs had come.
+  alone.floor = word << kWordShift;
+  word_ = Word{alone, options_.peers & grant.switched_off,
+               (options_.peers - grant.switched_off) | alone.voters};
+  write_disk();
 }
 
-void Lease::on(const lease_event::Readmit& readmit, Instant, LeaseEffects&) {
-  switched_off_ = switched_off_ - readmit.nodes;
+void Lease::act_on_word(Instant now, LeaseEffects& out) {
+  const Word word = *word_;
+  adopt(word.generation, now, out);
+  disk_.off = word.off;
+  disk_.awaited = word.awaited;
+  adopted_ = {};
+  teach_at_ = now;
 }
 
 void Lease::on(const lease_event::ChangeVoters& change, Instant now, LeaseEffects&) {
-  if (learning_) return;
+  if (learning_ || !disk_.awaited.empty()) return;
   change_.begin(generation_, change.voters, disk_.longest_term, now);
 }
 
@@ -382,7 +402,8 @@ void Lease::heard(NodeId from, const message::Release& release, Instant now, Lea
 
 void Lease::heard(NodeId from, const message::LearnAsk& ask, Instant, LeaseEffects& out) {
   if (learning_ || generation_.number == 0) return;
-  send(from, message::LearnAnswer{ask.nonce, counter_, generation_, disk_.change}, out);
+  send(from, message::LearnAnswer{ask.nonce, counter_, generation_, disk_.change, !promises_.cold},
+       out);
 }
 
 void Lease::heard(NodeId from, const message::ChangeProposal& change, Instant now,
@@ -391,7 +412,7 @@ void Lease::heard(NodeId from, const message::ChangeProposal& change, Instant no
     ++counters_.messages_refused;
     return;
   }
-  if (learning_ || now < promises_.votes_from || generation_.number == 0) return;
+  if (!may_vote(now) || generation_.number == 0) return;
   if (change.next.number <= generation_.number) {
     send(from, message::GenerationNews{generation_}, out);
     return;
@@ -434,7 +455,10 @@ void Lease::heard(NodeId from, const message::GenerationNews& news, Instant now,
       ++counters_.messages_refused;
       return;
     }
-    adopt(told, now, out);
+    adopt_news(told, now, out);
+  } else if (from != options_.self && !generation_.voters.contains(from) &&
+             options_.voters.contains(from)) {
+    candidates_[from] = now;
   }
   // "Never again in an earlier one" is true once the disk says so.
   send_after_disk(from, message::GenerationAdopted{told.number, counter_}, out);
@@ -519,7 +543,7 @@ void Lease::heard(NodeId from, const message::Votes& votes, Instant now, LeaseEf
 void Lease::conclude(Round& round, Instant now, LeaseEffects& out) {
   const Class& of = classes_[round.term_class];
   if (!round.is_claim || !of.claiming || of.claim_round != round.number) return;
-  if (!can_win(round, now)) {
+  if (!can_win(round)) {
     end_claim(round.term_class, now, out);
   } else if (round.phase == Phase::kPrepare) {
     promised(round, now, out);
@@ -533,17 +557,17 @@ NodeSet Lease::awaited(const Round& round) const {
 }
 
 // Whether those who have not answered could still make a majority for any of the names.
-bool Lease::can_win(const Round& round, Instant now) const {
+bool Lease::can_win(const Round& round) const {
   const NodeSet open = awaited(round);
   return std::any_of(round.yes.begin(), round.yes.end(),
-                     [&](NodeSet yes) { return reaches_quorum(yes | open, now); });
+                     [&](NodeSet yes) { return reaches_quorum(yes | open); });
 }
 
 // Goes on with the names that a majority promised, once that is all or nobody is left to answer.
 void Lease::promised(Round& round, Instant now, LeaseEffects& out) {
   std::vector<Name> names;
   for (std::size_t i = 0; i < round.proposal.names.size(); ++i) {
-    if (reaches_quorum(round.yes[i], now)) names.push_back(round.proposal.names[i]);
+    if (reaches_quorum(round.yes[i])) names.push_back(round.proposal.names[i]);
   }
   const bool all = names.size() == round.proposal.names.size();
   if (!all && !awaited(round).empty()) return;
@@ -569,7 +593,7 @@ void Lease::promised(Round& round, Instant now, LeaseEffects& out) {
 void Lease::granted(const Round& round, std::size_t i, Instant now, LeaseEffects& out) {
   Mine* const mine = find_mine(round.proposal.names[i]);
   if (mine == nullptr || round.number < mine->count_from_round) return;
-  if (!reaches_quorum(round.yes[i], now)) return;
+  if (!reaches_quorum(round.yes[i])) return;
   Class& of = classes_[round.term_class];
   // From the question, not from the answer: a pause in between has used the term up.
   const Instant until = round.sent_at + of.holding;
@@ -600,13 +624,24 @@ void Lease::granted(const Round& round, std::size_t i, Instant now, LeaseEffects
   });
 }
 
-void Lease::heard(NodeId from, const message::LearnAnswer& answer, Instant, LeaseEffects& out) {
-  if (!learning_ || answer.nonce != nonce_) return;
-  if (answer.generation.number == 0 || answer.counter > kCounterMaxHeard) {
+void Lease::heard(NodeId from, const message::LearnAnswer& answer, Instant now, LeaseEffects& out) {
+  if ((!learning_ && !promises_.cold) || answer.nonce != nonce_) return;
+  if (answer.generation.number == 0 || answer.generation.voters.empty() ||
+      answer.counter > kCounterMaxHeard || answer.generation.floor > kCounterMaxHeard) {
     ++counters_.messages_refused;
     return;
   }
-  learned_[from] = answer;
+  answered_.add(from);
+  has_witness_ = has_witness_ || answer.warm;
+  if (learning_) {
+    learned_[from] = answer;
+    relearn(out);
+  } else if (answer.generation.number > generation_.number) {
+    adopt_news(answer.generation, now, out);
+  }
+}
+
+void Lease::relearn(LeaseEffects& out) {
   Generation newest = generation_;
   NodeSet answered;
   std::uint64_t counter = counter_;  // 0 without a disk
@@ -618,8 +653,7 @@ void Lease::heard(NodeId from, const message::LearnAnswer& answer, Instant, Leas
   // A majority of the others: it meets every majority that our lost vote was part of in somebody
   // who did not lose it.
   answered.remove(options_.self);
-  const NodeSet needed = learn_from_.empty() ? newest.voters : learn_from_;
-  if (!is_majority(answered, needed)) return;
+  if (!is_majority(answered, newest.voters)) return;
   ChangeRegister change;
   if (generation_.number == newest.number) change = disk_.change;
   for (const auto& [node, each] : learned_) {
@@ -659,6 +693,11 @@ void Lease::heard(NodeId from, const message::GenerationAdopted& adopted, Instan
   }
   notice_counter(adopted.counter, out);
   change_.heard(from, adopted, now);
+  if (disk_.awaited.empty() || adopted.number != generation_.number) return;
+  const bool was_all = (disk_.awaited - adopted_).empty();
+  adopted_.add(from);
+  // What they granted before may run until then.
+  if (!was_all && (disk_.awaited - adopted_).empty()) counts_from_ = now + disk_.longest_term;
 }
 
 // -- what is due --------------------------------------------------------------------------------
@@ -679,12 +718,11 @@ void Lease::expire(Instant now, LeaseEffects& out) {
 
 void Lease::advance(Instant now, LeaseEffects& out) {
   if (!started_) return;
-  if (learning_) {
-    if (now < learn_at_) return;
-    learn_at_ = now + kLearnEvery;
-    options_.peers.for_each([&](NodeId peer) { send(peer, message::LearnAsk{nonce_}, out); });
-    return;
-  }
+  if (learning_ || promises_.cold) learn(now, out);
+  if (learning_) return;
+  if (promises_.cold) warm_up(out);
+  advance_word(now, out);
+  gossip(now, out);
   for (std::uint8_t index = 0; index < classes_.size(); ++index) {
     Class& of = classes_[index];
     if (now >= of.renew_at) renew(index, now, out);
@@ -702,7 +740,71 @@ void Lease::advance(Instant now, LeaseEffects& out) {
   advance_change(now, out);
 }
 
+void Lease::learn(Instant now, LeaseEffects& out) {
+  if (now < learn_at_) return;
+  learn_at_ = now + learn_pause_;
+  learn_pause_ = std::min(2 * learn_pause_, kLearnLast);
+  options_.peers.for_each([&](NodeId peer) { send(peer, message::LearnAsk{nonce_}, out); });
+}
+
+// Whoever was off may have been said to be off. That, and what followed, is known to everybody who
+// was not: one of them is enough, and among all nodes there is one. Those who are off by a word
+// that this node acted on itself need not be asked.
+void Lease::warm_up(LeaseEffects& out) {
+  const bool all = (options_.peers - disk_.off - answered_).empty() && disk_.awaited.empty();
+  if (!has_witness_ && !all) return;
+  if (durable_generation_ != generation_.number) return;  // a process after this one must know
+  promises_.cold = false;
+  out.push_back(lease_effect::KeepAll{promises_});
+}
+
+// After the operator's word: everybody who is not off hears of it, and grants nothing in the
+// generations before any more; what was granted runs out; then it counts.
+void Lease::advance_word(Instant now, LeaseEffects& out) {
+  if (disk_.awaited.empty()) return;
+  const NodeSet missing = disk_.awaited - adopted_;
+  if (missing.empty()) {
+    if (now < counts_from_) return;
+    disk_.awaited = {};
+    write_disk();
+    if (promises_.cold) {
+      promises_.cold = false;
+      out.push_back(lease_effect::KeepAll{promises_});
+    }
+  } else if (now >= teach_at_) {
+    teach_at_ = now + kTeachEvery;
+    missing.for_each([&](NodeId node) { send(node, message::GenerationNews{generation_}, out); });
+  }
+}
+
+void Lease::gossip(Instant now, LeaseEffects& out) {
+  if (now < gossip_at_ || !may_vote(now) || options_.peers.empty()) return;
+  gossip_at_ = now + kGossipEvery;
+  NodeId next = 0;
+  options_.peers.for_each([&](NodeId peer) {
+    if (next == 0 || (next <= gossiped_ && peer > gossiped_)) next = peer;
+  });
+  gossiped_ = next;
+  send(next, message::GenerationNews{generation_}, out);
+}
+
+// One more voter at a time. Of an even number of voters half may not fail, as of one less; so the
+// way there is only begun when it leads on at once.
+void Lease::readmit(Instant now) {
+  if (change_.step() != VoterChange::Step::kIdle || !is_voting(now)) return;
+  std::erase_if(candidates_, [&](const auto& each) {
+    return now - each.second > kCandidateLifetime || generation_.voters.contains(each.first);
+  });
+  if (candidates_.empty()) return;
+  NodeSet more = generation_.voters;
+  more.add(candidates_.begin()->first);
+  const bool is_odd = more.size() % 2 == 1;
+  if (!is_odd && candidates_.size() < 2 && !(options_.voters - more).empty()) return;
+  change_.begin(generation_, more, disk_.longest_term, now);
+}
+
 void Lease::advance_change(Instant now, LeaseEffects& out) {
+  readmit(now);
   notice_counter(change_.counter_hint(), out);
   const auto deadline = change_.deadline();
   if (deadline && now >= *deadline) {
@@ -841,6 +943,18 @@ void Lease::give_back(std::vector<Name> names, Ballot ballot, NodeId successor, 
   told.for_each([&](NodeId node) { send(node, release, out); });
 }
 
+// What another node says was chosen. After the operator's word to somebody else it may hold what
+// was held here, as soon as this node has said that it knows.
+void Lease::adopt_news(const Generation& generation, Instant now, LeaseEffects& out) {
+  if (generation.row() != generation_.row()) {
+    disk_.off = {};
+    for (Mine& mine : mine_) {
+      if (mine.step == Step::kHeld) lose(mine, LossReason::kOverruled, now, out);
+    }
+  }
+  adopt(generation, now, out);
+}
+
 void Lease::adopt(const Generation& generation, Instant now, LeaseEffects& out) {
   for (std::uint8_t index = 0; index < classes_.size(); ++index) {
     end_claim(index, now, out);
@@ -850,6 +964,8 @@ void Lease::adopt(const Generation& generation, Instant now, LeaseEffects& out) 
   change_.abandon();
   generation_ = disk_.generation = generation;
   disk_.change = ChangeRegister{};
+  disk_.awaited = {};
+  if (word_ && word_->generation.number <= generation.number) word_.reset();
   write_disk();
   notice_counter(generation.floor, out);
   out.push_back(lease_effect::VotersChanged{generation});
@@ -880,7 +996,13 @@ void Lease::flush_disk(LeaseEffects& out) {
   disk_dirty_ = false;
   disk_busy_ = true;
   writing_ = disk_;
-  out.push_back(lease_effect::WriteDisk{++disk_sequence_, disk_});
+  if (word_) {
+    writing_.generation = word_->generation;
+    writing_.change = ChangeRegister{};
+    writing_.off = word_->off;
+    writing_.awaited = word_->awaited;
+  }
+  out.push_back(lease_effect::WriteDisk{++disk_sequence_, writing_});
 }
 
 void Lease::send(NodeId to, Message message, LeaseEffects& out) {
@@ -903,19 +1025,13 @@ void Lease::send_after_disk(NodeId to, Message message, LeaseEffects& out) {
 
 // -- questions to oneself -----------------------------------------------------------------------
 
-bool Lease::grant_counts(Instant now) const {
-  return !switched_off_.empty() && now >= grant_counts_from_;
-}
-
-bool Lease::reaches_quorum(NodeSet votes, Instant now) const {
-  const NodeSet voters =
-      grant_counts(now) ? generation_.voters - switched_off_ : generation_.voters;
-  return is_majority(votes, voters);
+bool Lease::may_vote(Instant now) const {
+  return started_ && !learning_ && !promises_.cold && disk_.awaited.empty() &&
+         now >= promises_.votes_from;
 }
 
 bool Lease::is_voting(Instant now) const {
-  return started_ && !learning_ && now >= promises_.votes_from &&
-         generation_.voters.contains(options_.self);
+  return may_vote(now) && generation_.voters.contains(options_.self);
 }
 
 LeaseRegister* Lease::find_register(Name name) { return promises_.find(name); }
@@ -947,7 +1063,12 @@ std::optional<Instant> Lease::deadline() const {
   const auto consider = [&](Instant at) {
     if (!earliest || at < *earliest) earliest = at;
   };
-  if (learning_) consider(learn_at_);
+  if (learning_ || promises_.cold) consider(learn_at_);
+  if (!learning_ && !disk_.awaited.empty()) {
+    consider((disk_.awaited - adopted_).empty() ? counts_from_ : teach_at_);
+  }
+  const Instant can_gossip = std::max(gossip_at_, promises_.votes_from);
+  if (may_vote(can_gossip) && !options_.peers.empty()) consider(can_gossip);
   std::uint64_t held = 0;  // a bit for each class
   for (const Mine& mine : mine_) {
     if (mine.step == Step::kHeld) {
@@ -974,8 +1095,11 @@ LeaseStatus Lease::status(Instant now) const {
   status.voting = is_voting(now);
   status.votes_from = promises_.votes_from;
   status.generation = generation_;
-  status.switched_off = switched_off_;
-  status.grant_counts_from = grant_counts_from_;
+  status.cold = promises_.cold;
+  if (learning_ || promises_.cold) status.unheard = options_.peers - disk_.off - answered_;
+  status.off = disk_.off;
+  status.awaited = disk_.awaited - adopted_;
+  status.word_pending = word_ || !disk_.awaited.empty();
   status.change = change_.step();
   status.counters = counters_;
   return status;

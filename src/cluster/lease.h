@@ -30,6 +30,9 @@ struct LeaseDisk {
   Generation generation;
   ChangeRegister change;    // for the generation after
   Duration longest_term{};  // of any lease this voter may have accepted
+  // By the operator's word to this node: who was said to be off, and was not heard since; and who
+  // has to have adopted `generation` before this node votes in it (none: it counts).
+  NodeSet off, awaited;
   friend bool operator==(const LeaseDisk&, const LeaseDisk&) = default;
 };
 
@@ -37,6 +40,8 @@ struct LeaseDisk {
 struct LeasePromises {
   std::uint64_t floor = 0;  // counters up to here are never promised again
   Instant votes_from{};     // what was lost may still bind this voter until then
+  // This boot has not yet heard what happened while the host was off: nothing is voted.
+  bool cold = false;
   std::vector<std::pair<Name, LeaseRegister>> registers;  // at most kRegistersMax, in no order
 
   // Both until the next add(); find() gives nullptr for a name that is not there.
@@ -58,7 +63,8 @@ struct LeaseName {
 
 struct LeaseOptions {
   NodeId self = 0;
-  NodeSet peers;  // all nodes that may be asked, with or without self
+  NodeSet peers;   // all nodes of the cluster, with or without self
+  NodeSet voters;  // of them: who is to vote, and asks to when it does not; none: as they are told
   std::vector<TermClass> classes{TermClass{}};
   std::vector<LeaseName> names;  // at most kNamesMax
   // How much faster or slower than true time this host's and its peers' clocks may run, in parts
@@ -72,6 +78,7 @@ enum class LossReason : std::uint8_t {
   kExpired,     // not renewed by a majority in time
   kHandedOver,  // to another node, on purpose
   kReleased,    // no longer wanted
+  kOverruled,   // by the operator's word, which another node was given
 };
 std::string_view name_of(LossReason reason);
 
@@ -82,9 +89,6 @@ struct Start {
   std::optional<LeaseDisk> disk;          // nothing: lost, or never was
   std::optional<LeasePromises> promises;  // nothing: this boot has none
   std::uint64_t nonce = 0;                // random for each process
-  // Nothing is voted before a majority of these was asked: they went on by the operator's word or a
-  // fence proof while this node was off.
-  NodeSet ask_first;
 };
 struct Heard {
   NodeId from = 0;  // as authenticated, never as claimed
@@ -104,16 +108,16 @@ struct HandOver {
   Name name = 0;
   NodeId to = 0;
 };
-// These nodes are switched off, by a fence device's confirmation or by the operator's word, and
-// stay off until Readmit. Counts after the longest term.
+// These nodes are switched off, by a fence device's confirmation or by the operator's word: this
+// node votes alone from now on, in a generation that is its own. It counts when all other nodes
+// have adopted that and the longest term has passed (LeaseStatus::awaited); until then those that
+// were named stay off. Passed over while learning, and when a generation of as late a word is
+// known.
 struct Grant {
   NodeSet switched_off;
   // Grows from word to word: seconds since 1970 when it was given. Epochs rise above all that could
   // be given before.
   std::uint64_t word = 0;
-};
-struct Readmit {
-  NodeSet nodes;
 };
 // One voter more or less.
 struct ChangeVoters {
@@ -129,8 +133,8 @@ struct Stop {};  // gives up all names
 }  // namespace lease_event
 using LeaseEvent = std::variant<lease_event::Start, lease_event::Heard, lease_event::TimerFired,
                                 lease_event::DiskWritten, lease_event::Want, lease_event::HandOver,
-                                lease_event::Grant, lease_event::Readmit, lease_event::ChangeVoters,
-                                lease_event::Absent, lease_event::Stop>;
+                                lease_event::Grant, lease_event::ChangeVoters, lease_event::Absent,
+                                lease_event::Stop>;
 
 namespace lease_effect {
 
@@ -169,8 +173,8 @@ struct Lost {
 struct Shut {
   Name name = 0;
 };
-// A node that was said to be off was heard: what was granted because of that is void.
-struct GrantVoid {
+// A node that was said to be off was heard: it is back, or it was not off.
+struct HeardThoughOff {
   NodeId node = 0;
 };
 struct VotersChanged {
@@ -181,7 +185,7 @@ struct VotersChanged {
 using LeaseEffect =
     std::variant<lease_effect::Send, lease_effect::KeepAll, lease_effect::KeepRegister,
                  lease_effect::WriteDisk, lease_effect::Acquired, lease_effect::Renewed,
-                 lease_effect::Lost, lease_effect::Shut, lease_effect::GrantVoid,
+                 lease_effect::Lost, lease_effect::Shut, lease_effect::HeardThoughOff,
                  lease_effect::VotersChanged>;
 using LeaseEffects = std::vector<LeaseEffect>;
 
@@ -190,8 +194,11 @@ struct LeaseStatus {
   bool voting = false;
   Instant votes_from{};  // when it may vote
   Generation generation;
-  NodeSet switched_off;  // by Grant
-  Instant grant_counts_from{};
+  bool cold = false;  // waits to hear what it missed: of one who was not off, or of everybody
+  NodeSet unheard;    // while cold or learning: who has not answered
+  NodeSet off;        // by Grant, and not heard since
+  NodeSet awaited;    // by Grant: who has yet to adopt the generation, or only the term has to pass
+  bool word_pending = false;  // neither is done
   VoterChange::Step change = VoterChange::Step::kIdle;
   struct Counters {
     std::uint64_t acquired = 0;
@@ -217,7 +224,8 @@ struct LeaseStatus {
 //  7. Heard: authenticated, from a process that is not ours, each datagram once at most by its
 //     replay window. Losing, delaying and reordering are allowed.
 //  8. At start: promises only if the file is of this boot (boot id) and whole; disk only if whole.
-//     The very first start of a cluster has its disks written by the operator's command.
+//     Without promises this node is cold: it may have been off, and somebody told so. The very
+//     first start of a cluster has its disks written by the operator's command.
 // Lives on one loop; not thread-safe.
 class Lease {
  public:
@@ -225,11 +233,19 @@ class Lease {
   static constexpr std::uint64_t kMarkBlock = 4096;
   // A voter whose disk was lost votes after this or the longest term, whichever is more.
   static constexpr Duration kRelearnWait = std::chrono::seconds(3);
+  // The first pause between two questions to all, doubled up to the last.
   static constexpr Duration kLearnEvery = std::chrono::milliseconds(50);
+  static constexpr Duration kLearnLast = std::chrono::milliseconds(400);
+  static constexpr Duration kTeachEvery = std::chrono::milliseconds(40);  // after a word
+  // Each tells one peer after the other which generation it is in: who is behind hears of it even
+  // where nobody has anything to ask it; and who is to vote and does not is taken for a candidate
+  // for a while.
+  static constexpr Duration kGossipEvery = std::chrono::milliseconds(500);
+  static constexpr Duration kCandidateLifetime = std::chrono::seconds(10);
   static constexpr std::size_t kRoundsMax = 16;     // in flight
   static constexpr std::size_t kSendsHeldMax = 64;  // waiting for the disk; the newest is dropped
   static constexpr std::uint64_t kCounterMaxHeard = Ballot::kCounterMax / 2;  // above: refused
-  static constexpr int kWordShift = 20;  // counters that lie between two words of the operator
+  static constexpr int kWordShift = Generation::kWordBits;  // counters between two words
 
   static Result<Lease> create(LeaseOptions options, base::Rng rng);
 
@@ -289,7 +305,6 @@ class Lease {
   void on(const lease_event::Want& want, Instant now, LeaseEffects& out);
   void on(const lease_event::HandOver& hand_over, Instant now, LeaseEffects& out);
   void on(const lease_event::Grant& grant, Instant now, LeaseEffects& out);
-  void on(const lease_event::Readmit& readmit, Instant now, LeaseEffects& out);
   void on(const lease_event::ChangeVoters& change, Instant now, LeaseEffects& out);
   void on(const lease_event::Absent& absent, Instant now, LeaseEffects& out);
   void on(const lease_event::Stop&, Instant now, LeaseEffects& out);
@@ -315,7 +330,13 @@ class Lease {
 
   void expire(Instant now, LeaseEffects& out);
   void advance(Instant now, LeaseEffects& out);
+  void learn(Instant now, LeaseEffects& out);
+  void relearn(LeaseEffects& out);
+  void warm_up(LeaseEffects& out);
+  void advance_word(Instant now, LeaseEffects& out);
   void advance_change(Instant now, LeaseEffects& out);
+  void gossip(Instant now, LeaseEffects& out);
+  void readmit(Instant now);
   void claim(std::uint8_t index, Instant now, LeaseEffects& out);
   void end_claim(std::uint8_t index, Instant now, LeaseEffects& out);
   void conclude(Round& round, Instant now, LeaseEffects& out);
@@ -331,16 +352,18 @@ class Lease {
 
   std::optional<Ballot> new_ballot(LeaseEffects& out);
   void notice_counter(std::uint64_t counter, LeaseEffects& out);
-  bool reaches_quorum(NodeSet votes, Instant now) const;
-  bool can_win(const Round& round, Instant now) const;
+  bool reaches_quorum(NodeSet votes) const { return is_majority(votes, generation_.voters); }
+  bool may_vote(Instant now) const;  // nothing stands against it, but that it be a voter
+  bool can_win(const Round& round) const;
   NodeSet awaited(const Round& round) const;
   bool is_voting(Instant now) const;
-  bool grant_counts(Instant now) const;
   void send(NodeId to, Message message, LeaseEffects& out);
   void send_after_disk(NodeId to, Message message, LeaseEffects& out);
   void write_disk() { disk_dirty_ = true; }
+  void act_on_word(Instant now, LeaseEffects& out);
   void flush_disk(LeaseEffects& out);
   void adopt(const Generation& generation, Instant now, LeaseEffects& out);
+  void adopt_news(const Generation& generation, Instant now, LeaseEffects& out);
   LeaseRegister* find_register(Name name);
   Mine* find_mine(Name name);
   Duration longest_term() const;
@@ -360,6 +383,7 @@ class Lease {
   LeasePromises promises_;
   LeaseDisk disk_;  // as it is meant to be
   std::uint64_t durable_mark_ = 0;
+  std::uint64_t durable_generation_ = 0;
   Duration durable_longest_term_{};
   LeaseDisk writing_;
   std::uint64_t disk_sequence_ = 0;
@@ -369,13 +393,24 @@ class Lease {
 
   Generation generation_;  // adopted; the disk may lag behind
   bool learning_ = false;
-  NodeSet learn_from_;  // empty: the voters
   Instant learn_at_{};
+  Duration learn_pause_ = kLearnEvery;
   std::map<NodeId, message::LearnAnswer> learned_;
+  NodeSet answered_;          // while cold: who has
+  bool has_witness_ = false;  // one of them was not off
   VoterChange change_;
-  NodeSet switched_off_;
-  Instant grant_counts_from_{};
   NodeSet absent_;
+  std::map<NodeId, Instant> candidates_;  // who asked when to be a voter again
+  Instant gossip_at_{};
+  NodeId gossiped_ = 0;  // with whom last
+  // The operator's word, until it is on the disk: before that nobody may hear of its generation.
+  struct Word {
+    Generation generation;
+    NodeSet off, awaited;
+  };
+  std::optional<Word> word_;
+  NodeSet adopted_;  // by a word that does not count yet: who has
+  Instant teach_at_{}, counts_from_{};
   LeaseStatus::Counters counters_;
 };
 

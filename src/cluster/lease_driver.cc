@@ -37,12 +37,11 @@ LeaseDriver::~LeaseDriver() {
   disk_.reset();  // waits for the write under way
 }
 
-void LeaseDriver::start(std::uint64_t nonce, NodeSet ask_first) {
+void LeaseDriver::start(std::uint64_t nonce) {
   lease_event::Start start;
   start.disk = store_.disk();
   start.promises = store_.promises();
   start.nonce = nonce;
-  start.ask_first = ask_first;
   handle(start);
 }
 
@@ -87,9 +86,8 @@ void LeaseDriver::perform(const LeaseEffect& effect) {
               {{"epoch", std::to_string(one.epoch)}, {"reason", std::string(name_of(one.reason))}});
         } else if constexpr (std::is_same_v<Effect, lease_effect::Shut>) {
           holder_.let_go(one.name);
-        } else if constexpr (std::is_same_v<Effect, lease_effect::GrantVoid>) {
-          log_.write(io::Severity::kAlert,
-                     "a node that was said to be switched off was heard: the word counts no more",
+        } else if constexpr (std::is_same_v<Effect, lease_effect::HeardThoughOff>) {
+          log_.write(io::Severity::kWarning, "a node that was said to be powered off is heard",
                      {{"node", std::to_string(one.node)}});
         } else if constexpr (std::is_same_v<Effect, lease_effect::VotersChanged>) {
           log_.write(io::Severity::kNotice, "the voters have changed",

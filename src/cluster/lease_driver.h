@@ -48,7 +48,7 @@ class LeaseDriver : private Timer {
   LeaseDriver& operator=(const LeaseDriver&) = delete;
 
   // Once, first. `nonce`: random.
-  void start(std::uint64_t nonce, NodeSet ask_first = {});
+  void start(std::uint64_t nonce);
   void heard(NodeId from, const Message& message) { handle(lease_event::Heard{from, message}); }
   void want(Name name, bool wanted, Duration patience);
   // To that node if this one holds it.

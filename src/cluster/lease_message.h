@@ -35,12 +35,23 @@ struct Ballot {
 // The ballot by which a holder came to hold, as a number: grows with each grant of a name.
 using Epoch = std::uint64_t;
 
-// Who votes, since when. Generations follow each other one by one, and so do their voters.
+// Who votes, since when. Generations follow each other one by one, and so do their voters; but the
+// operator's word begins a row of its own, far above those before it.
 struct Generation {
+  // Of a row's number so many bits belong to its changes, one by one; above them the node that was
+  // given the word, and the word.
+  static constexpr int kChangeBits = 12;
+  static constexpr int kWordBits = 20;
   std::uint64_t number = 0;  // 0: none is known
   NodeSet voters;
   NodeSet previous;         // the voters of the generation before
   std::uint64_t floor = 0;  // counters up to here belong to generations before
+
+  static constexpr std::uint64_t number_by_word(std::uint64_t word, NodeId node) {
+    return word << kWordBits | std::uint64_t{node} << kChangeBits;
+  }
+  // The same for all generations that come of one word, or of none.
+  constexpr std::uint64_t row() const { return number >> kChangeBits; }
   friend bool operator==(const Generation&, const Generation&) = default;
 };
 
@@ -107,7 +118,7 @@ struct Release {
   friend bool operator==(const Release&, const Release&) = default;
 };
 
-// "My disk was lost (or never was): what must I not forget?"
+// "My disk was lost, or this host was off: what must I not forget, what have I missed?"
 struct LearnAsk {
   std::uint64_t nonce = 0;
   friend bool operator==(const LearnAsk&, const LearnAsk&) = default;
@@ -117,6 +128,7 @@ struct LearnAnswer {
   std::uint64_t counter = 0;  // no ballot above it was used or promised here
   Generation generation;
   ChangeRegister change;
+  bool warm = false;  // it knows what happened while others were off
   friend bool operator==(const LearnAnswer&, const LearnAnswer&) = default;
 };
 

@@ -19,8 +19,8 @@ namespace nines::cluster {
 
 namespace {
 
-constexpr std::uint64_t kDiskMagic = 0x314553414c4e494eull;      // "NINLASE1"
-constexpr std::uint64_t kPromisesMagic = 0x314d4f52504e494eull;  // "NINPROM1"
+constexpr std::uint64_t kDiskMagic = 0x324553414c4e494eull;      // "NINLASE2"
+constexpr std::uint64_t kPromisesMagic = 0x324d4f52504e494eull;  // "NINPROM2"
 constexpr std::size_t kHeaderSize = 128;
 constexpr std::size_t kSlotSize = 64;  // divides a page: no slot crosses one
 constexpr unsigned kFileMode = 0600;
@@ -104,6 +104,7 @@ std::string encode_header(const std::string& boot_id, const LeasePromises& promi
   put(bytes, kPromisesMagic);
   put(bytes, promises.floor);
   put(bytes, static_cast<std::uint64_t>(promises.votes_from.nanoseconds));
+  put(bytes, std::uint64_t{promises.cold});
   std::string boot = boot_id.substr(0, 64);
   boot.resize(64);
   bytes += boot;
@@ -123,6 +124,8 @@ std::string encode(const LeaseDisk& disk) {
   put(bytes, disk.change.accepted.value);
   put(bytes, disk.change.value);
   put(bytes, static_cast<std::uint64_t>(disk.longest_term.count()));
+  put(bytes, disk.off.bits());
+  put(bytes, disk.awaited.bits());
   put(bytes, checksum(bytes));
   return bytes;
 }
@@ -144,6 +147,8 @@ Result<LeaseDisk> decode_disk(std::string_view bytes) {
   disk.change.accepted.value = taker.number();
   disk.change.value = taker.generation();
   disk.longest_term = Duration(static_cast<std::int64_t>(taker.number()));
+  disk.off = NodeSet::of_bits(taker.number());
+  disk.awaited = NodeSet::of_bits(taker.number());
   if (!taker.whole()) return broken;
   return disk;
 }
@@ -183,9 +188,10 @@ void LeaseStore::read_promises() {
     return;
   }
   LeasePromises promises;
-  Taker header(std::string_view(bytes).substr(sizeof kPromisesMagic, 2 * sizeof(std::uint64_t)));
+  Taker header(std::string_view(bytes).substr(sizeof kPromisesMagic, 3 * sizeof(std::uint64_t)));
   promises.floor = header.number();
   promises.votes_from.nanoseconds = static_cast<std::int64_t>(header.number());
+  promises.cold = header.number() != 0;
   if (bytes.substr(0, kHeaderSize) != encode_header(boot_id_, promises)) return;
   std::vector<Name> slots;
   for (std::size_t i = 0; i < kRegistersMax; ++i) {

@@ -30,6 +30,8 @@ LeaseDisk a_disk() {
   disk.generation = {.number = 3, .voters = {1, 2, 3}, .previous = {1, 2}, .floor = 17};
   disk.change.promised = Ballot::make(5, 2);
   disk.longest_term = 120ms;
+  disk.off = {1, 2};
+  disk.awaited = {3};
   return disk;
 }
 
@@ -73,6 +75,7 @@ TEST_F(LeaseStoreTest, PromisesAreFoundAgain) {
     LeasePromises all;
     all.floor = 7;
     all.votes_from = Instant{42};
+    all.cold = true;
     *all.add(11) = a_register(1);
     ASSERT_TRUE(store->keep(lease_effect::KeepAll{all}).has_value());
     ASSERT_TRUE(store->keep(lease_effect::KeepRegister{22, a_register(2)}).has_value());
@@ -83,6 +86,7 @@ TEST_F(LeaseStoreTest, PromisesAreFoundAgain) {
   LeasePromises found = *store->promises();
   EXPECT_EQ(found.floor, 7u);
   EXPECT_EQ(found.votes_from, Instant{42});
+  EXPECT_TRUE(found.cold);
   ASSERT_EQ(found.registers.size(), 2u);
   EXPECT_EQ(*found.find(11), a_register(3));
   EXPECT_EQ(*found.find(22), a_register(2));
@@ -94,7 +98,7 @@ TEST_F(LeaseStoreTest, PromisesThatAreNotWholeAreLost) {
   LeasePromises all;
   *all.add(11) = a_register(1);
   ASSERT_TRUE(open()->keep(lease_effect::KeepAll{all}).has_value());
-  for (const std::streamoff at : {0, 8, 24, 90, 128, 136, 180}) {
+  for (const std::streamoff at : {0, 8, 24, 30, 90, 128, 136, 180}) {
     std::fstream file(promises(), std::ios::in | std::ios::out | std::ios::binary);
     file.seekg(at);
     const char before = static_cast<char>(file.get());

@@ -11,6 +11,13 @@ namespace {
 using namespace wire;
 
 template <typename Walker>
+void truth(Walker& walker, bool& value) {
+  std::uint8_t byte = value ? 1 : 0;
+  walker.number(byte, 1, 0, 1);
+  if constexpr (Walker::kReads) value = byte == 1;
+}
+
+template <typename Walker>
 void walk(Walker& walker, Generation& generation) {
   whole(walker, generation.number);
   nodes(walker, generation.voters);
@@ -80,6 +87,7 @@ void walk(Walker& walker, message::LearnAnswer& answer) {
   counter(walker, answer.counter);
   walk(walker, answer.generation);
   walk(walker, answer.change);
+  truth(walker, answer.warm);
 }
 
 template <typename Walker>
@@ -94,9 +102,7 @@ void walk(Walker& walker, message::ChangeVote& vote) {
   choice(walker, vote.phase, Phase::kAccept);
   whole(walker, vote.number);
   ballot(walker, vote.ballot);
-  std::uint8_t yes = vote.yes ? 1 : 0;
-  walker.number(yes, 1, 0, 1);
-  if constexpr (Walker::kReads) vote.yes = yes == 1;
+  truth(walker, vote.yes);
   walk(walker, vote.state);
 }
 

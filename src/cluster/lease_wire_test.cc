@@ -42,7 +42,7 @@ std::vector<Message> one_of_each() {
           refused,
           message::Release{Ballot::make(5, 1), 2, {9}},
           message::LearnAsk{77},
-          message::LearnAnswer{77, 8192, some_generation(), some_change()},
+          message::LearnAnswer{77, 8192, some_generation(), some_change(), true},
           message::ChangeProposal{Phase::kPrepare, Ballot::make(91, 4), some_generation()},
           message::ChangeVote{Phase::kAccept, 8, Ballot::make(91, 4), true, some_change()},
           message::GenerationNews{some_generation()},

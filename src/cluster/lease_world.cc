@@ -50,8 +50,8 @@ struct Describe {
   }
   std::string operator()(const message::LearnAsk&) const { return "asks to learn"; }
   std::string operator()(const message::LearnAnswer& m) const {
-    return "teaches counter " + std::to_string(m.counter) + " generation " +
-           std::to_string(m.generation.number);
+    return std::string(m.warm ? "" : "cold, ") + "teaches counter " + std::to_string(m.counter) +
+           " generation " + std::to_string(m.generation.number);
   }
   std::string operator()(const message::ChangeProposal& m) const {
     return std::string(m.phase == Phase::kPrepare ? "prepare" : "accept") + " generation " +
@@ -99,6 +99,10 @@ const char* name_of(Plant plant) {
       return "a dead process's guard left open";
     case Plant::kSendBeforeKeep:
       return "answers sent before the promise is kept";
+    case Plant::kBootNotNoticed:
+      return "a boot that is not noticed";
+    case Plant::kWordHalfWritten:
+      return "a word of which the disk keeps only half";
   }
   return "unknown";
 }
@@ -108,8 +112,7 @@ struct LeaseWorld::Host {
   std::optional<Lease> machine;
   bool powered = true;
   bool paused = false;
-  bool kept_off = false;  // switched off by somebody who told others so
-  NodeSet ask_first;      // who was told
+  bool kept_off = false;  // switched off by somebody who may tell others so
   std::uint64_t life = 0;
   std::uint64_t wake = 0;
   std::optional<Instant> armed;
@@ -155,8 +158,8 @@ void LeaseWorld::note(const Host* host, const Parts&... parts) {
   trace_.push_back(out.str());
 }
 
-LeaseWorld::LeaseWorld(std::uint64_t seed, Plant plant, bool tracing)
-    : rng_(seed), plant_(plant), tracing_(tracing) {
+LeaseWorld::LeaseWorld(std::uint64_t seed, Plant plant, bool tracing, Words words)
+    : rng_(seed), plant_(plant), truth_(words), tracing_(tracing) {
   struct Shape {
     int hosts, voters;
   };
@@ -168,6 +171,7 @@ LeaseWorld::LeaseWorld(std::uint64_t seed, Plant plant, bool tracing)
     if (i <= shape.voters) first.voters.add(static_cast<NodeId>(i));
     all.add(static_cast<NodeId>(i));
   }
+  voters_ = first.voters;
   names_ = {11, 12, 13};
   cut_.assign(static_cast<std::size_t>(shape.hosts) + 1,
               std::vector<bool>(static_cast<std::size_t>(shape.hosts) + 1));
@@ -180,7 +184,7 @@ LeaseWorld::LeaseWorld(std::uint64_t seed, Plant plant, bool tracing)
     set_rate(host,
              static_cast<std::int64_t>(rng_.below(2 * kRateErrorPpmMax + 1)) - kRateErrorPpmMax);
     // As the operator's command leaves it before the first start of all.
-    host.disk = LeaseDisk{0, first, {}, kLongest};
+    host.disk = LeaseDisk{0, first, {}, kLongest, {}, {}};
   }
   for (auto& host : hosts_) begin(*host);
 }
@@ -192,6 +196,7 @@ std::string LeaseWorld::run() {
   chaos();
   if (violation_.empty()) heal();
   if (violation_.empty()) wait_for_owners();
+  if (violation_.empty() && words_ > 0) wait_for_voters();
   return violation_;
 }
 
@@ -203,6 +208,8 @@ void LeaseWorld::chaos() {
   const Instant end = now_ + (is_long ? between(1min, 4min) : between(500ms, 4s));
   stall_ = rng_.chance(0.5) ? 0.002 : 0;
   theme_ = static_cast<Theme>(rng_.below(4));
+  // Only words can show these.
+  if (plant_ == Plant::kBootNotNoticed || plant_ == Plant::kWordHalfWritten) theme_ = Theme::kWords;
   while (now_ < end && violation_.empty()) {
     fault();
     run_until(now_ + between(1ms, 2 * mean));
@@ -252,7 +259,7 @@ void LeaseWorld::fault() {
                                      [](const auto& each) { return each->disk.has_value(); });
       // What a survivor did alone, by the operator's word, its disk alone knows.
       const bool by_word = std::any_of(hosts_.begin(), hosts_.end(), [](const auto& each) {
-        return each->kept_off || !each->ask_first.empty();
+        return each->kept_off || !each->disk || each->disk->generation.voters.size() < 3;
       });
       if (!sound || by_word) break;
       power_cut(host, between(20ms, 500ms));
@@ -313,7 +320,7 @@ void LeaseWorld::fault() {
       change_voters();
       break;
     case 17:
-      if (rng_.chance(0.5)) switch_off_and_grant();
+      if (rng_.chance(truth_ == Words::kFalse ? 1 : 0.5)) switch_off_and_grant();
       break;
     case 18: {  // of any truth
       NodeSet absent;
@@ -341,13 +348,12 @@ void LeaseWorld::change_voters() {
   handle(host, lease_event::ChangeVoters{voters});
 }
 
-// Truly off first, told only then; and off until all faults end.
+// Truly off first, told only then; and off until the word counts.
 void LeaseWorld::switch_off_and_grant() {
+  if (truth_ == Words::kFalse) return grant_falsely();
   // While somebody has yet to learn, the others are what it must learn from: off, they are missed
   // for good, and only the operator can help.
-  if (std::any_of(hosts_.begin(), hosts_.end(), [](const auto& each) {
-        return !each->disk || (!each->kept_off && !each->ask_first.empty());
-      })) {
+  if (std::any_of(hosts_.begin(), hosts_.end(), [](const auto& each) { return !each->disk; })) {
     return;
   }
   NodeSet off;
@@ -364,29 +370,47 @@ void LeaseWorld::switch_off_and_grant() {
   }
   if (rng_.chance(0.2)) return;
   note(nullptr, "the operator's word: switched off are ", text_of(off));
+  // Mostly to one; sometimes two operators help.
+  const bool to_several = rng_.chance(0.2);
   ++words_;
+  bool is_told = false;
   for (auto& host : hosts_) {
-    if (!host->machine || host->paused || !rng_.chance(0.7)) continue;
-    const Generation& known = host->machine->status(machine_time(*host)).generation;
-    for (auto& each : hosts_) {
-      if (each->kept_off && each->ask_first.empty()) each->ask_first = known.voters - off;
-    }
+    if (!host->machine || host->paused || (is_told && !to_several) || !rng_.chance(0.7)) continue;
     handle(*host, lease_event::Grant{off, words_});
+    is_told = true;
   }
 }
 
-// Those who act on the word hear first that it no longer holds; only then power comes back.
-void LeaseWorld::readmit() {
-  NodeSet off;
-  for (auto& host : hosts_) {
-    if (host->kept_off) off.add(host->id);
-    if (host->paused) return;  // it could not be told
+// To one that hears none of the others; they live.
+void LeaseWorld::grant_falsely() {
+  Host& host = any();
+  if (!host.machine || host.paused || !host.disk) return;
+  NodeSet named;
+  for (const auto& other : hosts_) {
+    if (other->id == host.id) continue;
+    named.add(other->id);
+    cut_[host.id][other->id] = cut_[other->id][host.id] = true;
   }
-  if (off.empty()) return;
-  note(nullptr, "readmitted: ", text_of(off));
-  for (auto& host : hosts_) handle(*host, lease_event::Readmit{off});
+  one_holder_ = false;
+  note(&host, "is told, falsely, that ", text_of(named), " are switched off");
+  handle(host, lease_event::Grant{named, ++words_});
+}
+
+bool LeaseWorld::has_pending_word() const {
+  return std::any_of(hosts_.begin(), hosts_.end(), [&](const auto& host) {
+    if (host->disk && !host->disk->awaited.empty()) return true;
+    return host->machine && host->machine->status(machine_time(*host)).word_pending;
+  });
+}
+
+// Power comes back whatever the network does. But who once went on alone himself, and was said to
+// be off afterwards, comes back only where he can hear of it.
+void LeaseWorld::readmit() {
+  if (has_pending_word()) return;
   for (auto& host : hosts_) {
-    if (!host->kept_off) continue;
+    if (!host->kept_off || !host->disk || !host->disk->off.empty()) continue;
+    if (rng_.chance(0.2)) continue;
+    note(host.get(), "is switched on again");
     host->kept_off = false;
     begin(*host);
   }
@@ -397,20 +421,69 @@ void LeaseWorld::heal() {
   for (auto& row : cut_) std::fill(row.begin(), row.end(), false);
   loss_ = duplication_ = delayed_ = stall_ = 0;
   delay_max_ = 400us;
-  NodeSet off;
-  for (auto& host : hosts_) {
-    if (host->kept_off) off.add(host->id);
-  }
   for (auto& host : hosts_) {
     resume(*host);
-    if (host->machine) handle(*host, lease_event::Readmit{off});
+    if (host->kept_off) continue;
+    host->powered = true;
+    if (!host->machine) begin(*host);
   }
+  let_words_count();
   for (auto& host : hosts_) {
     host->kept_off = false;
-    host->powered = true;
     if (!host->machine) begin(*host);
     for (const Name name : names_) {
       handle(*host, lease_event::Want{name, true, host->id * 5ms});
+    }
+  }
+  if (truth_ == Words::kTrue) return;
+  run_until(now_ + kOneHolderWithin);
+  check_one_holder();
+}
+
+// Who was named stays off until then. Where something that it had sent before came late, it counts
+// as heard and is waited for: the operator says it once more.
+void LeaseWorld::let_words_count() {
+  NodeSet off;
+  for (const auto& host : hosts_) {
+    if (host->kept_off) off.add(host->id);
+  }
+  const Instant limit = now_ + 6 * kLongest + Lease::kRelearnWait * 5 / 4;
+  for (Instant again_at = now_ + 1s; violation_.empty(); run_until(now_ + 5ms)) {
+    bool all_count = true;
+    for (const auto& host : hosts_) {
+      if (!host->machine) continue;
+      const LeaseStatus status = host->machine->status(machine_time(*host));
+      all_count = all_count && !status.word_pending;
+      if (now_ < again_at || (status.awaited & off).empty()) continue;
+      note(host.get(), "is told again that ", text_of(off), " are switched off");
+      handle(*host, lease_event::Grant{off, ++words_});
+      again_at = now_ + 1s;
+    }
+    if (all_count) return;
+    if (now_ >= limit) violate("a word does not count after all faults ended");
+  }
+}
+
+void LeaseWorld::check_one_holder() {
+  one_holder_ = true;
+  for (const Name name : names_) {
+    const Host* holder = nullptr;
+    for (const auto& host : hosts_) {
+      const auto found = host->guards.find(name);
+      if (found == host->guards.end() || found->second.until <= local(*host, now_)) continue;
+      if (holder != nullptr) {
+        violate("n" + std::to_string(holder->id) + " and n" + std::to_string(host->id) +
+                " still hold name " + std::to_string(name) + " though they can hear each other");
+      }
+      holder = host.get();
+      if (!violation_.empty() || !host->machine) continue;
+      // Whatever the other one did meanwhile is older, and can be told from it.
+      const Generation& known = host->machine->status(machine_time(*host)).generation;
+      const std::uint64_t word = known.number >> Generation::kWordBits;
+      if (found->second.epoch >> 8 < word << Generation::kWordBits) {
+        violate("n" + std::to_string(host->id) + " holds name " + std::to_string(name) +
+                " under an epoch of before the word");
+      }
     }
   }
 }
@@ -448,6 +521,20 @@ void LeaseWorld::wait_for_owners() {
     return;
   }
   tally_.healed_max = owned_since - healed;
+}
+
+// Who was off votes again, whether or not anybody goes on asking the operator.
+void LeaseWorld::wait_for_voters() {
+  constexpr Duration kBound = std::chrono::seconds(30);
+  const Instant limit = now_ + kBound;
+  const auto all_vote = [&] {
+    return std::all_of(hosts_.begin(), hosts_.end(), [&](const auto& host) {
+      return (voters_ - host->machine->status(machine_time(*host)).generation.voters).empty();
+    });
+  };
+  while (!all_vote() && now_ < limit && violation_.empty()) run_until(now_ + 10ms);
+  if (!violation_.empty() || all_vote()) return;
+  violate("a node that is to vote does not after all faults ended");
 }
 
 // -- time and events ------------------------------------------------------------------------------
@@ -515,6 +602,7 @@ bool LeaseWorld::step(Instant limit) {
   now_ = std::max(now_, event.at);
   ++tally_.events;
   Host& host = *hosts_[event.host - 1u];
+  bool word_cut_short = false;
   switch (event.kind) {
     case Event::Kind::kMessage:
       if (cut_[event.from][event.host]) break;
@@ -528,13 +616,17 @@ bool LeaseWorld::step(Instant limit) {
     case Event::Kind::kDisk:
       if (event.life != host.life) break;  // what a dead kernel had not written is decided there
       if (plant_ != Plant::kMarkOnlyInMemory) host.disk = *event.disk;
-      if (host.machine && !host.machine->status(machine_time(host)).learning) host.ask_first = {};
+      if (plant_ == Plant::kWordHalfWritten && !host.disk->awaited.empty()) {
+        host.disk->awaited = {};
+        word_cut_short = rng_.chance(0.5);
+      }
       // A dead or stopped process hears of it at its next start, by reading the disk, or not.
       if (host.machine && !host.paused) {
         handle(host, lease_event::DiskWritten{event.sequence});
       } else if (host.machine) {
         schedule(10ms, event);
       }
+      if (word_cut_short) kill(host, between(1ms, 10ms));
       break;
     case Event::Kind::kResume:
       if (event.life == host.life && host.paused) resume(host);
@@ -566,6 +658,7 @@ void LeaseWorld::begin(Host& host) {
   LeaseOptions options;
   options.self = host.id;
   for (const auto& each : hosts_) options.peers.add(each->id);
+  options.voters = voters_;
   options.classes = {{kAddressTerm, 25ms}, {kWriterTerm, 200ms}};
   for (std::size_t i = 0; i < names_.size(); ++i) {
     const bool is_writer = i + 1 == names_.size();
@@ -584,8 +677,10 @@ void LeaseWorld::begin(Host& host) {
   start.disk = host.disk;
   start.promises = host.promises;
   if (plant_ == Plant::kPromisesForgotten) start.promises = LeasePromises{};
+  if (plant_ == Plant::kBootNotNoticed && host.disk && !host.promises) {
+    start.promises = LeasePromises{host.disk->mark, local(host, now_) + kLongest, false, {}};
+  }
   start.nonce = rng_.next();
-  start.ask_first = host.ask_first;
   note(&host, "starts ", host.disk ? "with" : "without", " its disk, ",
        host.promises ? "with" : "without", " its promises");
   if (!host.disk) ++tally_.learned;
@@ -629,18 +724,16 @@ void LeaseWorld::handle(Host& host, const LeaseEvent& event) {
     // Grants are judged in the order in which they were decided.
     if (const auto* const acquired = std::get_if<lease_effect::Acquired>(&effect)) {
       Epoch& last = epochs_[acquired->name];
-      if (acquired->epoch <= last) {
+      const bool is_new = given_.insert({acquired->name, acquired->epoch}).second;
+      if (!is_new || (truth_ == Words::kTrue && acquired->epoch <= last)) {
         violate("n" + std::to_string(host.id) + " acquires name " + std::to_string(acquired->name) +
                 " under epoch " + text_of(acquired->epoch) + ", and " + text_of(last) +
                 " was given before");
       }
       last = acquired->epoch;
       ++tally_.grants;
-      int living = 0;
       const Generation& generation = host.machine->status(machine_time(host)).generation;
-      for (const auto& each : hosts_)
-        living += generation.voters.contains(each->id) && each->powered;
-      if (2 * living <= generation.voters.size()) ++tally_.owned_by_word;
+      if (generation.row() != 0 && generation.voters.size() == 1) ++tally_.owned_by_word;
     }
     host.pending.push_back(effect);
   }
@@ -699,7 +792,7 @@ void LeaseWorld::perform_one(Host& host, const LeaseEffect& effect) {
     if (plant_ != Plant::kGuardWithoutLease && plant_ != Plant::kShutIgnored) {
       host.guards.erase(shut->name);
     }
-  } else if (const auto* const gone = std::get_if<lease_effect::GrantVoid>(&effect)) {
+  } else if (const auto* const gone = std::get_if<lease_effect::HeardThoughOff>(&effect)) {
     note(&host, "heard n", std::uint64_t{gone->node}, ", which was said to be off");
   } else if (const auto* const changed = std::get_if<lease_effect::VotersChanged>(&effect)) {
     note(&host, "votes in generation ", changed->generation.number, " ",
@@ -707,6 +800,9 @@ void LeaseWorld::perform_one(Host& host, const LeaseEffect& effect) {
     if (changed->generation.number > newest_generation_) {
       newest_generation_ = changed->generation.number;
       ++tally_.changes;
+      if (changed->generation.row() != 0 && changed->generation.voters.size() > 1) {
+        ++tally_.readmitted;
+      }
     }
   }
 }
@@ -727,6 +823,10 @@ void LeaseWorld::open_guard(Host& host, Name name, Epoch epoch, Instant until) {
     if (other->id == host.id || !other->powered) continue;
     const auto found = other->guards.find(name);
     if (found == other->guards.end() || found->second.until <= local(*other, now_)) continue;
+    if (!one_holder_) {
+      ++tally_.overlaps;
+      continue;
+    }
     violate("n" + std::to_string(host.id) + " (epoch " + text_of(epoch) + ") and n" +
             std::to_string(other->id) + " (epoch " + text_of(found->second.epoch) +
             ") let packets through for name " + std::to_string(name) + " at one instant");

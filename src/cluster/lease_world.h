@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <queue>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,11 +29,14 @@ enum class Plant : std::uint8_t {
   kGuardFromOldClock,    // the clock is not read again at the kernel's door
   kSendBeforeKeep,       // answers leave before tmpfs has the promise
   kShutIgnored,          // a new process leaves open what the dead one had opened
+  kBootNotNoticed,       // a host that was off counts as one that was there all the time
+  kWordHalfWritten,      // of a word the disk keeps the generation, and not who has yet to adopt it
 };
 inline constexpr std::array kPlants = {
     Plant::kClockStandsInPauses, Plant::kMarkOnlyInMemory,  Plant::kNodeCountedTwice,
     Plant::kPromisesForgotten,   Plant::kGuardWithoutLease, Plant::kGuardFromOldClock,
-    Plant::kSendBeforeKeep,      Plant::kShutIgnored,
+    Plant::kSendBeforeKeep,      Plant::kShutIgnored,       Plant::kBootNotNoticed,
+    Plant::kWordHalfWritten,
 };
 const char* name_of(Plant plant);
 
@@ -41,7 +45,9 @@ struct WorldTally {
   std::uint64_t grants = 0;         // of names
   std::uint64_t changes = 0;        // generations adopted, counted once each
   std::uint64_t learned = 0;        // voters that came back without a disk
-  std::uint64_t owned_by_word = 0;  // acquired while only the operator's word made a majority
+  std::uint64_t owned_by_word = 0;  // acquired where one node votes, by the operator's word
+  std::uint64_t readmitted = 0;     // generations that such a one grew to, counted once each
+  std::uint64_t overlaps = 0;       // with false words: openings of a guard beside another's
   std::uint64_t hand_overs = 0;
   Duration healed_max{};  // from the end of all faults until all names had an owner
 };
@@ -51,7 +57,13 @@ class LeaseWorld {
   static constexpr Duration kAddressTerm = std::chrono::milliseconds(120);
   static constexpr Duration kWriterTerm = std::chrono::milliseconds(1000);
 
-  LeaseWorld(std::uint64_t seed, Plant plant, bool tracing);
+  // Whether nodes that the operator says are off are off. With false words the world checks what
+  // then still holds: no epoch twice, and one holder, under the highest, once all can be heard.
+  enum class Words : std::uint8_t { kTrue, kFalse };
+  // From the end of all cuts; with three nodes or more, and their contact each kGossipEvery.
+  static constexpr Duration kOneHolderWithin = std::chrono::seconds(4);
+
+  LeaseWorld(std::uint64_t seed, Plant plant, bool tracing, Words words = Words::kTrue);
   ~LeaseWorld();
 
   // Faults by chance, then all of them end and every name must find an owner. Empty: nothing was
@@ -75,7 +87,11 @@ class LeaseWorld {
   void chaos();
   void fault();
   void heal();
+  void let_words_count();
+  bool has_pending_word() const;
+  void check_one_holder();
   void wait_for_owners();
+  void wait_for_voters();
   bool all_owned();
 
   void schedule(Duration delay, Event event);
@@ -94,6 +110,7 @@ class LeaseWorld {
   void kill(Host& host, Duration until_restart);
   void power_cut(Host& host, Duration until_restart);
   void switch_off_and_grant();
+  void grant_falsely();
   void change_voters();
   void readmit();
 
@@ -109,6 +126,7 @@ class LeaseWorld {
 
   base::Rng rng_;
   Plant plant_;
+  Words truth_;
   Theme theme_ = Theme::kAnything;
   bool tracing_;
   Instant now_{1'000'000'000'000};
@@ -121,7 +139,10 @@ class LeaseWorld {
   Duration delay_min_ = std::chrono::microseconds(50);
   Duration delay_max_ = std::chrono::microseconds(400);
   std::vector<Event> queue_;  // a heap
+  NodeSet voters_;            // at first, and what they are to be again
   std::map<Name, Epoch> epochs_;
+  std::set<std::pair<Name, Epoch>> given_;
+  bool one_holder_ = true;   // two are a violation now
   std::uint64_t words_ = 0;  // of the operator's
   std::uint64_t newest_generation_ = 1;
   std::string violation_;
