@@ -27,7 +27,6 @@ constexpr int kPriorityMax = 255;
 // After a handover its words are on their way; then this process may end.
 constexpr Duration kHandOverLinger = std::chrono::milliseconds(50);
 constexpr int kAnnounceAfterLink = 5;
-constexpr Duration kHeardLately = std::chrono::seconds(1);
 
 Instant now_exactly() {
   timespec now{};
@@ -114,7 +113,22 @@ Result<void> LeaseOwner::prepare(const node::ClusterConfig& cluster) {
   peers_ = TRY(OwnerPeers::create(cluster, loop_, log_));
   driver_ = std::make_unique<cluster::LeaseDriver>(std::move(machine), std::move(store), loop_,
                                                    now_exactly, *peers_, *holder_, log_);
+  membership_ = std::make_unique<cluster::MembershipDriver>(TRY(make_membership(cluster)), loop_,
+                                                            now_exactly, *peers_);
+  membership_->on_verdict([this](const cluster::NodeVerdict& verdict) { log_verdict(verdict); });
+  membership_->on_change([this] { members_changed(); });
+  for (const auto& node : cluster.nodes) names_[node.id] = node.name;
   return {};
+}
+
+Result<cluster::Membership> LeaseOwner::make_membership(const node::ClusterConfig& cluster) const {
+  cluster::MembershipOptions options;
+  options.self = cluster.self;
+  for (const auto& node : cluster.nodes) {
+    options.peers.add(node.id);
+    options.networks = static_cast<int>(node.addresses.size());
+  }
+  return cluster::Membership::create(options);
 }
 
 Result<cluster::Lease> LeaseOwner::make_machine(const node::ClusterConfig& cluster) const {
@@ -142,7 +156,11 @@ void LeaseOwner::start(const std::set<std::string>&) {
   // Without randomness nothing could be sealed either; prepare() has had some.
   driver_->start(nonce.has_value() ? *nonce
                                    : static_cast<std::uint64_t>(now_exactly().nanoseconds));
-  peers_->start(*driver_);
+  const auto incarnation = random_number();
+  membership_->start(incarnation.has_value() && *incarnation != 0
+                         ? *incarnation
+                         : static_cast<std::uint64_t>(now_exactly().nanoseconds));
+  peers_->start(*driver_, *membership_);
   tracks_.load(config_);
   refresh();
 }
@@ -177,17 +195,19 @@ Result<void> LeaseOwner::reload(vrrp::Config config) {
   return {};
 }
 
-// To whoever was heard lately, and of those to the lowest number: all hosts would choose the same.
+// To a member that serves, and of those to the lowest number: all hosts would choose the same.
 void LeaseOwner::hand_over(std::function<void()> done) {
-  const Instant now = now_exactly();
   NodeId successor = 0;
-  peers_->others().for_each([&](NodeId node) {
-    if (successor == 0 && now - peers_->last_heard(node) < kHeardLately) successor = node;
-  });
+  for (const cluster::PeerStatus& peer : membership_->status()) {
+    const bool serves =
+        peer.presence == cluster::Presence::kMember && peer.standing == cluster::Standing::kServing;
+    if (serves && successor == 0) successor = peer.node;
+  }
   for (const Instance& instance : instances_) {
     if (instance.held && successor != 0) driver_->hand_over(instance.name, successor);
   }
   driver_->handle(cluster::lease_event::Stop{});
+  membership_->stand(cluster::Standing::kLeaving);
   handed_over_ = std::move(done);
   loop_.arm(*this, kHandOverLinger);
 }
@@ -255,6 +275,24 @@ void LeaseOwner::network_changed() {
   refresh();
   // A carrier that came back: others may have learnt something else meanwhile.
   holder_->announce_all(kAnnounceAfterLink);
+}
+
+// Claims need not wait for the votes of those who cannot give any.
+void LeaseOwner::members_changed() {
+  cluster::NodeSet absent;
+  for (const cluster::PeerStatus& peer : membership_->status()) {
+    const bool silent =
+        peer.presence == cluster::Presence::kSuspect || peer.presence == cluster::Presence::kGone;
+    if (silent) absent.add(peer.node);
+  }
+  driver_->handle(cluster::lease_event::Absent{absent});
+}
+
+void LeaseOwner::log_verdict(const cluster::NodeVerdict& verdict) {
+  const bool bad = verdict.finding != cluster::Finding::kBack && !verdict.leaves;
+  log_.write(bad ? io::Severity::kWarning : io::Severity::kNotice,
+             names_[verdict.node] + " is " + std::string(name_of(verdict.finding)) + ": " +
+                 text_of(verdict));
 }
 
 // Whether each instance is to be held here: the proxy serves, its links run, its scripts are good.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -12,6 +13,7 @@
 #include "address/interface_addresses.h"
 #include "cluster/address_holder.h"
 #include "cluster/lease_driver.h"
+#include "cluster/membership_driver.h"
 #include "guard_gate.h"
 #include "io/linux/epoll_loop.h"
 #include "io/linux/netlink.h"
@@ -59,11 +61,14 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
              io::NetworkMonitor monitor);
   Result<void> prepare(const node::ClusterConfig& cluster);
   Result<cluster::Lease> make_machine(const node::ClusterConfig& cluster) const;
+  Result<cluster::Membership> make_membership(const node::ClusterConfig& cluster) const;
   void on_timer(Instant) override;  // what was handed over is on its way
 
   std::string status() const;
 
   void network_changed();
+  void members_changed();
+  void log_verdict(const cluster::NodeVerdict& verdict);
   void refresh();
   void held_changed(const cluster::AddressGroup& group, bool held, cluster::Epoch epoch);
 
@@ -81,6 +86,8 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   std::unique_ptr<cluster::AddressHolder> holder_;
   std::unique_ptr<OwnerPeers> peers_;
   std::unique_ptr<cluster::LeaseDriver> driver_;
+  std::unique_ptr<cluster::MembershipDriver> membership_;
+  std::map<cluster::NodeId, std::string> names_;  // of the nodes
   std::vector<io::EpollLoop::WatchId> watches_;
   bool fit_ = true;
   std::function<void()> changed_;

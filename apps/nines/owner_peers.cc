@@ -1,11 +1,11 @@
-// A message's second byte says whose it is; each parser refuses what it does not know.
+// A message's kind says whose it is; each parser refuses what it does not know.
 #include "owner_peers.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "cluster/key_file.h"
 #include "cluster/lease_wire.h"
+#include "cluster/membership_wire.h"
 
 namespace nines {
 
@@ -25,8 +25,9 @@ Result<std::unique_ptr<OwnerPeers>> OwnerPeers::create(const node::ClusterConfig
   return peers;
 }
 
-void OwnerPeers::start(cluster::LeaseDriver& leases) {
+void OwnerPeers::start(cluster::LeaseDriver& leases, cluster::MembershipDriver& membership) {
   leases_ = &leases;
+  membership_ = &membership;
   sockets_->start();
 }
 
@@ -34,18 +35,25 @@ void OwnerPeers::send(cluster::NodeId to, const cluster::Message& message) {
   static_cast<void>(sockets_->send(to, cluster::encode_lease_message(message)));
 }
 
-void OwnerPeers::on_message(cluster::NodeId from, std::size_t, std::string_view bytes) {
-  const auto fault = cluster::parse_lease_message(bytes, heard_);
-  // What an authenticated peer of another version says is passed over, as if it had been lost.
-  if (fault == cluster::WireFault::kNone) leases_->heard(from, heard_);
+void OwnerPeers::send(std::size_t network, cluster::NodeId to,
+                      const cluster::Heartbeat& heartbeat) {
+  static_cast<void>(sockets_->send_on(network, to, cluster::encode_heartbeat(heartbeat)));
 }
 
-Instant OwnerPeers::last_heard(cluster::NodeId node) const {
-  Instant latest{};
-  for (const auto& link : sockets_->statistics(node).links) {
-    latest = std::max(latest, link.last_heard);
+// What an authenticated peer of another version says is passed over, as if it had been lost.
+void OwnerPeers::on_message(cluster::NodeId from, std::size_t network, std::string_view bytes) {
+  cluster::Heartbeat heartbeat;
+  switch (cluster::parse_heartbeat(bytes, heartbeat)) {
+    case cluster::WireFault::kNone:
+      return membership_->heard(from, network, heartbeat);
+    case cluster::WireFault::kKind:
+      if (cluster::parse_lease_message(bytes, heard_) == cluster::WireFault::kNone) {
+        leases_->heard(from, heard_);
+      }
+      return;
+    default:
+      return;
   }
-  return latest;
 }
 
 }  // namespace nines

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "cluster/lease_driver.h"
+#include "cluster/membership_driver.h"
 #include "cluster/peer_sockets.h"
 #include "io/loop.h"
 #include "io/ports.h"
@@ -15,21 +16,22 @@
 namespace nines {
 
 // Lives on its loop; loop and log outlive it.
-class OwnerPeers final : public cluster::LeasePeers, private cluster::PeerHandler {
+class OwnerPeers final : public cluster::LeasePeers,
+                         public cluster::HeartbeatSender,
+                         private cluster::PeerHandler {
  public:
   // An error: no key, or addresses that cannot be.
   static Result<std::unique_ptr<OwnerPeers>> create(const node::ClusterConfig& cluster,
                                                     io::Loop& loop, io::Log& log);
 
-  // Says hello; from here on `leases` hears what is for it. It outlives the loop's next passes, or
-  // the peers are destroyed before it.
-  void start(cluster::LeaseDriver& leases);
+  // Says hello; from here on each driver hears what is for it. They are started before this, and
+  // destroyed after the peers or in the same pass of the loop.
+  void start(cluster::LeaseDriver& leases, cluster::MembershipDriver& membership);
 
   // What is not taken is lost, as anything on a network may be.
   void send(cluster::NodeId to, const cluster::Message& message) override;
+  void send(std::size_t network, cluster::NodeId to, const cluster::Heartbeat& heartbeat) override;
 
-  // When the node was last heard, on whatever network; zero: never. A peer's number only.
-  Instant last_heard(cluster::NodeId node) const;
   cluster::NodeSet others() const { return others_; }
   const cluster::PeerSockets& sockets() const { return *sockets_; }
 
@@ -40,6 +42,7 @@ class OwnerPeers final : public cluster::LeasePeers, private cluster::PeerHandle
   cluster::NodeSet others_;
   std::unique_ptr<cluster::PeerSockets> sockets_;
   cluster::LeaseDriver* leases_ = nullptr;
+  cluster::MembershipDriver* membership_ = nullptr;
   cluster::Message heard_;  // scratch
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "base/check.h"
 
@@ -36,6 +37,18 @@ std::string_view name_of(Presence presence) {
       return "suspect";
     case Presence::kGone:
       return "gone";
+  }
+  return "unknown";
+}
+
+std::string_view name_of(Standing standing) {
+  switch (standing) {
+    case Standing::kServing:
+      return "serving";
+    case Standing::kMaintenance:
+      return "maintenance";
+    case Standing::kLeaving:
+      return "leaving";
   }
   return "unknown";
 }
@@ -109,6 +122,7 @@ void Membership::on(const membership_event::Heard& heard, Instant now, Membershi
     return;  // late or repeated: it says nothing new
   }
   measure(link, heartbeat, now);
+  peer->incarnation = heartbeat.incarnation;
   peer->hears = heartbeat.hears;
   peer->suspects = heartbeat.suspects;
   peer->strain = heartbeat.strain;
@@ -118,7 +132,7 @@ void Membership::on(const membership_event::Heard& heard, Instant now, Membershi
   }
   // Whoever says that it leaves needs no verdict.
   const bool counts = peer->presence != Presence::kUnknown && peer->presence != Presence::kGone;
-  if (peer->standing == Standing::kLeaving && counts) enter(*peer, Presence::kGone, out);
+  if (peer->standing == Standing::kLeaving && counts) enter(*peer, Presence::kGone, now, out);
 }
 
 // Late timers are our own fault, or our host's: whoever cannot keep time must not judge others.
@@ -208,32 +222,68 @@ void Membership::judge(Instant now, MembershipEffects& out) {
       case Presence::kGone:
         if (!up || peer.standing == Standing::kLeaving) break;
         peer.heard_since = now;
-        enter(peer, Presence::kJoining, out);
+        enter(peer, Presence::kJoining, now, out);
         break;
       case Presence::kJoining:
         if (!up) {
-          enter(peer, Presence::kGone, out);
+          enter(peer, Presence::kGone, now, out);
         } else if (now - peer.heard_since >= options_.steady) {
-          enter(peer, Presence::kMember, out);
+          enter(peer, Presence::kMember, now, out);
         }
         break;
       case Presence::kMember:
-        if (!up) enter(peer, Presence::kSuspect, out);
+        if (!up) enter(peer, Presence::kSuspect, now, out);
         break;
       case Presence::kSuspect:
-        if (up) enter(peer, Presence::kMember, out);
+        if (up) enter(peer, Presence::kMember, now, out);
         break;
     }
     if (peer.presence != Presence::kSuspect || isolated_) continue;
     if (is_majority(suspecting(peer.node), observers_of(peer.node))) {
-      enter(peer, Presence::kGone, out);
+      enter(peer, Presence::kGone, now, out);
     }
   }
 }
 
-void Membership::enter(Peer& peer, Presence presence, MembershipEffects& out) {
-  peer.presence = presence;
+void Membership::enter(Peer& peer, Presence presence, Instant now, MembershipEffects& out) {
+  const Presence before = std::exchange(peer.presence, presence);
+  peer.since = now;
   out.push_back(membership_effect::Changed{peer.node, presence, peer.standing});
+  const auto conclude = [&](Finding finding) {
+    out.push_back(membership_effect::Concluded{verdict_on(peer, finding, now)});
+  };
+  if (presence == Presence::kSuspect) conclude(Finding::kSuspect);
+  if (presence == Presence::kGone) conclude(Finding::kGone);
+  const bool was_missed = before == Presence::kSuspect || before == Presence::kGone;
+  if (was_missed && (presence == Presence::kJoining || presence == Presence::kMember)) {
+    conclude(Finding::kBack);
+  }
+}
+
+NodeVerdict Membership::verdict_on(const Peer& peer, Finding finding, Instant now) const {
+  NodeVerdict verdict;
+  verdict.node = peer.node;
+  verdict.finding = finding;
+  verdict.at = now;
+  verdict.incarnation = peer.incarnation;
+  verdict.leaves = peer.standing == Standing::kLeaving;
+  verdict.suspected_by = suspecting(peer.node);
+  verdict.observers = observers_of(peer.node);
+  verdict.networks = options_.networks;
+  bool heard = false;
+  for (int network = 0; network < options_.networks; ++network) {
+    const Link& link = peer.links[static_cast<std::size_t>(network)];
+    LinkEvidence& evidence = verdict.links[static_cast<std::size_t>(network)];
+    evidence.ever_heard = link.begun;
+    evidence.silence_allowed = allowed(link);
+    if (!link.begun) continue;
+    evidence.hears = hears(link, now);
+    evidence.is_heard = is_heard(link, now);
+    evidence.silence = now - link.heard_at;
+    verdict.silence = heard ? std::min(verdict.silence, evidence.silence) : evidence.silence;
+    heard = true;
+  }
+  return verdict;
 }
 
 // Ourselves and those whom we hear, except the one in question.
@@ -326,6 +376,8 @@ std::vector<PeerStatus> Membership::status(Instant now) const {
   for (const Peer& peer : peers_) {
     PeerStatus status;
     status.node = peer.node;
+    status.incarnation = peer.incarnation;
+    status.since = peer.since;
     status.presence = peer.presence;
     status.standing = peer.standing;
     status.strain = peer.strain;
@@ -335,6 +387,7 @@ std::vector<PeerStatus> Membership::status(Instant now) const {
     for (int network = 0; network < options_.networks; ++network) {
       const Link& link = peer.links[static_cast<std::size_t>(network)];
       LinkStatus& seen = status.links[static_cast<std::size_t>(network)];
+      seen.ever_heard = link.begun;
       seen.hears = hears(link, now);
       seen.is_heard = is_heard(link, now);
       seen.round_trip = link.round_trip;

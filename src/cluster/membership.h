@@ -13,13 +13,13 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "cluster/node_set.h"
+#include "cluster/node_verdict.h"
 
 namespace nines::cluster {
 
-inline constexpr int kNetworksMax = 4;
-
 // As a node says of itself.
 enum class Standing : std::uint8_t { kServing, kMaintenance, kLeaving };
+std::string_view name_of(Standing standing);
 
 // As others see it.
 //
@@ -84,11 +84,17 @@ struct Changed {
   Presence presence = Presence::kUnknown;
   Standing standing = Standing::kServing;
 };
+// Follows the Changed that it is the reason of.
+struct Concluded {
+  NodeVerdict verdict;
+};
 }  // namespace membership_effect
-using MembershipEffect = std::variant<membership_effect::Send, membership_effect::Changed>;
+using MembershipEffect =
+    std::variant<membership_effect::Send, membership_effect::Changed, membership_effect::Concluded>;
 using MembershipEffects = std::vector<MembershipEffect>;
 
 struct LinkStatus {
+  bool ever_heard = false;     // in this life of either side
   bool hears = false;          // the peer's heartbeats come
   bool is_heard = false;       // and the peer's echoes say that ours arrive
   Duration round_trip{};       // smoothed; zero: not known
@@ -99,7 +105,9 @@ struct LinkStatus {
 };
 struct PeerStatus {
   NodeId node = 0;
+  std::uint64_t incarnation = 0;  // its newest life that was heard; 0: none
   Presence presence = Presence::kUnknown;
+  Instant since{};  // when it became that
   Standing standing = Standing::kServing;
   std::uint8_t strain = 0;
   NodeSet suspected_by;                        // ourselves included, of those who count
@@ -129,6 +137,8 @@ class Membership {
   // We hear nobody at all: it is ourselves that we should doubt. Nobody is declared gone then.
   bool is_isolated() const { return isolated_; }
   int strain() const { return strain_; }
+  Standing standing() const { return standing_; }
+  std::uint64_t incarnation() const { return incarnation_; }
 
  private:
   struct Link {
@@ -141,7 +151,9 @@ class Membership {
   };
   struct Peer {
     NodeId node = 0;
+    std::uint64_t incarnation = 0;
     Presence presence = Presence::kUnknown;
+    Instant since{};
     Standing standing = Standing::kServing;
     std::uint8_t strain = 0;
     Instant heard_since{};
@@ -159,7 +171,8 @@ class Membership {
   void notice_stall(Instant now);
   void measure(Link& link, const Heartbeat& heartbeat, Instant now);
   void judge(Instant now, MembershipEffects& out);
-  void enter(Peer& peer, Presence presence, MembershipEffects& out);
+  void enter(Peer& peer, Presence presence, Instant now, MembershipEffects& out);
+  NodeVerdict verdict_on(const Peer& peer, Finding finding, Instant now) const;
   void send_all(Instant now, MembershipEffects& out);
   Duration allowed(const Link& link) const;
   bool hears(const Link& link, Instant now) const;
