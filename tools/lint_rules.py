@@ -100,6 +100,7 @@ DRIVERS = {
         "server_client": "speaks to a server through libmariadb",
         "child": "runs a process and reads its output",
         "monitor": "asks all servers on a loop",
+        "peers": "runs nines on the members' hosts",
         "local_member": "looks at this host's processes and files",
     },
     "lab": {

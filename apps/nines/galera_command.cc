@@ -10,64 +10,19 @@
 #include <string>
 #include <vector>
 
-#include <unistd.h>
-
 #include "galera/local_member.h"
 #include "galera/monitor.h"
+#include "galera_recover_command.h"
+#include "galera_setup.h"
 #include "io/linux/epoll_loop.h"
-#include "io/linux/files.h"
 #include "io/linux/processes.h"
 #include "node/run_config.h"
-#include "proxy/check_credentials.h"
-#include "proxy/credential_files.h"
-#include "text/diagnostics.h"
 
 namespace nines {
 
 namespace {
 
 using Json = nlohmann::json;
-
-constexpr int kExitGood = 0;
-constexpr int kExitUnwell = 1;
-constexpr int kExitUsage = 2;
-constexpr int kExitFailed = 3;
-
-int failed(const Error& error) {
-  std::fprintf(stderr, "nines galera: %s\n", error.message().c_str());
-  return kExitFailed;
-}
-
-struct Setup {
-  node::GaleraConfig config;
-  std::string user, password;
-};
-
-Result<Setup> load(const std::string& path) {
-  io::LinuxFiles files;
-  char host[256] = "";
-  static_cast<void>(::gethostname(host, sizeof host - 1));
-  const text::SourceFile file(path, TRY(files.read(path)));
-  const node::LoadedRunConfig loaded = node::load_run_config(file, host);
-  std::fputs(text::render_text(loaded.diagnostics, std::span(&file, 1)).c_str(), stderr);
-  if (!loaded.ok()) return Error(ErrorCode::kInvalid, path + " has errors");
-  if (!loaded.config.galera) return Error(ErrorCode::kInvalid, path + " names no Galera cluster");
-  Setup setup{*loaded.config.galera, "", ""};
-  const std::string text = TRY(proxy::read_credential_file(setup.config.credentials));
-  auto credentials = proxy::parse_credentials(text);
-  if (!credentials) {
-    return std::move(credentials).error().with_context(setup.config.credentials);
-  }
-  setup.user = credentials->user;
-  setup.password = credentials->password;
-  return setup;
-}
-
-galera::ServerLogin login_of(const Setup& setup, const node::GaleraMember& member) {
-  const bool is_here = member.name == setup.config.self;
-  return {is_here ? SocketAddress::unix_path(setup.config.socket) : member.address, setup.user,
-          setup.password};
-}
 
 // -- status ---------------------------------------------------------------------------------------
 
@@ -134,7 +89,7 @@ Json json_of(const galera::Monitor::Member& member, Instant now) {
   return json;
 }
 
-void print_json(const galera::Monitor& monitor, const Setup& setup, Instant now) {
+void print_json(const galera::Monitor& monitor, const GaleraSetup& setup, Instant now) {
   const Overview overview = overview_of(monitor);
   Json members = Json::array();
   for (const auto& member : monitor.members()) members.push_back(json_of(*member, now));
@@ -148,7 +103,7 @@ void print_json(const galera::Monitor& monitor, const Setup& setup, Instant now)
   std::puts(json.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
 }
 
-void print_table(const galera::Monitor& monitor, const Setup& setup) {
+void print_table(const galera::Monitor& monitor, const GaleraSetup& setup) {
   const Overview overview = overview_of(monitor);
   if (overview.is_split) {
     std::puts("TWO PRIMARY COMPONENTS with different histories: stop one before it is written to");
@@ -218,10 +173,10 @@ class Watcher final : private base::Timer {
 };
 
 int status(const std::string& config_path, bool json, bool watch) {
-  const auto setup = load(config_path);
-  if (!setup) return failed(setup.error());
+  const auto setup = load_galera_setup(config_path);
+  if (!setup) return galera_failed(setup.error());
   auto loop = io::EpollLoop::create();
-  if (!loop) return failed(loop.error());
+  if (!loop) return galera_failed(loop.error());
   std::vector<galera::MonitoredMember> members;
   for (const node::GaleraMember& member : setup->config.members) {
     members.push_back({member.name, login_of(*setup, member),
@@ -232,7 +187,7 @@ int status(const std::string& config_path, bool json, bool watch) {
     Watcher watcher(**loop, monitor);
     watcher.begin();
     (*loop)->run();
-    return kExitGood;
+    return kGaleraGood;
   }
   // A silent member is asked twice: one late answer says nothing.
   int looks_left = galera::MemberHealth::kSilentLooksMax;
@@ -256,35 +211,27 @@ int status(const std::string& config_path, bool json, bool watch) {
   } else {
     print_table(monitor, *setup);
   }
-  return is_well(overview_of(monitor), setup->config) ? kExitGood : kExitUnwell;
+  return is_well(overview_of(monitor), setup->config) ? kGaleraGood : kGaleraUnwell;
 }
 
 // -- evidence -------------------------------------------------------------------------------------
 
 int evidence(const std::string& config_path) {
-  const auto setup = load(config_path);
-  if (!setup) return failed(setup.error());
-  const node::GaleraConfig& config = setup->config;
-  if (config.self.empty()) {
-    return failed(Error(ErrorCode::kNotFound, config_path + ": no member is on this host; say "
-                                                            "which with 'self'"));
-  }
+  const auto setup = load_galera_setup(config_path);
+  if (!setup) return galera_failed(setup.error());
+  const auto options = local_member_of(*setup);
+  if (!options) return galera_failed(options.error());
   auto loop = io::EpollLoop::create();
-  if (!loop) return failed(loop.error());
+  if (!loop) return galera_failed(loop.error());
   io::LinuxProcesses processes(**loop);
-  galera::LocalMemberOptions options;
-  options.name = config.self;
-  options.data = config.data;
-  options.recover = config.recover;
-  options.login = {SocketAddress::unix_path(config.socket), setup->user, setup->password};
-  galera::LocalMember member(**loop, processes, options);
-  int code = kExitFailed;
+  galera::LocalMember member(**loop, processes, *options);
+  int code = kGaleraFailed;
   member.collect([&](Result<galera::Evidence> found) {
     if (found) {
       std::fputs(galera::render_evidence(*found).c_str(), stdout);
-      code = kExitGood;
+      code = kGaleraGood;
     } else {
-      failed(found.error());
+      galera_failed(found.error());
     }
     (*loop)->stop();
   });
@@ -298,7 +245,7 @@ int galera_command(std::span<char*> arguments) {
   CLI::App app("The Galera cluster that nines.yaml names.", "nines galera");
   app.require_subcommand(1);
   std::string config_path{node::kDefaultRunConfig};
-  app.add_option("-c,--config", config_path, "nines.yaml")->capture_default_str();
+  app.add_option("-c,--config", config_path, "nines.yaml")->capture_default_str()->take_last();
   app.fallthrough();
   bool json = false, watch = false;
   CLI::App* const status_verb = app.add_subcommand("status", "how each member is, and why");
@@ -310,14 +257,17 @@ int galera_command(std::span<char*> arguments) {
   CLI::App* const evidence_verb = app.add_subcommand(
       "evidence", "what this host's disk and server say of its member; a recovery decides by it");
   evidence_verb->footer("Exit codes: 0 told, 2 usage, 3 could not be found out.");
+  GaleraRecoverOptions recover;
+  CLI::App* const recover_verb = add_galera_recover(app, recover);
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
   try {
     app.parse(reversed);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitGood : kExitUsage;
+    return app.exit(error) == 0 ? kGaleraGood : kGaleraUsage;
   }
   if (status_verb->parsed()) return status(config_path, json, watch);
-  return evidence_verb->parsed() ? evidence(config_path) : kExitUsage;
+  if (recover_verb->parsed()) return galera_recover(config_path, recover);
+  return evidence_verb->parsed() ? evidence(config_path) : kGaleraUsage;
 }
 
 }  // namespace nines

@@ -23,7 +23,7 @@ class GaleraReader {
   GaleraConfig read(fy_node* section) {
     fy_node* self = nullptr;
     bool has_members = false, has_credentials = false;
-    const std::array<Key, 7> keys = {{
+    const std::array<Key, 8> keys = {{
         {"members",
          [&](fy_node* value) {
            has_members = true;
@@ -39,6 +39,7 @@ class GaleraReader {
          }},
         {"data", [this](fy_node* value) { config_.data = yaml_.path_of(value); }},
         {"server", [this](fy_node* value) { read_server(value); }},
+        {"reach", [this](fy_node* value) { read_reach(value); }},
     }};
     yaml_.read_mapping(section, "'galera'", keys);
     if (section == nullptr || !fy_node_is_mapping(section)) return std::move(config_);
@@ -128,6 +129,19 @@ class GaleraReader {
         {"recover", [this](fy_node* each) { config_.recover = command_of(each); }},
     }};
     yaml_.read_mapping(value, "'server'", keys);
+  }
+
+  void read_reach(fy_node* value) {
+    config_.reach = command_of(value);
+    const auto names_member = [](const std::string& word) {
+      return word.find(kGaleraReachMember) != word.npos;
+    };
+    if (config_.reach.empty() ||
+        std::any_of(config_.reach.begin(), config_.reach.end(), names_member)) {
+      return;
+    }
+    yaml_.error(YamlReader::span_of(value), "no word of 'reach' says which member is meant")
+        .with_allowed("{member} in one of its words: [ssh, 'root@{member}', nines]");
   }
 
   std::vector<std::string> command_of(fy_node* value) {

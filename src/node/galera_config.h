@@ -12,6 +12,8 @@
 //     data: /var/lib/mysql
 //     server:
 //       recover: [mariadbd, --user=mysql]     # what --wsrep-recover is added to
+//     reach: [ssh, -oBatchMode=yes, 'root@{member}', nines]    # runs nines on another member's
+//     host
 #pragma once
 
 #include <cstdint>
@@ -30,6 +32,7 @@ class YamlReader;
 inline constexpr std::size_t kGaleraMembersMax = 15;
 inline constexpr std::size_t kGaleraArbitratorsMax = 4;
 inline constexpr std::size_t kGaleraCommandWordsMax = 64;
+inline constexpr std::string_view kGaleraReachMember = "{member}";
 inline constexpr std::uint16_t kGaleraPortDefault = 3306;
 inline constexpr std::string_view kGaleraSocketDefault = "/run/mysqld/mysqld.sock";
 inline constexpr std::string_view kGaleraDataDefault = "/var/lib/mysql";
@@ -48,6 +51,7 @@ struct GaleraConfig {
   std::string credentials;  // path
   std::string data{kGaleraDataDefault};
   std::vector<std::string> recover{"mariadbd", "--user=mysql"};
+  std::vector<std::string> reach;  // kGaleraReachMember in its words is the name; empty: no way
   friend bool operator==(const GaleraConfig&, const GaleraConfig&) = default;
 };
 

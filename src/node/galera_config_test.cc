@@ -52,13 +52,15 @@ TEST(GaleraConfigTest, EverythingThatCanBeSaid) {
       "  socket: /run/db.sock\n"
       "  credentials: /etc/c\n"
       "  data: /srv/db\n"
-      "  server: {recover: [/opt/mariadbd, --defaults-file=/etc/db.cnf]}\n");
+      "  server: {recover: [/opt/mariadbd, --defaults-file=/etc/db.cnf]}\n"
+      "  reach: [ssh, 'root@{member}', nines]\n");
   ASSERT_TRUE(loaded.ok());
   const GaleraConfig& config = *loaded.config.galera;
   EXPECT_EQ(config.self, "db1");
   EXPECT_EQ(config.arbitrators.size(), 1u);
   EXPECT_EQ(config.data, "/srv/db");
   EXPECT_THAT(config.recover, ElementsAre("/opt/mariadbd", "--defaults-file=/etc/db.cnf"));
+  EXPECT_THAT(config.reach, ElementsAre("ssh", "root@{member}", "nines"));
 }
 
 TEST(GaleraConfigTest, AHostThatHoldsNoMemberMayAsk) {
@@ -80,6 +82,9 @@ TEST(GaleraConfigTest, MistakesAreToldAtTheirPlaces) {
               HasSubstr("did you mean 'db1'?"));
   EXPECT_THAT(complaints("galera: {credentials: c, membres: {}}\n"),
               HasSubstr("did you mean 'members'?"));
+  EXPECT_THAT(
+      complaints("galera: {credentials: c, members: {a: 192.0.2.1}, reach: [ssh, a, nines]}\n"),
+      HasSubstr("no word of 'reach' says which member"));
   EXPECT_THAT(
       complaints("galera: {credentials: c, members: {a: 192.0.2.1}, server: {recover: []}}\n"),
       HasSubstr("an empty command"));

@@ -40,6 +40,12 @@ ist.recv_addr={address}:4568;evs.keepalive_period=PT0.25S;evs.inactive_check_per
 evs.suspect_timeout=PT1S;evs.inactive_timeout=PT3S;evs.install_timeout=PT3S"
 """
 
+# Stands for ssh. The configuration that nines says is the asking host's; the last one counts.
+_REACH = """member=$1; shift
+if [ -e {folder}/away-$member ]; then echo "no route to host" >&2; exit 255; fi
+exec {nines} "$@" -c {folder}/$member/nines.yaml
+"""
+
 
 class Member:
     def __init__(self, cluster, number):
@@ -85,6 +91,14 @@ class Member:
             except OSError:
                 pass
         return None
+
+    def set_away(self, is_away):
+        """Whether its host cannot be asked."""
+        path = f"{self.cluster.scope.folder}/away-{self.name}"
+        if is_away:
+            open(path, "w", encoding="utf-8").close()
+        elif os.path.exists(path):
+            os.unlink(path)
 
     def kill(self):
         """As a power cut does, but for what the disk's cache held."""
@@ -133,6 +147,9 @@ class Cluster:
         self.credentials = scope.write("galera.credentials",
                                        f"user = {USER}\npassword = {PASSWORD}\n")
         os.chmod(self.credentials, 0o600)
+        # The way to a member's host; a file named away-NAME cuts it off.
+        self.reach = scope.write("reach", "#!/bin/sh\n" + _REACH.format(
+            folder=scope.folder, nines=NINES), mode=0o755)
         self.members = []
         for number in range(1, count + 1):
             self.members.append(Member(self, number))
@@ -148,7 +165,8 @@ class Cluster:
                 f"  socket: {member.socket}\n  credentials: {self.credentials}\n"
                 f"  data: {member.data}\n"
                 f"  server:\n    recover: [{MARIADBD}, "
-                f"--defaults-file={member.folder}/my.cnf]\n" + self.settings)
+                f"--defaults-file={member.folder}/my.cnf]\n"
+                f"  reach: [{self.reach}, '{{member}}']\n" + self.settings)
 
     def _install(self):
         """The others get copies of the first one's files, so that they need no state transfer."""

@@ -1,0 +1,36 @@
+// What every `nines galera` verb begins with: the configuration, who asks, and how failures end.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "galera/local_member.h"
+#include "galera/peers.h"
+#include "galera/server_client.h"
+#include "node/galera_config.h"
+
+namespace nines {
+
+inline constexpr int kGaleraGood = 0;
+inline constexpr int kGaleraUnwell = 1;
+inline constexpr int kGaleraUsage = 2;
+inline constexpr int kGaleraFailed = 3;
+
+struct GaleraSetup {
+  std::string path;  // of the configuration
+  node::GaleraConfig config;
+  std::string user, password;
+};
+
+// Says what is wrong with the file on stderr.
+Result<GaleraSetup> load_galera_setup(const std::string& path);
+int galera_failed(const Error& error);
+
+galera::ServerLogin login_of(const GaleraSetup& setup, const node::GaleraMember& member);
+// kNotFound: no member is on this host.
+Result<galera::LocalMemberOptions> local_member_of(const GaleraSetup& setup);
+// How nines is run on each member's host; without `reach` only on this one.
+std::vector<galera::PeerCommand> peer_commands_of(const GaleraSetup& setup);
+
+}  // namespace nines
