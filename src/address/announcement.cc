@@ -45,8 +45,11 @@ std::uint16_t icmp_checksum(std::string_view source, std::string_view message) {
   return static_cast<std::uint16_t>(~sum);
 }
 
-std::string neighbour_advertisement(const SocketAddress& address, const HardwareAddress& hardware) {
+std::string neighbour_advertisement(const SocketAddress& address, const HardwareAddress& hardware,
+                                    Sender sender) {
   std::string message("\x88\x00\x00\x00\x20\x00\x00\x00"sv);  // type 136; override
+  constexpr std::size_t kFlags = 4;
+  if (sender == Sender::kRouter) message[kFlags] = static_cast<char>(0xa0);
   message += address.ip_bytes();
   message += "\x02\x01"sv;  // option: target's link-layer address, in units of 8 bytes
   message += bytes_of(hardware);
@@ -69,11 +72,12 @@ std::string neighbour_advertisement(const SocketAddress& address, const Hardware
 
 }  // namespace
 
-std::string announcement_frame(const SocketAddress& address, const HardwareAddress& hardware) {
+std::string announcement_frame(const SocketAddress& address, const HardwareAddress& hardware,
+                               Sender sender) {
   CHECK(address.is_ip());
   return address.family() == SocketAddress::Family::kIpv4
              ? arp(address, hardware)
-             : neighbour_advertisement(address, hardware);
+             : neighbour_advertisement(address, hardware, sender);
 }
 
 }  // namespace nines::address

@@ -13,7 +13,12 @@ namespace nines::address {
 
 using HardwareAddress = std::array<std::uint8_t, 6>;
 
+// Whether the host forwards packets of others. One that is a router and does not say so in a
+// neighbour advertisement loses the default routes that lead to it (RFC 4861, section 7.2.5).
+enum class Sender : std::uint8_t { kHost, kRouter };
+
 // `address`: IPv4 or IPv6; `hardware`: the interface's own. To everybody on the segment.
-std::string announcement_frame(const SocketAddress& address, const HardwareAddress& hardware);
+std::string announcement_frame(const SocketAddress& address, const HardwareAddress& hardware,
+                               Sender sender = Sender::kHost);
 
 }  // namespace nines::address

@@ -24,6 +24,15 @@ TEST(Announcement, IsTheArpThatKeepalivedSends) {
             "0001080006040001fe13ef45ae330a090064ffffffffffff0a090064");
 }
 
+TEST(Announcement, OfARouterIsTheAdvertisementThatKeepalivedSends) {
+  constexpr HardwareAddress kRouter{0x02, 0, 0, 0, 0, 0x01};
+  EXPECT_EQ(
+      hex(announcement_frame(*SocketAddress::parse_ip("fd00:9::100", 0), kRouter, Sender::kRouter)),
+      "33330000000102000000000186dd6000000000203aff"
+      "fd000009000000000000000000000100ff020000000000000000000000000001"
+      "8800d88aa0000000fd0000090000000000000000000001000201020000000001");
+}
+
 TEST(Announcement, OfIpv6IsAnAdvertisementThatOverrides) {
   const std::string frame =
       announcement_frame(*SocketAddress::parse_ip("2001:db8::5", 0), kHardware);

@@ -37,6 +37,15 @@ Result<io::InterfaceAddress> as_kernel_wants(const OwnedAddress& address) {
   return kernel;
 }
 
+Sender sender_of(const OwnedAddress& address) {
+  if (address.address.family() != SocketAddress::Family::kIpv6) return Sender::kHost;
+  const std::string path = "/proc/sys/net/ipv6/conf/" + address.device + "/forwarding";
+  const io::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  char value = '0';
+  if (!file || ::read(file.get(), &value, 1) != 1) return Sender::kHost;
+  return value == '0' ? Sender::kHost : Sender::kRouter;
+}
+
 }  // namespace
 
 std::chrono::seconds lifetime_within(Duration patience) {
@@ -55,7 +64,7 @@ Result<InterfaceAddresses> InterfaceAddresses::open() {
 Result<void> InterfaceAddresses::take(const OwnedAddress& address, std::chrono::seconds lifetime) {
   io::InterfaceAddress kernel = TRY(as_kernel_wants(address));
   kernel.valid_lifetime = static_cast<std::uint32_t>(lifetime.count());
-  kernel.preferred_lifetime = kernel.valid_lifetime;
+  kernel.preferred_lifetime = address.deprecated ? 0 : kernel.valid_lifetime;
   return netlink_.replace_address(kernel);
 }
 
@@ -75,7 +84,7 @@ Result<void> InterfaceAddresses::announce(const OwnedAddress& address, int count
   }
   HardwareAddress hardware;
   std::memcpy(hardware.data(), request.ifr_hwaddr.sa_data, hardware.size());
-  const std::string frame = announcement_frame(address.address, hardware);
+  const std::string frame = announcement_frame(address.address, hardware, sender_of(address));
   sockaddr_ll to{};
   to.sll_family = AF_PACKET;
   to.sll_ifindex = index;

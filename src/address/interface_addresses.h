@@ -24,6 +24,7 @@ struct OwnedAddress {
   std::uint8_t scope = 0;  // RT_SCOPE_*
   std::optional<SocketAddress> broadcast;
   std::uint32_t flags = 0;  // IFA_F_*
+  bool deprecated = false;  // IPv6: nothing new leaves from it by itself
 
   friend bool operator==(const OwnedAddress&, const OwnedAddress&) = default;
 };

@@ -63,6 +63,8 @@ std::optional<VirtualAddress> read_virtual_address(Reader& reader, const Stateme
   }
   const auto& words = statement.words;
   const bool ipv6 = out.address.family() == SocketAddress::Family::kIpv6;
+  constexpr int kAlone = 128;
+  bool deprecated = out.prefix_length == kAlone;
   bool good = true;
   for (std::size_t i = 1; i < words.size(); ++i) {
     const Word& word = words[i];
@@ -102,6 +104,7 @@ std::optional<VirtualAddress> read_virtual_address(Reader& reader, const Stateme
             .with_allowed("global, site, link, host");
         good = false;
       } else {
+        if (ipv6) reader.complaint(*name, "an IPv6 address has the scope of its kind");
         out.scope = *scope;
       }
     } else if (word.text == "brd" || word.text == "broadcast") {
@@ -134,7 +137,18 @@ std::optional<VirtualAddress> read_virtual_address(Reader& reader, const Stateme
       out.home = true;
     } else if (word.text == "noprefixroute") {
       out.noprefixroute = true;
-    } else if (word.text == "preferred_lft" || word.text == "track_group") {
+    } else if (word.text == "preferred_lft") {
+      const Word* const time = value();
+      if (time == nullptr) break;
+      if (time->text != "0" && time->text != "forever") {
+        reader.error(*time, "an address is preferred from the start or never")
+            .with_found(time->text)
+            .with_allowed("0, forever");
+        good = false;
+      }
+      if (!ipv6) reader.warning(word, "this is for IPv6; an IPv4 address is always preferred");
+      deprecated = time->text == "0";
+    } else if (word.text == "track_group") {
       reader.error(word, "'" + word.text + "' is not supported for a virtual address");
       good = false;
       break;
@@ -144,13 +158,15 @@ std::optional<VirtualAddress> read_virtual_address(Reader& reader, const Stateme
     } else {
       reader.error(word, "an address knows no such word")
           .with_found(word.text)
-          .with_allowed("dev, label, scope, brd, no_track, home, -nodad, noprefixroute")
+          .with_allowed(
+              "dev, label, scope, brd, no_track, home, -nodad, noprefixroute, preferred_lft")
           .with_help("each address stands in a line of its own");
       good = false;
       break;
     }
   }
   if (!good) return std::nullopt;
+  out.deprecated = ipv6 && deprecated;
   return out;
 }
 

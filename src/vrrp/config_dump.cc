@@ -73,6 +73,7 @@ class Dumper {
       if (address.peer) text += " peer " + address.peer->ip_text();
       if (address.no_track) text += " no_track";
       if (address.nodad) text += " nodad";
+      if (address.deprecated) text += " deprecated";
       if (address.home) text += " home";
       if (address.noprefixroute) text += " noprefixroute";
       fact(name, text);

@@ -127,12 +127,6 @@ class Finisher {
         reader_.error(*draft.native_ipv6, "native_ipv6 with IPv4 addresses");
       }
     }
-    if (instance.ipv6) {
-      reader_
-          .error(draft.addresses.empty() ? draft.name : draft.addresses[0],
-                 "VRRP over IPv6 is not supported")
-          .with_help("name an IPv4 address here and this one in virtual_ipaddress_excluded");
-    }
     for (auto* list : {&instance.addresses, &instance.excluded_addresses}) {
       for (VirtualAddress& address : *list) {
         if (address.device.empty()) address.device = instance.interface;
@@ -227,6 +221,13 @@ class Finisher {
 
   void finish_state(InstanceDraft& draft) {
     VrrpInstance& instance = draft.instance;
+    if (draft.state && !draft.priority && instance.initial_state == InitialState::kMaster) {
+      instance.priority = kPriorityOwner;
+      reader_
+          .warning(*draft.state,
+                   "'state MASTER' without a priority makes this the owner (255), as in keepalived")
+          .with_help("say a priority, such as 254 here and 253 on the other node");
+    }
     if (draft.nopreempt && instance.priority == kPriorityOwner) {
       reader_.complaint(*draft.nopreempt,
                         "the owner (priority 255) always preempts; nopreempt is not taken");

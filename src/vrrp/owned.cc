@@ -18,6 +18,7 @@ address::OwnedAddress owned_of(const VirtualAddress& address) {
   owned.broadcast = broadcast_of(address);
   const bool ipv4 = address.address.family() == SocketAddress::Family::kIpv4;
   if (!ipv4) owned.flags |= IFA_F_NODAD;  // the election has detected duplicates already
+  owned.deprecated = address.deprecated;
   if (address.home) owned.flags |= IFA_F_HOMEADDRESS;
   if (address.noprefixroute) owned.flags |= IFA_F_NOPREFIXROUTE;
   return owned;

@@ -86,7 +86,9 @@ struct VirtualAddress {
   std::optional<SocketAddress> peer;       // "peer ADDRESS": point to point
   bool no_track = false;  // removed by hand, it stays removed and is no fault (our reading of it)
   bool nodad = false;     // IPv6: IFA_F_NODAD; keepalived sets it for every IPv6 address
-  bool home = false;      // IFA_F_HOMEADDRESS
+  // IPv6: "preferred_lft 0", and what has a length of 128 unless "preferred_lft forever".
+  bool deprecated = false;
+  bool home = false;           // IFA_F_HOMEADDRESS
   bool noprefixroute = false;  // IFA_F_NOPREFIXROUTE
   Place place;
 };

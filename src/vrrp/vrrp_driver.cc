@@ -182,7 +182,9 @@ void VrrpDriver::send_advert(int priority) {
     const auto sent = socket_->send(primary_, to, encode_message(advert, primary_, to));
     if (!sent.has_value()) complain(sent.error().message());
   };
-  if (instance().unicast_peers.empty()) return send(world_.global.multicast_group4);
+  if (instance().unicast_peers.empty()) {
+    return send(instance().ipv6 ? world_.global.multicast_group6 : world_.global.multicast_group4);
+  }
   for (const SocketAddress& peer : instance().unicast_peers) send(peer);
 }
 

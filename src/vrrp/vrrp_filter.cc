@@ -81,9 +81,7 @@ Advert advert_of(const VrrpInstance& instance, int priority) {
                 advert.authentication_data.begin());
   }
   for (const VirtualAddress& address : instance.addresses) {
-    if (address.address.family() == SocketAddress::Family::kIpv4) {
-      advert.addresses.push_back(address.address);
-    }
+    advert.addresses.push_back(address.address);
   }
   return advert;
 }

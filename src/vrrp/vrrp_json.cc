@@ -128,7 +128,7 @@ std::string text_of(const VirtualAddress& address, bool set) {
   if (ipv6 && address.nodad) text += " -nodad";
   if (address.noprefixroute) text += " noprefixroute";
   if (address.no_track) text += " no_track";
-  if (ipv6) text += " preferred_lft forever";
+  if (ipv6) text += address.deprecated ? " deprecated" : " preferred_lft forever";
   if (set) text += " set";
   return text;
 }

@@ -7,6 +7,7 @@
 #include <set>
 #include <utility>
 
+#include <linux/if_addr.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -27,7 +28,12 @@ bool same_script(const VrrpScript& a, const VrrpScript& b) {
 
 bool same_router(const VrrpInstance& a, const VrrpInstance& b) {
   return a.name == b.name && a.interface == b.interface && a.version == b.version &&
-         a.virtual_router_id == b.virtual_router_id;
+         a.ipv6 == b.ipv6 && a.virtual_router_id == b.virtual_router_id;
+}
+
+bool is_link_local(const SocketAddress& address) {
+  const std::string_view bytes = address.ip_bytes();
+  return bytes.size() == 16 && bytes[0] == '\xfe' && (bytes[1] & '\xc0') == '\x80';
 }
 
 }  // namespace
@@ -235,7 +241,7 @@ void VrrpService::refresh(Member& member, const Links& links,
   if (loop_.now() < ready_at_) known.sum.known = false;
   if (!fit_) ++known.sum.faults;
   if (!instance.dont_track_primary && !known.running) ++known.sum.faults;
-  if (!known.primary.is_ip() || sockets_.find(instance.interface) == sockets_.end()) {
+  if (!known.primary.is_ip() || sockets_.find(socket_of(instance)) == sockets_.end()) {
     ++known.sum.faults;
   }
   for (const Track& track : instance.track_interfaces) {
@@ -248,7 +254,7 @@ void VrrpService::refresh(Member& member, const Links& links,
     if (found == scripts_.end()) continue;
     known.sum.add(found->second.runner->state(), track.weight, track.reverse);
   }
-  const auto socket = sockets_.find(instance.interface);
+  const auto socket = sockets_.find(socket_of(instance));
   member.driver->set_socket(socket == sockets_.end() ? nullptr : socket->second.socket.get());
   const Known before = std::exchange(member.known, known);
   if (!before.told || before.sum.known != known.sum.known ||
@@ -259,7 +265,8 @@ void VrrpService::refresh(Member& member, const Links& links,
   if (before.told && !before.running && known.running) member.driver->link_restored();
 }
 
-// The first address of the interface that no instance owns.
+// The first address of the interface that no instance owns: of IPv6 a link-local one (RFC 5798,
+// section 5.1.2.1), once it is known to be nobody else's.
 SocketAddress VrrpService::primary_of(const VrrpInstance& instance, const Links& links,
                                       const std::vector<io::InterfaceAddress>& addresses) const {
   const bool unicast = !instance.unicast_peers.empty();
@@ -269,29 +276,35 @@ SocketAddress VrrpService::primary_of(const VrrpInstance& instance, const Links&
   const auto link = links.find(instance.interface);
   if (link == links.end()) return {};
   for (const io::InterfaceAddress& address : addresses) {
-    if (address.link == link->second.index &&
-        address.address.family() == SocketAddress::Family::kIpv4 &&
-        !owned_by_any(address.address)) {
-      return address.address.with_port(0);
-    }
+    if (address.link != link->second.index || owned_by_any(address.address)) continue;
+    const bool fits = instance.ipv6 ? is_link_local(address.address) &&
+                                          (address.flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) == 0
+                                    : address.address.family() == SocketAddress::Family::kIpv4;
+    if (fits) return address.address.with_port(0);
   }
   return {};
 }
 
 // ---- Sockets -----------------------------------------------------------------------------------
 
+VrrpService::SocketKey VrrpService::socket_of(const VrrpInstance& instance) {
+  return {instance.interface, instance.ipv6};
+}
+
 void VrrpService::open_sockets(const Links& links) {
-  std::map<std::string, int> wanted;  // interface -> index
+  std::map<SocketKey, int> wanted;  // to the interface's index
   for (const Member& member : members_) {
-    const std::string& name = member.driver->instance().interface;
-    if (const auto link = links.find(name); link != links.end()) {
-      wanted.emplace(name, link->second.index);
+    const VrrpInstance& instance = member.driver->instance();
+    if (const auto link = links.find(instance.interface); link != links.end()) {
+      wanted.emplace(socket_of(instance), link->second.index);
     }
   }
   close_sockets(wanted);
-  for (const auto& [name, index] : wanted) {
-    if (sockets_.count(name) != 0) continue;
-    auto socket = VrrpSocket::open(name, config_.global.multicast_group4);
+  for (const auto& [key, index] : wanted) {
+    if (sockets_.count(key) != 0) continue;
+    const GlobalDefs& global = config_.global;
+    auto socket = VrrpSocket::open(key.interface,
+                                   key.ipv6 ? global.multicast_group6 : global.multicast_group4);
     if (!socket.has_value()) {
       log_.write(io::Severity::kError, socket.error().message());
       continue;
@@ -301,12 +314,12 @@ void VrrpService::open_sockets(const Links& links) {
     opened.socket = std::make_unique<VrrpSocket>(*std::move(socket));
     opened.watch = loop_.watch_descriptor(opened.socket->descriptor(), EPOLLIN,
                                           [this](std::uint32_t) { drain(); });
-    sockets_.emplace(name, std::move(opened));
+    sockets_.emplace(key, std::move(opened));
   }
 }
 
-// All but those of the wanted interfaces, as long as these are the same ones.
-void VrrpService::close_sockets(const std::map<std::string, int>& wanted) {
+// All but the wanted ones, as long as their interfaces are the same.
+void VrrpService::close_sockets(const std::map<SocketKey, int>& wanted) {
   std::erase_if(sockets_, [&](const auto& entry) {
     const auto found = wanted.find(entry.first);
     if (found != wanted.end() && found->second == entry.second.link) return false;
@@ -316,32 +329,34 @@ void VrrpService::close_sockets(const std::map<std::string, int>& wanted) {
 }
 
 void VrrpService::drain() {
-  for (auto& [name, entry] : sockets_) {
+  for (auto& [key, entry] : sockets_) {
     for (int i = 0; i < kDrainMax; ++i) {
       const std::string_view bytes = entry.socket->receive();
       if (bytes.empty()) break;
-      Packet packet;
-      const WireFault fault = parse_packet(bytes, packet);
-      if (fault != WireFault::kNone) {
-        malformed(fault, name);
-        const auto router = router_id_of(bytes);
-        for (Member& member : members_) {
-          const VrrpInstance& instance = member.driver->instance();
-          if (instance.interface != name || instance.virtual_router_id != router) continue;
-          member.driver->malformed_came(fault);
-        }
-        continue;
-      }
-      bool known = false;
-      for (Member& member : members_) {
-        const VrrpInstance& instance = member.driver->instance();
-        if (instance.interface != name) continue;
-        if (instance.virtual_router_id == packet.advert.router_id) known = true;
-        member.driver->packet_came(packet);
-      }
-      if (!known) ++foreign_;
+      deliver(bytes, key);
     }
   }
+}
+
+void VrrpService::deliver(std::string_view bytes, const SocketKey& from) {
+  Packet packet;
+  const WireFault fault = parse_packet(bytes, packet);
+  if (fault != WireFault::kNone) malformed(fault, from.interface);
+  const auto router =
+      fault == WireFault::kNone ? std::optional(packet.advert.router_id) : router_id_of(bytes);
+  bool known = false;
+  for (Member& member : members_) {
+    const VrrpInstance& instance = member.driver->instance();
+    if (socket_of(instance) != from) continue;
+    const bool meant = instance.virtual_router_id == router;
+    known = known || meant;
+    if (fault == WireFault::kNone) {
+      member.driver->packet_came(packet);
+    } else if (meant) {
+      member.driver->malformed_came(fault);
+    }
+  }
+  if (!known && fault == WireFault::kNone) ++foreign_;
 }
 
 void VrrpService::malformed(WireFault fault, const std::string& interface) {
@@ -490,11 +505,6 @@ Result<void> check_against_host(const Config& config) {
   }
   for (const VrrpInstance& instance : config.instances) {
     TRY(needs(instance.interface, instance.place));
-    if (instance.ipv6) {
-      return refuse(instance.place,
-                    "VRRP over IPv6 is not supported; use an IPv4 address as the "
-                    "instance's own and the others in virtual_ipaddress_excluded");
-    }
     if (instance.addresses.empty()) {
       return refuse(instance.place, "an instance without virtual_ipaddress is not supported");
     }
@@ -502,10 +512,6 @@ Result<void> check_against_host(const Config& config) {
       for (const VirtualAddress& address : *list) {
         TRY(needs(address.device, address.place));
         if (address.peer) return refuse(address.place, "addresses with a peer are not supported");
-        if (list == &instance.addresses &&
-            address.address.family() != SocketAddress::Family::kIpv4) {
-          return refuse(address.place, "IPv6 addresses belong into virtual_ipaddress_excluded");
-        }
       }
     }
     for (const Track& track : instance.track_interfaces) TRY(needs(track.name, track.place));

@@ -12,6 +12,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "address/interface_addresses.h"
@@ -74,6 +75,11 @@ class VrrpService {
               address::InterfaceAddresses addresses, address::Routing routing, io::Netlink netlink,
               io::NetworkMonitor monitor);
 
+  struct SocketKey {
+    std::string interface;
+    bool ipv6 = false;
+    friend auto operator<=>(const SocketKey&, const SocketKey&) = default;
+  };
   struct Socket {
     int link = 0;  // the interface's index when it was opened
     std::unique_ptr<VrrpSocket> socket;
@@ -113,9 +119,11 @@ class VrrpService {
   void refresh_soon();
   SocketAddress primary_of(const VrrpInstance& instance, const Links& links,
                            const std::vector<io::InterfaceAddress>& addresses) const;
+  static SocketKey socket_of(const VrrpInstance& instance);
   void open_sockets(const Links& links);
-  void close_sockets(const std::map<std::string, int>& wanted);
+  void close_sockets(const std::map<SocketKey, int>& wanted);
   void drain();
+  void deliver(std::string_view bytes, const SocketKey& from);
   void malformed(WireFault fault, const std::string& interface);
   void add_driver(const VrrpInstance& instance, Start start);
   ScriptState initial_state_of(const VrrpScript& script) const;
@@ -134,7 +142,7 @@ class VrrpService {
   io::LinuxProcesses processes_{loop_};
   VrrpWorld world_;
   io::EpollLoop::WatchId monitor_watch_ = 0;
-  std::map<std::string, Socket> sockets_;  // by interface
+  std::map<SocketKey, Socket> sockets_;
   std::map<std::string, Script> scripts_;  // by name
   std::vector<Member> members_;            // in the configuration's order
   Startup startup_{*this};

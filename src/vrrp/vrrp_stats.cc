@@ -29,7 +29,7 @@ void PacketErrors::count(WireFault fault) {
       ++interval;
       return;
     case WireFault::kNone:
-    case WireFault::kNotIpv4:
+    case WireFault::kHeader:
     case WireFault::kFragment:
     case WireFault::kProtocol:
     case WireFault::kVersion:

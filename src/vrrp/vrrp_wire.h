@@ -1,5 +1,6 @@
-// VRRP advertisements in IPv4 packets, to bytes and back: version 2 (RFC 3768, section 5) as
-// keepalived speaks it, simple text authentication included, and version 3 (RFC 5798, section 5).
+// VRRP advertisements in IP packets, to bytes and back: version 2 (RFC 3768, section 5) as
+// keepalived speaks it, simple text authentication included, and version 3 (RFC 5798, section 5),
+// which alone goes over IPv6.
 // Bytes from the network are hostile: what is not exactly an advertisement gives a typed fault.
 #pragma once
 
@@ -20,7 +21,7 @@ inline constexpr std::uint8_t kVrrpTimeToLive = 255;  // anything less has cross
 inline constexpr std::uint8_t kPriorityStop = 0;      // "I leave": RFC 3768, section 5.3.4
 inline constexpr std::uint8_t kTypeOfService =
     192;  // internetwork control (RFC 791), the usual one
-inline constexpr std::size_t kPacketSizeMax = 2048;  // bytes, header and all; see kAddressesMax
+inline constexpr std::size_t kPacketSizeMax = 5120;  // bytes, header and all; see kAddressesMax
 inline constexpr std::size_t kAddressesMax = 255;
 
 enum class AuthenticationType : std::uint8_t { kNone = 0, kSimpleText = 1 };
@@ -34,7 +35,7 @@ struct Advert {
   Duration interval{};
   std::uint8_t authentication_type = 0;  // version 2 only; others than the two are kept as seen
   std::array<char, 8> authentication_data{};  // version 2 only
-  std::vector<SocketAddress> addresses;       // IPv4; at most kAddressesMax
+  std::vector<SocketAddress> addresses;       // of the packet's family; at most kAddressesMax
 
   friend bool operator==(const Advert&, const Advert&) = default;
 };
@@ -42,10 +43,10 @@ struct Advert {
 enum class WireFault : std::uint8_t {
   kNone,
   kTooShort,    // ends before its headers or before what it announces
-  kNotIpv4,     // the packet's own header: version, length
+  kHeader,      // the packet's own: version, length
   kFragment,    // nobody fragments 32 bytes
   kProtocol,    // not VRRP
-  kTimeToLive,  // not 255: it was routed
+  kTimeToLive,  // or hop limit: not 255, so it was routed
   kVersion,
   kType,
   kRouterId,  // 0
@@ -67,11 +68,17 @@ struct Packet {
   Advert advert;
 };
 
-// `bytes`: a whole IPv4 packet as a raw socket gives it. Bytes behind the length that its header
-// tells are padding. `out` is complete only with kNone.
+// `bytes`: a whole packet, IPv4 as a raw socket gives it, IPv6 with the header of ipv6_header().
+// Bytes behind the length that the header tells are padding. `out` is complete only with kNone.
 WireFault parse_packet(std::string_view bytes, Packet& out);
 
-// The message that follows the IPv4 header; version 3's checksum covers both ends (RFC 5798,
+// A raw socket of IPv6 gives a message without its header, and what was in it apart.
+inline constexpr std::size_t kIpv6HeaderSize = 40;
+std::array<char, kIpv6HeaderSize> ipv6_header(const SocketAddress& source,
+                                              const SocketAddress& destination,
+                                              std::uint8_t hop_limit, std::size_t message_size);
+
+// The message that follows the IP header; version 3's checksum covers both ends (RFC 5798,
 // section 5.2.8), so `source` must be the address that the packet really leaves from.
 std::string encode_message(const Advert& advert, const SocketAddress& source,
                            const SocketAddress& destination);

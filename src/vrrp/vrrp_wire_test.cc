@@ -24,6 +24,14 @@ constexpr std::string_view kVersion3Stopping =
     "45c00024000c0000ff70d0810a090001e0000012"
     "31330002000acf480a0900640a090065";
 
+// Version 3 over IPv6, advert_int 0.1, owner of fe80::100 and fd00:9::100; its end.
+constexpr std::string_view kIpv6 =
+    "6c04c5ff002870fffe80000000000000000000fffe000001ff020000000000000000000000000012"
+    "3133ff02000ad505fe800000000000000000000000000100fd000009000000000000000000000100";
+constexpr std::string_view kIpv6Stopping =
+    "6c04c5ff002870fffe80000000000000000000fffe000001ff020000000000000000000000000012"
+    "31330002000ad406fe800000000000000000000000000100fd000009000000000000000000000100";
+
 std::string from_hex(std::string_view hex) {
   std::string bytes;
   for (std::size_t i = 0; i + 1 < hex.size(); i += 2) {
@@ -71,6 +79,31 @@ TEST(VrrpWire, ReadsHundredthsInVersion3) {
   EXPECT_EQ(parsed(kStopping).advert.priority, kPriorityStop);
 }
 
+TEST(VrrpWire, ReadsAnAdvertOverIpv6) {
+  const Packet packet = parsed(kIpv6);
+  EXPECT_EQ(packet.source, ip("fe80::ff:fe00:1"));
+  EXPECT_EQ(packet.destination, ip("ff02::12"));
+  EXPECT_EQ(packet.advert.version, 3);
+  EXPECT_EQ(packet.advert.router_id, 51);
+  EXPECT_EQ(packet.advert.priority, 255);
+  EXPECT_EQ(packet.advert.interval, 100ms);
+  EXPECT_EQ(packet.advert.addresses, (std::vector{ip("fe80::100"), ip("fd00:9::100")}));
+  EXPECT_EQ(parsed(kIpv6Stopping).advert.priority, kPriorityStop);
+}
+
+TEST(VrrpWire, WritesOverIpv6WhatKeepalivedWrites) {
+  for (const std::string_view hex : {kIpv6, kIpv6Stopping}) {
+    const Packet packet = parsed(hex);
+    const std::string message = encode_message(packet.advert, packet.source, packet.destination);
+    EXPECT_EQ(message, from_hex(hex).substr(kIpv6HeaderSize));
+    const auto header =
+        ipv6_header(packet.source, packet.destination, kVrrpTimeToLive, message.size());
+    std::string expected = from_hex(hex).substr(0, kIpv6HeaderSize);
+    expected.replace(0, 4, std::string("\x60\0\0\0", 4));  // class and flow label aside
+    EXPECT_EQ(std::string(header.data(), header.size()), expected);
+  }
+}
+
 TEST(VrrpWire, WritesWhatKeepalivedWrites) {
   for (const std::string_view hex : {kPlain, kPassword, kStopping, kVersion3, kVersion3Stopping}) {
     const Packet packet = parsed(hex);
@@ -113,8 +146,10 @@ TEST(VrrpWire, ABrokenPacketStillSaysWhomItIsFor) {
   EXPECT_EQ(router_id_of(""), std::nullopt);
   bytes[0] = 0x4f;  // a header longer than the packet
   EXPECT_EQ(router_id_of(bytes), std::nullopt);
-  bytes[0] = 0x65;
+  bytes[0] = 0x55;
   EXPECT_EQ(router_id_of(bytes), std::nullopt);
+  EXPECT_EQ(router_id_of(from_hex(kIpv6)), 51);
+  EXPECT_EQ(router_id_of(from_hex(kIpv6).substr(0, 41)), std::nullopt);
 }
 
 TEST(VrrpWire, EveryFlippedBitOfTheMessageIsAFault) {
@@ -134,14 +169,14 @@ struct Damage {
 
 TEST(VrrpWire, FaultsHaveTheirNames) {
   const Damage damages[] = {
-      {0, 0x65, WireFault::kNotIpv4}, {0, 0x44, WireFault::kNotIpv4},
-      {3, 10, WireFault::kNotIpv4},   {6, 0x20, WireFault::kFragment},
-      {7, 1, WireFault::kFragment},   {8, '\xfe', WireFault::kTimeToLive},
-      {9, 17, WireFault::kProtocol},  {20, 0x41, WireFault::kVersion},
-      {20, 0x22, WireFault::kType},   {21, 0, WireFault::kRouterId},
-      {23, 0, WireFault::kCount},     {23, 1, WireFault::kLength},
-      {23, 3, WireFault::kTooShort},  {22, 99, WireFault::kChecksum},
-      {43, 0, WireFault::kChecksum},  {15, 7, WireFault::kNone},
+      {0, 0x55, WireFault::kHeader}, {0, 0x44, WireFault::kHeader},
+      {3, 10, WireFault::kHeader},   {6, 0x20, WireFault::kFragment},
+      {7, 1, WireFault::kFragment},  {8, '\xfe', WireFault::kTimeToLive},
+      {9, 17, WireFault::kProtocol}, {20, 0x41, WireFault::kVersion},
+      {20, 0x22, WireFault::kType},  {21, 0, WireFault::kRouterId},
+      {23, 0, WireFault::kCount},    {23, 1, WireFault::kLength},
+      {23, 3, WireFault::kTooShort}, {22, 99, WireFault::kChecksum},
+      {43, 0, WireFault::kChecksum}, {15, 7, WireFault::kNone},
   };
   for (const Damage& damage : damages) {
     std::string bytes = from_hex(kPassword);
@@ -152,6 +187,25 @@ TEST(VrrpWire, FaultsHaveTheirNames) {
   std::string bytes = from_hex(kVersion3);
   bytes[15] = 7;
   EXPECT_EQ(fault_of(bytes), WireFault::kChecksum);
+}
+
+TEST(VrrpWire, FaultsOverIpv6HaveTheirNames) {
+  const Damage damages[] = {
+      {5, 0x29, WireFault::kTooShort},     {5, 0x27, WireFault::kTooShort},
+      {6, 58, WireFault::kProtocol},       {6, 44, WireFault::kProtocol},
+      {7, '\xfe', WireFault::kTimeToLive}, {15, 7, WireFault::kChecksum},
+      {39, 0x13, WireFault::kChecksum},    {40, 0x21, WireFault::kVersion},
+      {40, 0x41, WireFault::kVersion},     {41, 0, WireFault::kRouterId},
+      {43, 1, WireFault::kLength},         {43, 3, WireFault::kTooShort},
+      {79, 1, WireFault::kChecksum},       {2, 0, WireFault::kNone},
+  };
+  for (const Damage& damage : damages) {
+    std::string bytes = from_hex(kIpv6);
+    bytes[damage.offset] = damage.value;
+    EXPECT_EQ(name_of(fault_of(bytes)), name_of(damage.fault)) << damage.offset;
+  }
+  EXPECT_EQ(fault_of(from_hex(kIpv6).substr(0, 39)), WireFault::kTooShort);
+  EXPECT_EQ(fault_of(""), WireFault::kTooShort);
 }
 
 TEST(VrrpWire, AnIntervalOfNothingIsAFault) {

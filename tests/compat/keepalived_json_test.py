@@ -58,6 +58,8 @@ vrrp_instance one {
         10.9.9.1/32 dev eth1
         fd00::5/64 dev eth0
         fd00::7/64 dev eth1 home noprefixroute -nodad no_track
+        fd00::8
+        fd00::9 preferred_lft forever
     }
     virtual_routes {
         0.0.0.0/0 via 10.9.0.2 dev eth0
@@ -113,6 +115,15 @@ vrrp_instance two {
     dont_track_primary
     virtual_ipaddress {
         10.9.1.100
+    }
+}
+vrrp_instance six {
+    state MASTER
+    interface eth1
+    virtual_router_id 52
+    virtual_ipaddress {
+        fe80::100/64
+        fd00:6::100
     }
 }
 vrrp_instance three {
@@ -250,12 +261,12 @@ def same(theirs, ours):
 
 @test
 def every_key_and_value_is_keepaliveds(scope):
-    theirs, ours = (side.json_when([MASTER, MASTER, FAULT]) for side in sides(scope, EVERYTHING))
+    theirs, ours = (side.json_when([MASTER, MASTER, MASTER, FAULT]) for side in sides(scope, EVERYTHING))
     same(theirs, ours)
     # That the comparison is about something.
     first = json.loads(ours)[0]["data"]
     assert len(first["vroutes"]) == 10 and len(first["vrules"]) == 7
-    assert len(first["vips"]) == 6 and len(first["evips"]) == 3 and len(first["track_script"]) == 2
+    assert len(first["vips"]) == 6 and len(first["evips"]) == 5 and len(first["track_script"]) == 2
     assert first["auth_data"] == "se/ret12" and first["effective_priority"] == 105
 
 
