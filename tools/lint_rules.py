@@ -121,6 +121,8 @@ DRIVERS = {
         "drill_load": "is the clients of a drill",
         "drill_rounds": "brings labs up and down and starts a process for each run",
         "drill_run": "breaks, watches and mends in a lab that is up",
+        "held_conditions": "roughens a lab's lines and keeps the processors busy",
+        "line_relay": "carries frames between packet sockets",
         "log_sink": "writes the balancers' log lines to a file with their instants",
         "ownership_recorder": "watches the hosts' addresses and the switch's ARP",
     },

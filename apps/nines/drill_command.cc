@@ -15,6 +15,7 @@
 #include "lab/drill_run.h"
 #include "lab/engine_plan.h"
 #include "lab/lab_plan.h"
+#include "lab/rough_line.h"
 
 namespace nines {
 namespace {
@@ -126,6 +127,14 @@ int drill_command(std::span<char*> arguments) {
                      ->excludes(turns);
   app.add_option("--priorities", rounds.priorities,
                  "of those labs' controllers, such as 254,253,252; without it 3,2,1");
+  app.add_option("--loss", rounds.conditions.loss,
+                 "percent of the controllers' frames that are lost meanwhile, in each direction")
+      ->check(CLI::Range(0, lab::kLossMax - 1));
+  int delay_ms = 0;
+  app.add_option("--delay", delay_ms, "milliseconds by which they are late, in each direction")
+      ->check(CLI::Range(0, static_cast<int>(milliseconds_of(lab::kLineDelayMax))));
+  app.add_flag("--load", rounds.conditions.load,
+               "all processors are busy meanwhile, twice over, at the usual priority");
   app.add_option("--rows", rounds.rows, "a file to keep each run's figures in");
   app.add_flag("--markdown", rounds.markdown, "the table of runs for a document");
   app.add_option("--svg", rounds.picture, "a file for a picture of each drill, second by second");
@@ -154,14 +163,19 @@ int drill_command(std::span<char*> arguments) {
     std::fputs("nines drill: --priorities needs --engines or --incumbent\n", stderr);
     return kExitUsage;
   }
+  rounds.conditions.delay = std::chrono::milliseconds(delay_ms);
   if (listing) return list();
   if (!rows_from.empty()) {
     return rounds.picture.empty() ? show_drill_rounds(rows_from, rounds.markdown)
                                   : draw_kept_stories(rows_from, rounds.picture);
   }
 
-  lab::DrillWishes wishes{
-      .lab = lab_name, .scenarios = {}, .progress = {}, .phase_finished = {}, .story_told = {}};
+  lab::DrillWishes wishes{.lab = lab_name,
+                          .scenarios = {},
+                          .progress = {},
+                          .phase_finished = {},
+                          .story_told = {},
+                          .conditions = rounds.conditions};
   for (const auto& name : names) {
     const auto* scenario = lab::find_scenario(name);
     if (scenario == nullptr) {
@@ -177,7 +191,7 @@ int drill_command(std::span<char*> arguments) {
     // All that make sense there.
     const bool moves = !rounds.engines.empty() || lab::has_moving_address(lab_name);
     for (const auto& each : lab::scenarios()) {
-      if (moves || !each.needs_engine) wishes.scenarios.push_back(&each);
+      if (!each.by_name && (moves || !each.needs_engine)) wishes.scenarios.push_back(&each);
     }
   }
   if (!rounds.engines.empty() || rounds.runs > 1 || !rounds.rows.empty()) {

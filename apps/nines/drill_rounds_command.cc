@@ -19,6 +19,7 @@
 #include "lab/engine_plan.h"
 #include "lab/lab_control.h"
 #include "lab/lab_plan.h"
+#include "lab_command.h"
 #include "version.h"
 
 namespace nines {
@@ -52,6 +53,7 @@ Result<lab::Contender> contender_of(lab::EngineKind kind, const DrillRoundsWords
                         .controllers = kControllers,
                         .configuration = std::string(lab::default_configuration()),
                         .engine = kind,
+                        .cluster_key = TRY(lab_cluster_key()),
                         .self = std::filesystem::read_symlink("/proc/self/exe")};
   if (!words.priorities.empty()) {
     wishes.priorities = TRY(lab::parse_priorities(words.priorities, kControllers));
@@ -89,6 +91,7 @@ std::map<std::string, std::string> about(const DrillRoundsWords& words) {
   facts["nines"] = kVersion;
   facts["processors"] = std::to_string(::sysconf(_SC_NPROCESSORS_ONLN));
   facts["priorities"] = words.priorities.empty() ? "3,2,1" : words.priorities;
+  if (!words.conditions.is_usual()) facts["conditions"] = lab::text_of(words.conditions);
   utsname names{};
   if (::uname(&names) == 0) facts["kernel"] = names.release;
   double load = 0;
@@ -156,6 +159,7 @@ int run_drill_rounds(const DrillRoundsWords& words) {
   const lab::RoundsWishes wishes{.contenders = *contenders,
                                  .runs = words.runs,
                                  .scenarios = words.scenarios,
+                                 .conditions = words.conditions,
                                  .stories = stories,
                                  .round_finished =
                                      [&](const lab::DrillSeries& series) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "lab/drill_conditions.h"
 #include "lab/drill_plan.h"
 #include "lab/drill_story.h"
 #include "lab/engine_plan.h"
@@ -14,6 +15,7 @@ namespace nines {
 struct DrillRoundsWords {
   std::string lab;  // is up; with `engines` the stem of the names of labs to be made
   std::vector<const lab::Scenario*> scenarios;
+  lab::DrillConditions conditions;
   int runs = 1;
   // Each in labs of its own, in turns; none: the one of the lab that is up.
   std::vector<lab::EngineKind> engines;

@@ -110,6 +110,12 @@ void print_hosts(const Json& status) {
                   text_of(host, "power").c_str());
       continue;
     }
+    if (const int loss = host.value("loss_percent", 0); loss != 0) {
+      others += "; loses " + std::to_string(loss) + " % of frames each way";
+    }
+    if (const int delay = host.value("delay_ms", 0); delay != 0) {
+      others += "; delays frames " + std::to_string(delay) + " ms each way";
+    }
     std::printf("%-8s %-26s link %-4s %2zu of %2zu services run%s\n", text_of(host, "name").c_str(),
                 address.c_str(), text_of(host, "link").c_str(), running, host["services"].size(),
                 others.c_str());
@@ -127,6 +133,8 @@ struct Words {
   std::string host;
   std::string service;
   std::vector<std::string> command;
+  int loss = 0;
+  int delay_ms = 0;
   bool json = false;
   bool quiet = false;
 };
@@ -148,21 +156,6 @@ Result<lab::ServiceSource> source_of(const Words& words) {
   }
   return Error(ErrorCode::kInvalid,
                "services are stand-ins or real; found '" + words.services + "'");
-}
-
-// For this lab alone.
-Result<std::string> lab_cluster_key() {
-  std::array<unsigned char, 32> secret{};
-  if (::getrandom(secret.data(), secret.size(), 0) != static_cast<ssize_t>(secret.size())) {
-    return Error::from_errno(errno, "getrandom");
-  }
-  std::string text;
-  for (const unsigned char each : secret) {
-    constexpr std::string_view kDigits = "0123456789abcdef";
-    text += kDigits[each >> 4];
-    text += kDigits[each & 15];
-  }
-  return text + '\n';
 }
 
 Result<lab::LabWishes> wishes_of(const Words& words) {
@@ -284,6 +277,14 @@ int operate(const std::string& operation, const Words& words) {
   return 0;
 }
 
+int lay_line(const Words& words) {
+  auto answer = ask(
+      words.name,
+      {{"do", "line"}, {"host", words.host}, {"loss", words.loss}, {"delay_ms", words.delay_ms}});
+  if (!answer.has_value()) return fail(answer.error());
+  return 0;
+}
+
 // For tools that want one stand-in without a lab.
 int stand_in(const std::string& service, const std::string& address, const std::string& node) {
   const auto* plan = lab::find_stand_in(service);
@@ -296,6 +297,20 @@ int stand_in(const std::string& service, const std::string& address, const std::
 }
 
 }  // namespace
+
+Result<std::string> lab_cluster_key() {
+  std::array<unsigned char, 32> secret{};
+  if (::getrandom(secret.data(), secret.size(), 0) != static_cast<ssize_t>(secret.size())) {
+    return Error::from_errno(errno, "getrandom");
+  }
+  std::string text;
+  for (const unsigned char each : secret) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    text += kDigits[each >> 4];
+    text += kDigits[each & 15];
+  }
+  return text + '\n';
+}
 
 int lab_command(std::span<char*> arguments) {
   CLI::App app(
@@ -360,6 +375,15 @@ int lab_command(std::span<char*> arguments) {
   add_host("cut", "take a host's network away");
   add_host("isolate", "let a host hear nobody, with its link up");
   add_host("heal", "give it back");
+  add_host("mute", "let nobody hear a host, which goes on hearing all; heal ends it");
+  add_host("deafen", "let a host hear nobody, whom all go on hearing; heal ends it");
+  command = add("line", "make a host's line lose and delay frames; without either smooth again",
+                [&] { return lay_line(words); });
+  command->add_option("host", words.host, "node01, ..., client")->required();
+  command->add_option("--loss", words.loss, "of the frames, percent, in each direction")
+      ->check(CLI::Range(0, lab::kLossMax));
+  command->add_option("--delay", words.delay_ms, "milliseconds, in each direction")
+      ->check(CLI::Range(0, static_cast<int>(milliseconds_of(lab::kLineDelayMax))));
   add_host("crash", "end a controller like a power cut: its link, then every process");
   add_host("boot", "start a crashed controller, and wait until its engine is ready");
   add_host("drop-address", "delete the virtual address from a host by hand");

@@ -68,6 +68,12 @@ Result<Instant> DrillLab::act(std::string_view operation, std::string_view host,
   return Instant{reply.value("at", std::int64_t{0})};
 }
 
+Result<void> DrillLab::lay_line(std::string_view host, int loss, Duration delay) const {
+  TRY(ask(control_,
+          {{"do", "line"}, {"host", host}, {"loss", loss}, {"delay_ms", milliseconds_of(delay)}}));
+  return {};
+}
+
 Result<void> DrillLab::command(std::string_view operation, std::string_view host,
                                std::string_view service) {
   TRY(ask(control_, {{"do", operation}, {"host", host}, {"service", service}}));

@@ -41,6 +41,8 @@ class DrillLab {
 
   // The instant of the act, by the keeper's clock, which is ours. Returns when it has begun.
   Result<Instant> act(std::string_view operation, std::string_view host, std::string_view service);
+  // Of each frame, in each direction: a chance to be lost, in percent, and how late it is.
+  Result<void> lay_line(std::string_view host, int loss, Duration delay) const;
   Result<void> write_configuration(const std::string& text);
   Result<LabHealth> health();
 

@@ -21,6 +21,7 @@ constexpr Duration kOutageOfElection = 6s;
 // Nobody reaches two holders for longer than the switch and their kernels need to hear of it.
 constexpr Duration kOverlapAllowed = 50ms;
 constexpr int kPaceOfOutages = 4;
+constexpr Duration kFlap = 300ms;  // a link is gone, or there, for so long
 
 // Sessions that were lost find their way back within a retry of their connection.
 constexpr Duration kTailOfMove = 2s;
@@ -85,6 +86,57 @@ Scenario part_broken(std::string_view name, std::string_view what, Act act, std:
                                   mending == Act::kResume ? part : kWholeEngine, 4s)},
           .needs_engine = true,
           .pace = kPaceOfOutages};
+}
+
+// A link that works in one direction only, one that comes and goes, and none at all of these.
+void add_scenarios_of_half_links(std::vector<Scenario>& all) {
+  const auto healed = [](std::string_view name) {
+    return engine_phase(name, Act::kHeal, kVictim, "", 15s, {.outage_max = 1500ms});
+  };
+  Phase mute = moving_phase("holder-mute", Act::kMute, kHolder, "",
+                            {.outage_max = kOutageOfElection, .overlap_max = kOverlapAllowed});
+  all.push_back({.name = "holder-mute",
+                 .what = "nobody hears who has the address, which hears all; then it is heard",
+                 .phases = {mute, healed("holder-is-heard")},
+                 .needs_engine = true,
+                 .pace = kPaceOfOutages});
+  // An election trusts whoever it hears, whether that one hears anybody or not: measured only.
+  Phase deaf =
+      engine_phase("holder-deaf", Act::kDeafen, kHolder, "", 10s, {.overlap_max = kOverlapAllowed});
+  deaf.until_moved = true;
+  deaf.tail = kTailOfMove;
+  all.push_back({.name = "holder-deaf",
+                 .what = "who has the address hears nobody, but all hear it; then it hears",
+                 .phases = {deaf, healed("holder-hears")},
+                 .needs_engine = true,
+                 .pace = kPaceOfOutages});
+  Scenario flaps{.name = "holder-flaps",
+                 .what = "the link of node01, which has the address, goes and comes, four times",
+                 .phases = {},
+                 .needs_engine = true,
+                 .by_name = true,
+                 .holder_at_start = "node01",
+                 .pace = kPaceOfOutages};
+  struct Flap {
+    std::string_view gone, back;
+    Duration watch;
+  };
+  for (const auto& each :
+       {Flap{"link-goes-1", "link-comes-1", kFlap}, Flap{"link-goes-2", "link-comes-2", kFlap},
+        Flap{"link-goes-3", "link-comes-3", kFlap}, Flap{"link-goes-4", "link-stays", 10s}}) {
+    const Expectation one_holder{.overlap_max = kOverlapAllowed};
+    flaps.phases.push_back(engine_phase(each.gone, Act::kCut, "node01", "", kFlap, one_holder));
+    flaps.phases.push_back(
+        engine_phase(each.back, Act::kHeal, "node01", "", each.watch, one_holder));
+  }
+  all.push_back(std::move(flaps));
+  all.push_back({.name = "nothing",
+                 .what = "nothing is broken for a minute, and nothing must change",
+                 .phases = {engine_phase("nothing", Act::kNothing, "", "", 60s,
+                                         {.address_moves = false, .overlap_max = Duration(0)})},
+                 .needs_engine = true,
+                 .by_name = true,
+                 .pace = kPaceOfOutages});
 }
 
 void add_engine_scenarios(std::vector<Scenario>& all) {
@@ -164,6 +216,7 @@ void add_engine_scenarios(std::vector<Scenario>& all) {
                                {.outage_max = 1500ms})},
        .needs_engine = true,
        .pace = kPaceOfOutages});
+  add_scenarios_of_half_links(all);
 }
 
 std::vector<Scenario> make_scenarios() {

@@ -20,6 +20,7 @@ inline constexpr Duration kSlowInterval = 50ms;  // all others
 Duration interval_of(std::string_view proxy);
 
 enum class Act : std::uint8_t {
+  kNothing,
   kKill,
   kStart,
   kPause,
@@ -29,6 +30,8 @@ enum class Act : std::uint8_t {
   kBoot,
   kCut,      // the host notices: its link is down
   kIsolate,  // it does not
+  kMute,     // nobody hears it, and it hears all
+  kDeafen,   // it hears nobody, and all hear it
   kHeal,
   kDropAddress,  // by hand, from the host that has it
   kReload,
@@ -97,6 +100,8 @@ struct Scenario {
   std::vector<Phase> phases;
   // Breaks the engine: makes sense only where it moves the address.
   bool needs_engine = false;
+  // Run only when it is named, not with all.
+  bool by_name = false;
   // Who is to have the address at the start, where that may be chosen; empty: whoever has it.
   std::string_view holder_at_start = {};
   // Clients begin sessions so many times less often: while nobody answers, they pile up.

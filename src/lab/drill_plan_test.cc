@@ -23,6 +23,8 @@ std::optional<Act> mending_of(Act act) {
                                       {Act::kCrash, Act::kBoot},
                                       {Act::kCut, Act::kHeal},
                                       {Act::kIsolate, Act::kHeal},
+                                      {Act::kMute, Act::kHeal},
+                                      {Act::kDeafen, Act::kHeal},
                                       {Act::kBreakConfiguration, Act::kRestoreConfiguration}};
   const auto found = mending.find(act);
   if (found == mending.end()) return std::nullopt;

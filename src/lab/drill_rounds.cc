@@ -107,7 +107,8 @@ int drill(const RoundsWishes& wishes, const Contender& contender, int run, const
                     .progress = [](std::string_view) {},
                     .phase_finished = {},
                     .story_told = {},
-                    .shift = shift_of_run(run)};
+                    .shift = shift_of_run(run),
+                    .conditions = wishes.conditions};
   drill.phase_finished = [&](const PhaseReport& report) {
     std::string line = "  " + report.phase + ": " + (report.broken.empty() ? "held" : "BROKEN");
     for (const auto& each : report.broken) line += "\n    " + each;

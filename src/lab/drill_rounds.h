@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "lab/drill_conditions.h"
 #include "lab/drill_plan.h"
 #include "lab/drill_series.h"
 #include "lab/drill_story.h"
@@ -27,6 +28,7 @@ struct RoundsWishes {
   std::vector<Contender> contenders;
   int runs = 1;
   std::vector<const Scenario*> scenarios;
+  DrillConditions conditions{};
   bool stories = false;  // of each contender's first run
   // All rows so far, after each round: who interrupts a long series keeps them.
   std::function<void(const DrillSeries&)> round_finished;

@@ -17,6 +17,7 @@
 #include "lab/balancer_watch.h"
 #include "lab/drill_lab.h"
 #include "lab/drill_load.h"
+#include "lab/held_conditions.h"
 #include "lab/ownership_recorder.h"
 
 namespace nines::lab {
@@ -34,6 +35,12 @@ constexpr std::string_view kBrokenLines =
 
 std::string_view verb_of(Act act) {
   switch (act) {
+    case Act::kNothing:
+      break;
+    case Act::kMute:
+      return "mute";
+    case Act::kDeafen:
+      return "deafen";
     case Act::kKill:
       return "kill";
     case Act::kStart:
@@ -66,7 +73,7 @@ std::string_view verb_of(Act act) {
 
 bool breaks_a_host(Act act) {
   return act == Act::kKill || act == Act::kPause || act == Act::kStop || act == Act::kCrash ||
-         act == Act::kCut || act == Act::kIsolate;
+         act == Act::kCut || act == Act::kIsolate || act == Act::kMute || act == Act::kDeafen;
 }
 
 bool mends_a_host(Act act) {
@@ -81,6 +88,8 @@ std::optional<OwnershipEvent::Kind> ownership_event_of(Act act) {
     case Act::kBoot:
       return OwnershipEvent::Kind::kReturned;
     case Act::kIsolate:
+    case Act::kMute:
+    case Act::kDeafen:
       return OwnershipEvent::Kind::kCut;
     case Act::kHeal:
       return OwnershipEvent::Kind::kHealed;
@@ -289,6 +298,7 @@ class DrillRun final : private Timer {
     std::vector<std::string> hosts = {resolve(each.host)};
     if (!each.and_host.empty()) hosts.push_back(resolve(each.and_host));
     std::optional<Instant> first;
+    if (each.act == Act::kNothing) return loop_.now();
     for (const auto& host : hosts) {
       const Instant at = TRY(lab_.act(verb_of(each.act), host, each.service));
       if (!first) first = at;
@@ -513,6 +523,8 @@ Result<std::vector<PhaseReport>> run_drills(const DrillWishes& wishes) {
   }
   const auto echo = TRY(SocketAddress::parse_ip(kVirtualAddress, kEchoPort));
   TRY(enter_network(lab.control(), lab.client()));
+  const DrillLab under = lab;
+  const auto held = TRY(HeldConditions::create(wishes.conditions, under));
   const auto loop = TRY(io::EpollLoop::create());
   DrillRun run(wishes, std::move(lab), *loop, std::move(targets), echo);
   TRY(loop->on_signal(SIGINT, [&] { run.interrupt(); }));

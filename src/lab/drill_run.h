@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "lab/drill_conditions.h"
 #include "lab/drill_plan.h"
 #include "lab/drill_report.h"
 #include "lab/drill_story.h"
@@ -24,6 +25,7 @@ struct DrillWishes {
   // Each fault comes so much later, 0 to kShiftMax, and all is watched meanwhile: a series meets
   // what happens at intervals (adverts, checks) at another place between two each time.
   Duration shift{};
+  DrillConditions conditions{};
 };
 // The longest interval that matters: of adverts.
 inline constexpr Duration kShiftMax = std::chrono::seconds(1);

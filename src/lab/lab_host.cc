@@ -196,6 +196,9 @@ Result<LabNetwork> LabNetwork::create(const LabPlan& plan) {
   LabNetwork network(TRY(io::Netlink::open()), TRY(open_path("/proc/self/ns/net", O_RDONLY)),
                      std::move(home));
   auto made = [&]() -> Result<void> {
+    // The switch says nothing itself; a kernel without IPv6 has no such setting.
+    static_cast<void>(
+        write_setting("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1").has_value());
     TRY(network.switch_.add_bridge(kSwitchBridge));
     const int bridge = TRY(network.switch_.find_link(kSwitchBridge)).index;
     TRY(network.switch_.set_link_state(bridge, io::LinkState::kUp));
@@ -222,6 +225,7 @@ Result<void> LabNetwork::add_host(const LabPlan& plan, const HostPlan& host, int
   const std::string port = "v-" + host.name;
   TRY(switch_.add_veth(port, kHostInterface, made.namespaces.network.get()));
   made.switch_port = TRY(switch_.find_link(port)).index;
+  made.bridge_port = made.switch_port;
   TRY(switch_.set_link_master(made.switch_port, bridge));
   TRY(switch_.set_link_state(made.switch_port, io::LinkState::kUp));
 
@@ -249,16 +253,39 @@ Result<void> LabNetwork::cut(LabHost& host) {
 }
 
 Result<void> LabNetwork::isolate(LabHost& host) {
-  TRY(switch_.set_link_master(host.switch_port, 0));
+  TRY(switch_.set_link_master(host.bridge_port, 0));
   host.isolated = true;
   return {};
 }
 
 Result<void> LabNetwork::heal(LabHost& host) {
-  if (host.isolated) TRY(switch_.set_link_master(host.switch_port, bridge_));
+  if (host.isolated) TRY(switch_.set_link_master(host.bridge_port, bridge_));
   host.isolated = false;
   TRY(switch_.set_link_state(host.switch_port, io::LinkState::kUp));
   host.cut = false;
+  return {};
+}
+
+Result<void> LabNetwork::splice(LabHost& host) {
+  const std::string near = "r-" + host.plan.name;
+  const std::string far = "s-" + host.plan.name;
+  TRY(switch_.add_veth(near, far, switch_network_.get()));
+  const int near_port = TRY(switch_.find_link(near)).index;
+  const int far_port = TRY(switch_.find_link(far)).index;
+  TRY(switch_.set_link_state(near_port, io::LinkState::kUp));
+  TRY(switch_.set_link_state(far_port, io::LinkState::kUp));
+  TRY(switch_.set_link_master(host.switch_port, 0));
+  if (!host.isolated) TRY(switch_.set_link_master(far_port, bridge_));
+  host.bridge_port = far_port;
+  host.relay_port = near_port;
+  return {};
+}
+
+Result<void> LabNetwork::unsplice(LabHost& host) {
+  TRY(switch_.delete_link(host.relay_port));  // with its other side
+  host.relay_port = 0;
+  host.bridge_port = host.switch_port;
+  if (!host.isolated) TRY(switch_.set_link_master(host.switch_port, bridge_));
   return {};
 }
 

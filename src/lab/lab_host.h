@@ -10,6 +10,7 @@
 #include "io/linux/descriptor.h"
 #include "io/linux/netlink.h"
 #include "lab/lab_plan.h"
+#include "lab/rough_line.h"
 
 namespace nines::lab {
 
@@ -29,8 +30,22 @@ struct LabHost {
   Namespaces namespaces;
   io::Netlink inside;   // belongs to its network namespace
   int switch_port = 0;  // index of its link in the switch's namespace
+  // The link that is on the bridge: its own, or while its line is rough the far side of a pair, and
+  // a relay is between the two.
+  int bridge_port = 0;
+  int relay_port = 0;  // the near side of that pair; 0: there is none
   bool cut = false;
   bool isolated = false;  // not on the switch, with its own link up
+  bool mute = false;      // nobody hears it
+  bool deaf = false;      // it hears nobody
+  Roughness roughness{};  // else
+
+  // What its relay has to do.
+  Roughness line() const {
+    return {.loss_from = mute ? kLossMax : roughness.loss_from,
+            .loss_to = deaf ? kLossMax : roughness.loss_to,
+            .delay = roughness.delay};
+  }
 };
 
 // The switch and the hosts on it. Whoever holds it must have a mount namespace of its own already,
@@ -49,6 +64,9 @@ class LabNetwork {
   // Takes the port off the switch's bridge: the host's link stays up, and nobody is there.
   Result<void> isolate(LabHost& host);
   Result<void> heal(LabHost& host);  // either
+  // Takes the host's port off the bridge and puts a pair there, for a relay between port and pair.
+  Result<void> splice(LabHost& host);
+  Result<void> unsplice(LabHost& host);  // as it was
   // Whether the host's kernel has the virtual address; what cannot be told counts as no.
   bool holds_virtual_address(LabHost& host);
   // kNotFound when it does not have it.

@@ -38,6 +38,7 @@
 #include "lab/host_processes.h"
 #include "lab/lab_child.h"
 #include "lab/lab_host.h"
+#include "lab/line_relay.h"
 #include "lab/log_sink.h"
 #include "lab/ownership_recorder.h"
 #include "lab/real_service_run.h"
@@ -220,10 +221,18 @@ class Keeper final : public io::AcceptHandler, private Timer {
     std::uint64_t command = 0;
     std::string operation, host, service;
     bool wait = true;
+    Roughness roughness{};  // of "line"
+  };
+  // What makes a host's line rough.
+  struct Line {
+    LineSettings settings;
+    Service* relay = nullptr;
   };
   Controller* find_controller(std::string_view host);
   Service* find_service(std::string_view host, std::string_view name);
   std::optional<Json> obey_for_host(const Request& request, LabHost& host);
+  std::optional<Json> obey_for_line(const Request& request, LabHost& host);
+  Result<bool> lay_line(LabHost& host);
   std::optional<Json> obey_for_service(const Request& request, Service& service);
   std::optional<Json> obey_for_engine(const Request& request, Controller& controller);
   std::optional<Json> crash(const Request& request, Controller& controller);
@@ -248,6 +257,7 @@ class Keeper final : public io::AcceptHandler, private Timer {
   Stage stage_ = Stage::kServices;
   std::string missing_;  // at start-up: what is waited for
   std::vector<std::unique_ptr<Service>> services_;
+  std::map<std::string, Line> lines_;  // by host; whose line was rough at some time
   std::vector<Controller> controllers_;
   std::vector<Forward> forwards_;
   std::vector<io::Descriptor> log_files_;
@@ -715,6 +725,15 @@ std::optional<Json> Keeper::obey(std::uint64_t command, const std::string& line)
   if (request.service == kBalancerService && plan_.engine.moves_the_address()) {
     request.service = kProxyRole;
   }
+  if (request.operation == "line") {
+    const auto number = [&](const char* key) {
+      const auto found = json.find(key);
+      return found != json.end() && found->is_number_integer() ? found->get<int>() : 0;
+    };
+    request.roughness = {.loss_from = number("loss"),
+                         .loss_to = number("loss"),
+                         .delay = std::chrono::milliseconds(number("delay_ms"))};
+  }
   if (request.operation == "status") return status();
   if (request.operation == "reload") return reload();
   if (request.operation == "down") ::_exit(0);
@@ -741,6 +760,10 @@ std::optional<Json> Keeper::obey_for_host(const Request& request, LabHost& host)
   const bool powered = controller == nullptr || controller->power == Controller::Power::kOn;
   if (request.operation == "boot" && controller != nullptr) return boot(request, *controller);
   if (!powered) return refuse(host.plan.name + " is off (nines lab boot " + host.plan.name + ')');
+  if (request.operation == "line" || request.operation == "mute" || request.operation == "deafen" ||
+      (request.operation == "heal" && (host.mute || host.deaf))) {
+    return obey_for_line(request, host);
+  }
   // From before it, so that what is seen of it comes after it.
   const Instant at = fresh_now();
   Result<void> result;
@@ -759,6 +782,66 @@ std::optional<Json> Keeper::obey_for_host(const Request& request, LabHost& host)
   }
   if (!result.has_value()) return refuse(result.error().message());
   return done(at);
+}
+
+std::optional<Json> Keeper::obey_for_line(const Request& request, LabHost& host) {
+  if (const auto checked = check(request.roughness); !checked.has_value()) {
+    return refuse(checked.error().message());
+  }
+  const Instant at = fresh_now();
+  if (request.operation == "line") host.roughness = request.roughness;
+  if (request.operation == "mute") host.mute = true;
+  if (request.operation == "deafen") host.deaf = true;
+  if (request.operation == "heal") {
+    host.mute = host.deaf = false;
+    if (const auto healed = network_.heal(host); !healed.has_value()) {
+      return refuse(healed.error().message());
+    }
+  }
+  const auto starts = lay_line(host);
+  if (!starts.has_value()) return refuse(starts.error().message());
+  if (!*starts || !request.wait) return done(at);
+  lines_.find(host.plan.name)->second.relay->waiters.push_back(request.command);
+  return std::nullopt;
+}
+
+// Puts the relay into the host's line that it wants, or takes it out. True: it is being started.
+Result<bool> Keeper::lay_line(LabHost& host) {
+  const Roughness wanted = host.line();
+  auto found = lines_.find(host.plan.name);
+  if (wanted.is_smooth()) {
+    if (host.relay_port == 0) return false;
+    Service& relay = *found->second.relay;
+    if (relay.pid != 0) ::kill(relay.pid, SIGKILL);
+    TRY(network_.unsplice(host));
+    return false;
+  }
+  if (found == lines_.end()) {
+    auto settings = TRY(LineSettings::create());
+    Service& relay = add_service("line-" + host.plan.name, nullptr, {});
+    relay.host = kSwitch;
+    relay.plan.output = plan_.directory + "/line.out";
+    relay.plan.keep = {network_.switch_network().get()};
+    found = lines_.emplace(host.plan.name, Line{std::move(settings), &relay}).first;
+    relay.plan.body = [this, &host, &line = found->second](ReadySignal ready) {
+      return run_line_relay({.network = network_.switch_network().get(),
+                             .host_side = host.switch_port,
+                             .switch_side = host.relay_port,
+                             .settings = &line.settings},
+                            std::move(ready));
+    };
+  }
+  Line& line = found->second;
+  line.settings.set(wanted);
+  if (host.relay_port != 0 && line.relay->state != Service::State::kEnded) return false;
+  if (host.relay_port == 0) {
+    // Its last one may not have been reaped.
+    if (line.relay->pid != 0) await_death(line.relay->pid, kDeathPatience);
+    on_children();
+    TRY(network_.splice(host));
+  }
+  start(*line.relay);
+  return true;
 }
 
 std::set<int> Keeper::service_ids(std::string_view host) const {
@@ -952,7 +1035,11 @@ Json Keeper::status_of(LabHost& host, const ProcessTable& table) {
                  {"address", host.plan.address},
                  {"link", host.cut        ? "cut"
                           : host.isolated ? "isolated"
+                          : host.mute     ? "mute"
+                          : host.deaf     ? "deaf"
                                           : "up"},
+                 {"loss_percent", host.roughness.loss_from},
+                 {"delay_ms", milliseconds_of(host.roughness.delay)},
                  {"power", "on"},
                  {"owns_virtual_address", network_.holds_virtual_address(host)},
                  {"namespaces",

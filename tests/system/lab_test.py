@@ -6,11 +6,13 @@ ends it. The incumbents balance and hold the address here, so that what is teste
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from nines_test import NINES, Skip, main, test, wait_until  # noqa: E402
@@ -297,6 +299,62 @@ def an_isolated_host_has_its_link_and_nobody_to_talk_to(scope):
         assert "LOWER_UP" in link, link
         nines("heal", "--name", name, "node03")
         wait_until(lambda: reaches(name, "client", "100.2.30.43/5000"), what="node03 is back")
+
+
+def frames(name, host):
+    """Received and sent so far by the host's interface."""
+    said = nines("exec", "--name", name, host, "cat", "/proc/net/dev").stdout
+    fields = re.search(r"eth0:(.*)", said).group(1).split()
+    return int(fields[1]), int(fields[9])
+
+
+@test
+def a_link_may_work_in_one_direction_only(scope):
+    with lab(scope) as name:
+        for verb, link, hears in (("mute", "mute", True), ("deafen", "deaf", False)):
+            nines(verb, "--name", name, "node03")
+            assert [each["link"] for each in status(name)["hosts"]] == ["up", "up", link, "up"]
+            before, _ = frames(name, "node03")
+            assert not reaches(name, "client", "100.2.30.43/5000")
+            after, _ = frames(name, "node03")
+            assert (after > before) == hears, (verb, before, after)
+            assert reaches(name, "client", "100.2.30.42/5000")
+            nines("heal", "--name", name, "node03")
+            assert status(name)["hosts"][2]["link"] == "up"
+            wait_until(lambda: reaches(name, "client", "100.2.30.43/5000"), what="node03 is back")
+
+
+@test
+def a_line_may_be_slow_and_lose_frames(scope):
+    with lab(scope) as name:
+        def seconds(tries):
+            """The least that a request to node03 takes; each must be answered."""
+            taken = []
+            for _ in range(tries):
+                begun = time.monotonic()
+                assert reaches(name, "client", "100.2.30.43/5000")
+                taken.append(time.monotonic() - begun)
+            return min(taken)
+        nines("line", "--name", name, "node03", "--delay", "50")
+        # There and back once, at the least.
+        assert seconds(3) >= 0.1
+        assert status(name)["hosts"][2]["delay_ms"] == 50
+        # Lines are the host's own.
+        nines("line", "--name", name, "node02", "--loss", "30")
+        assert [each["loss_percent"] for each in status(name)["hosts"]] == [0, 30, 0, 0]
+        wait_until(lambda: reaches(name, "client", "100.2.30.42/5000"), what="an answer in spite")
+        # A cut is one with a relay in the line as well.
+        nines("cut", "--name", name, "node03")
+        assert not reaches(name, "client", "100.2.30.43/5000")
+        nines("heal", "--name", name, "node03")
+        wait_until(lambda: reaches(name, "client", "100.2.30.43/5000"), what="node03 is back")
+        for host in ("node02", "node03"):
+            nines("line", "--name", name, host)
+        assert all(each["loss_percent"] == each["delay_ms"] == 0 for each in status(name)["hosts"])
+        wait_until(lambda: reaches(name, "client", "100.2.30.43/5000"), what="smooth again")
+        for bad in (["--loss", "101"], ["--delay", "-1"], ["--delay", "1001"]):
+            refused = nines("line", "--name", name, "node03", *bad, check=False)
+            assert refused.returncode == 2, (bad, refused.stderr)
 
 
 @test
