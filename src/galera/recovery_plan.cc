@@ -36,6 +36,9 @@ class Planner {
   const MemberFacts& facts(std::size_t i) const { return question_.members[i]; }
   MemberPlan& member(std::size_t i) { return plan_.members[i]; }
   const std::string& name(std::size_t i) const { return question_.members[i].name; }
+  bool runs(std::size_t i) const {
+    return facts(i).evidence && facts(i).evidence->server != Server::kDown;
+  }
   bool runs_as(std::size_t i, Server server) const {
     return facts(i).evidence && facts(i).evidence->server == server;
   }
@@ -54,6 +57,11 @@ class Planner {
       plan.standing = Standing::kRunning;
       plan.position = evidence.running;
       plan.why = evidence.server_said;
+      // It may answer and have nothing whole to answer from.
+      if (evidence.server == Server::kNonPrimary && evidence.is_torn && !facts.is_trusted) {
+        plan.standing = Standing::kTorn;
+        plan.why = "a state transfer to it did not end";
+      }
     } else {
       assess_disk(evidence, facts.is_trusted, plan);
     }
@@ -162,7 +170,7 @@ class Planner {
     bool is_busy = false;
     for (std::size_t i = 0; i < size(); ++i) {
       MemberPlan& each = member(i);
-      if (each.standing == Standing::kRunning) {
+      if (runs(i)) {
         each.part = Part::kStays;
         is_busy = is_busy || !runs_as(i, Server::kPrimary);
       } else if (each.standing == Standing::kMissing) {
@@ -235,7 +243,7 @@ class Planner {
 
   bool is_excused_alive() {
     for (std::size_t i = 0; i < size(); ++i) {
-      if (!facts(i).is_excused || member(i).standing != Standing::kRunning) continue;
+      if (!facts(i).is_excused || !runs(i)) continue;
       refuse("nobody can go on without " + name(i) + " while its server runs: stop it first");
       return true;
     }
@@ -288,9 +296,9 @@ class Planner {
     }
     refuse(std::move(reason));
     plan_.overrides.push_back(
-        without(all) + "    when " +
-        (unseen.empty() ? "its data is lost for good" : "its power is off or its data is lost") +
-        ": commits that only it has are given up");
+        without(all) + "    when the " +
+        (unseen.empty() ? "data is lost for good" : "power is off or the data is lost") +
+        ": commits that are only there are given up");
     return true;
   }
 
@@ -391,7 +399,7 @@ class Planner {
   void begin(std::size_t best) {
     std::vector<std::size_t> running;
     for (std::size_t i = 0; i < size(); ++i) {
-      if (member(i).standing == Standing::kRunning) running.push_back(i);
+      if (runs(i)) running.push_back(i);
     }
     if (!running.empty() && member(best).standing != Standing::kRunning) {
       plan_.kind = PlanKind::kStandDown;
@@ -414,7 +422,7 @@ class Planner {
     for (std::size_t i = 0; i < size(); ++i) {
       if (i == best) {
         member(i).part = Part::kBegins;
-      } else if (member(i).standing == Standing::kRunning) {
+      } else if (runs(i)) {
         member(i).part = Part::kStays;
       } else if (member(i).standing == Standing::kMissing) {
         member(i).part = Part::kLeftAlone;
