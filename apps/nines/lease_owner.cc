@@ -117,7 +117,11 @@ Result<void> LeaseOwner::prepare(const node::ClusterConfig& cluster) {
                                                             now_exactly, *peers_);
   membership_->on_verdict([this](const cluster::NodeVerdict& verdict) { log_verdict(verdict); });
   membership_->on_change([this] { members_changed(); });
-  for (const auto& node : cluster.nodes) names_[node.id] = node.name;
+  self_ = cluster.self;
+  for (const auto& node : cluster.nodes) {
+    nodes_.push_back({.id = node.id, .name = node.name, .addresses = {}});
+    for (const auto& address : node.addresses) nodes_.back().addresses.push_back(address.text());
+  }
   return {};
 }
 
@@ -237,13 +241,24 @@ std::string LeaseOwner::answer(std::string_view request) {
 }
 
 std::string LeaseOwner::status() const {
-  const cluster::LeaseStatus leases = driver_->status();
-  Json voters = Json::array();
-  leases.generation.voters.for_each([&](NodeId node) { voters.push_back(node); });
-  return Json({{"voters", {{"generation", leases.generation.number}, {"nodes", voters}}},
-               {"voting", leases.voting},
-               {"learning", leases.learning}})
-      .dump();
+  cluster::ClusterView view;
+  view.self = self_;
+  view.nodes = nodes_;
+  view.networks = static_cast<int>(peers_->sockets().networks());
+  view.now = now_exactly();
+  const cluster::Membership& machine = membership_->machine();
+  view.isolated = machine.is_isolated();
+  view.strain = machine.strain();
+  view.standing = machine.standing();
+  view.incarnation = machine.incarnation();
+  view.peers = membership_->status();
+  view.leases = driver_->status();
+  for (const Instance& instance : instances_) {
+    view.names.push_back({.name = instance.config.name,
+                          .wanted = instance.wanted,
+                          .sight = driver_->sight(instance.name)});
+  }
+  return cluster::render_cluster_json(view);
 }
 
 void LeaseOwner::network_changed() {
@@ -291,8 +306,15 @@ void LeaseOwner::members_changed() {
 void LeaseOwner::log_verdict(const cluster::NodeVerdict& verdict) {
   const bool bad = verdict.finding != cluster::Finding::kBack && !verdict.leaves;
   log_.write(bad ? io::Severity::kWarning : io::Severity::kNotice,
-             names_[verdict.node] + " is " + std::string(name_of(verdict.finding)) + ": " +
-                 text_of(verdict));
+             name_of(verdict.node) + " is " + std::string(cluster::name_of(verdict.finding)) +
+                 ": " + text_of(verdict));
+}
+
+std::string LeaseOwner::name_of(NodeId node) const {
+  for (const cluster::ClusterViewNode& each : nodes_) {
+    if (each.id == node) return each.name;
+  }
+  return "node " + std::to_string(node);
 }
 
 // Whether each instance is to be held here: the proxy serves, its links run, its scripts are good.

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -12,6 +11,7 @@
 
 #include "address/interface_addresses.h"
 #include "cluster/address_holder.h"
+#include "cluster/cluster_view.h"
 #include "cluster/lease_driver.h"
 #include "cluster/membership_driver.h"
 #include "guard_gate.h"
@@ -69,6 +69,7 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   void network_changed();
   void members_changed();
   void log_verdict(const cluster::NodeVerdict& verdict);
+  std::string name_of(cluster::NodeId node) const;
   void refresh();
   void held_changed(const cluster::AddressGroup& group, bool held, cluster::Epoch epoch);
 
@@ -87,7 +88,8 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   std::unique_ptr<OwnerPeers> peers_;
   std::unique_ptr<cluster::LeaseDriver> driver_;
   std::unique_ptr<cluster::MembershipDriver> membership_;
-  std::map<cluster::NodeId, std::string> names_;  // of the nodes
+  cluster::NodeId self_ = 0;
+  std::vector<cluster::ClusterViewNode> nodes_;  // all of the cluster, by id
   std::vector<io::EpollLoop::WatchId> watches_;
   bool fit_ = true;
   std::function<void()> changed_;

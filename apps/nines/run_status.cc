@@ -9,6 +9,7 @@
 
 #include <unistd.h>
 
+#include "cluster/cluster_view.h"
 #include "run_command.h"
 #include "run_control.h"
 #include "version.h"
@@ -127,6 +128,9 @@ void print(const Json& status) {
                   text(address, "prefix_length").c_str(), text(address, "device").c_str(),
                   text(each, "state") == "MASTER" ? ", held here" : "");
     }
+  }
+  if (status.contains("cluster")) {
+    std::fputs(cluster::render_cluster_text(status["cluster"].dump()).c_str(), stdout);
   }
   if (!status["instances"].empty() && text(status, "mode") == "vrrp") {
     std::puts("  VRRP mode: if the hosts cannot hear each other, each side holds the addresses");

@@ -1049,6 +1049,18 @@ Duration Lease::longest_term() const {
   return longest;
 }
 
+LeaseSight Lease::sight(Name name, Instant now) const {
+  for (const Mine& mine : mine_) {
+    if (mine.options.name != name || mine.step != Step::kHeld || now >= mine.until) continue;
+    return {options_.self, mine.epoch, mine.until - now};
+  }
+  for (const auto& [each, state] : promises_.registers) {
+    if (each != name || !state.runs(now) || state.owner() == options_.self) continue;
+    return {state.owner(), state.accepted.value, state.expires - now};
+  }
+  return {};
+}
+
 std::optional<Epoch> Lease::held(Name name, Instant now) const {
   for (const Mine& mine : mine_) {
     if (mine.options.name != name) continue;

@@ -189,6 +189,12 @@ using LeaseEffect =
                  lease_effect::VotersChanged>;
 using LeaseEffects = std::vector<LeaseEffect>;
 
+struct LeaseSight {
+  NodeId owner = 0;  // 0: nobody's lease is known to run
+  Epoch epoch = 0;
+  Duration remaining{};  // by this host's clock
+};
+
 struct LeaseStatus {
   bool learning = false;  // asks the others what its disk no longer knows
   bool voting = false;
@@ -253,6 +259,8 @@ class Lease {
   void handle(const LeaseEvent& event, Instant now, LeaseEffects& out);
   std::optional<Instant> deadline() const;
   LeaseStatus status(Instant now) const;
+  // Whose lease on the name runs, as far as this node's own voter knows; its own, as holder.
+  LeaseSight sight(Name name, Instant now) const;
   // The epoch under which the name is held at `now`; nothing when it is not.
   std::optional<Epoch> held(Name name, Instant now) const;
 

@@ -56,6 +56,7 @@ class LeaseDriver : private Timer {
   void handle(const LeaseEvent& event);
 
   LeaseStatus status() const { return machine_.status(clock_()); }
+  LeaseSight sight(Name name) const { return machine_.sight(name, clock_()); }
   std::optional<Epoch> held(Name name) const { return machine_.held(name, clock_()); }
 
  private:

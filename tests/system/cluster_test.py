@@ -298,7 +298,8 @@ def the_status_asks_the_owner_and_does_without_it(scope):
     cluster = Cluster(scope).start()
     node = cluster.holder()
     status = node.status()
-    assert status["cluster"]["voters"] == {"generation": 1, "nodes": list(NODES)}, status["cluster"]
+    assert status["cluster"]["voters"] == {
+        "generation": 1, "nodes": [f"node{each}" for each in NODES]}, status["cluster"]
     assert status["cluster"]["voting"] is True
     assert next(each for each in status["planes"] if each["name"] == "owner")["scheduling"]
     unknown = node.ask("cluster no such thing")
@@ -309,6 +310,42 @@ def the_status_asks_the_owner_and_does_without_it(scope):
     assert node.status()["cluster"] == {"error": "the owner died before it had answered"}
     scope.wait_until(lambda: node.owner() not in (0, owner), what="the next owner")
     scope.wait_until(lambda: "voters" in node.status()["cluster"], what="the next owner's answer")
+
+
+def seen_by(node, other):
+    """What `node` says of `other`."""
+    view = node.status()["cluster"]
+    return next(each for each in view.get("nodes", []) if each["name"] == other.name)
+
+
+@test
+def a_link_that_is_cut_one_way_is_said_to_be(scope):
+    cluster = Cluster(scope).start()
+    one, other = cluster.nodes[1], cluster.nodes[2]
+    scope.wait_until(lambda: seen_by(one, other)["presence"] == "member", what="a member")
+    before = seen_by(one, other)
+    assert before["links"][0]["state"] == "works" and before["suspected_by"] == [], before
+    assert 0 < before["links"][0]["round_trip_ms"] < 1000, before
+    assert int(before["incarnation"], 16) > 0 and before["standing"] == "serving", before
+    lease = one.status()["cluster"]["leases"][0]
+    assert lease["name"] == "internal" and lease["owner"] == cluster.holder().name, lease
+    assert lease["epoch"] > 0 and 0 < lease["remaining_ms"] <= 120, lease
+    # What the first sends does not reach the other; what the other sends arrives.
+    other.host.run(["nft", "add table ip cut; add chain ip cut in { type filter hook prerouting "
+                           "priority -300; }; add rule ip cut in ip saddr 10.9.0.1 drop"])
+    scope.wait_until(lambda: seen_by(one, other)["presence"] == "suspect", what="the suspicion")
+    after = seen_by(one, other)
+    assert after["links"][0]["state"] == "one way", after
+    assert after["suspected_by"] == ["node1"], "the third hears both: nobody is gone"
+    assert after["observers"] == ["node1", "node3"], after
+    assert seen_by(other, one)["links"][0]["state"] == "silent", seen_by(other, one)
+    words = scope.run([NINES, "status", "--control", one.control], check=False).stdout
+    assert "node2: suspect" in words and "BROKEN, one way" in words, words
+    assert "node2 is suspect: network 1: one way" in one.daemon.log(), one.daemon.log()
+    other.host.run(["nft", "delete table ip cut"])
+    scope.wait_until(lambda: seen_by(one, other)["presence"] == "member", what="the return")
+    assert "node2 is back" in one.daemon.log()
+    cluster.never_two_answer()
 
 
 @test
