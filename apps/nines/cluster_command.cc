@@ -2,6 +2,7 @@
 #include "cluster_command.h"
 
 #include <cstdio>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,7 @@
 #include "cluster/peer_sockets.h"
 #include "io/linux/files.h"
 #include "node/run_config.h"
+#include "run_control.h"
 #include "text/diagnostics.h"
 
 namespace nines {
@@ -21,6 +23,8 @@ namespace {
 // The configuration knows no subject, and the subjects no configuration: they agree here.
 static_assert(node::kClusterNodeIdMax == cluster::kNodeIdMax);
 static_assert(node::kClusterNetworksMax == cluster::kNetworksMax);
+
+using Json = nlohmann::json;
 
 constexpr int kExitDone = 0;
 constexpr int kExitFailed = 1;
@@ -32,6 +36,12 @@ void print_usage(FILE* to) {
       "       nines cluster key-id FILE    which keys are in FILE, without showing them\n"
       "       nines cluster init FILE      begin the cluster of a nines.yaml, once on each of its "
       "nodes\n"
+      "       nines cluster maintenance on|off [--control PATH]\n"
+      "                                    this node's daemon gives its addresses to another node "
+      "and "
+      "claims none;\n"
+      "                                    it goes on voting, and stays so over restarts, until "
+      "off\n"
       "\n"
       "All controllers of a cluster have the same key file: mode 0600, owned by root or by the\n"
       "user that nines runs as. Two keys in it, one on a line, while one replaces the other: the\n"
@@ -101,6 +111,41 @@ int init(const std::string& path) {
   return kExitDone;
 }
 
+// Asks the running daemon; it does what is asked before it answers.
+int maintenance(std::span<char*> arguments) {
+  std::string control{node::kDefaultControlPath};
+  const std::string_view word = arguments.empty() ? "" : arguments[0];
+  const bool other_socket = arguments.size() == 3 && std::string_view(arguments[1]) == "--control";
+  if ((word != "on" && word != "off") || (arguments.size() != 1 && !other_socket)) {
+    std::fputs("nines cluster maintenance: 'on' or 'off' is expected, and --control PATH\n\n",
+               stderr);
+    print_usage(stderr);
+    return kExitUsage;
+  }
+  if (other_socket) control = arguments[2];
+  const auto reply = ask_daemon(control, "cluster maintenance " + std::string(word));
+  if (!reply) return failed(reply.error());
+  const Json said = Json::parse(*reply, nullptr, false);
+  if (!said.is_object() || said.contains("error") || !said.contains("standing")) {
+    const bool why = said.is_object() && said.contains("error") && said["error"].is_string();
+    return failed(Error(ErrorCode::kUnavailable, why ? said["error"].get<std::string>()
+                                                     : "the daemon's answer is no answer"));
+  }
+  const std::string name = said.value("node", "");
+  if (word == "off") {
+    std::printf("%s serves: it claims addresses that are free\n", name.c_str());
+    return kExitDone;
+  }
+  std::printf("%s is in maintenance: it claims no address\n", name.c_str());
+  for (const Json& each : said["moved"]) {
+    const std::string to = each.value("to", "");
+    std::printf("%s: %s\n", each.value("name", "").c_str(),
+                to.empty() ? "given up, and no other node serves that could take it"
+                           : ("handed to " + to).c_str());
+  }
+  return kExitDone;
+}
+
 }  // namespace
 
 int cluster_command(std::span<char*> arguments) {
@@ -109,6 +154,7 @@ int cluster_command(std::span<char*> arguments) {
     print_usage(stdout);
     return kExitDone;
   }
+  if (verb == "maintenance") return maintenance(arguments.subspan(1));
   const bool known = verb == "keygen" || verb == "key-id" || verb == "init";
   if (known && arguments.size() == 2 && arguments[1][0] != '-' && arguments[1][0] != '\0') {
     if (verb == "init") return init(arguments[1]);
@@ -117,7 +163,9 @@ int cluster_command(std::span<char*> arguments) {
   if (known) {
     std::fprintf(stderr, "nines cluster %s: one FILE is expected\n\n", arguments[0]);
   } else if (!verb.empty()) {
-    std::fprintf(stderr, "nines cluster: no command '%s'; allowed: keygen, key-id, init\n\n",
+    std::fprintf(stderr,
+                 "nines cluster: no command '%s'; allowed: keygen, key-id, init, "
+                 "maintenance\n\n",
                  arguments[0]);
   }
   print_usage(stderr);

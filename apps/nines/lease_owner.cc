@@ -11,6 +11,7 @@
 
 #include "base/rng.h"
 #include "cluster_owner.h"
+#include "maintenance_mark.h"
 #include "vrrp/owned.h"
 
 namespace nines {
@@ -118,6 +119,7 @@ Result<void> LeaseOwner::prepare(const node::ClusterConfig& cluster) {
   membership_->on_verdict([this](const cluster::NodeVerdict& verdict) { log_verdict(verdict); });
   membership_->on_change([this] { members_changed(); });
   self_ = cluster.self;
+  maintenance_ = TRY(is_in_maintenance(cluster.state));
   for (const auto& node : cluster.nodes) {
     nodes_.push_back({.id = node.id, .name = node.name, .addresses = {}});
     for (const auto& address : node.addresses) nodes_.back().addresses.push_back(address.text());
@@ -164,6 +166,7 @@ void LeaseOwner::start(const std::set<std::string>&) {
   membership_->start(incarnation.has_value() && *incarnation != 0
                          ? *incarnation
                          : static_cast<std::uint64_t>(now_exactly().nanoseconds));
+  if (maintenance_) membership_->stand(cluster::Standing::kMaintenance);
   peers_->start(*driver_, *membership_);
   tracks_.load(config_);
   refresh();
@@ -199,14 +202,18 @@ Result<void> LeaseOwner::reload(vrrp::Config config) {
   return {};
 }
 
-// To a member that serves, and of those to the lowest number: all hosts would choose the same.
-void LeaseOwner::hand_over(std::function<void()> done) {
-  NodeId successor = 0;
+// A member that serves, and of those the lowest number: all hosts would choose the same. 0: none.
+NodeId LeaseOwner::successor() const {
   for (const cluster::PeerStatus& peer : membership_->status()) {
     const bool serves =
         peer.presence == cluster::Presence::kMember && peer.standing == cluster::Standing::kServing;
-    if (serves && successor == 0) successor = peer.node;
+    if (serves) return peer.node;
   }
+  return 0;
+}
+
+void LeaseOwner::hand_over(std::function<void()> done) {
+  const NodeId successor = this->successor();
   for (const Instance& instance : instances_) {
     if (instance.held && successor != 0) driver_->hand_over(instance.name, successor);
   }
@@ -227,6 +234,7 @@ std::vector<vrrp::OwnerReport> LeaseOwner::reports() const {
     report.instance = instance.config.name;
     report.state = instance.held     ? vrrp::State::kMaster
                    : instance.wanted ? vrrp::State::kBackup
+                   : maintenance_    ? vrrp::State::kStopped
                                      : vrrp::State::kFault;
     report.priority = instance.config.priority;
     report.epoch = instance.held ? instance.epoch : 0;
@@ -237,7 +245,36 @@ std::vector<vrrp::OwnerReport> LeaseOwner::reports() const {
 
 std::string LeaseOwner::answer(std::string_view request) {
   if (request == "cluster status") return status();
-  return Json({{"error", "known requests: cluster status"}}).dump();
+  if (request == "cluster maintenance on") return set_maintenance(true);
+  if (request == "cluster maintenance off") return set_maintenance(false);
+  return Json({{"error",
+                "known requests: cluster status, cluster maintenance on, cluster "
+                "maintenance off"}})
+      .dump();
+}
+
+// The addresses go to a successor in one round trip, while both guards are known to be shut; then
+// nothing is claimed until the operator says so. Others are told with the next heartbeat, at once.
+std::string LeaseOwner::set_maintenance(bool on) {
+  Json moved = Json::array();
+  if (on && !maintenance_) {
+    const NodeId to = successor();
+    for (const Instance& instance : instances_) {
+      if (!instance.held) continue;
+      moved.push_back({{"name", instance.config.name}, {"to", to == 0 ? "" : name_of(to)}});
+      if (to != 0) driver_->hand_over(instance.name, to);
+    }
+  }
+  if (std::exchange(maintenance_, on) != on) {
+    log_.write(io::Severity::kNotice, on ? "maintenance: nothing is claimed here"
+                                         : "maintenance is over: addresses are claimed again");
+    membership_->stand(on ? cluster::Standing::kMaintenance : cluster::Standing::kServing);
+    refresh();
+  }
+  return Json({{"node", name_of(self_)},
+               {"standing", cluster::name_of(membership_->machine().standing())},
+               {"moved", std::move(moved)}})
+      .dump();
 }
 
 std::string LeaseOwner::status() const {
@@ -324,7 +361,7 @@ void LeaseOwner::refresh() {
   }
   bool changed = false;
   for (Instance& instance : instances_) {
-    const bool wanted = fit_ && tracks_.fit(instance.config);
+    const bool wanted = fit_ && !maintenance_ && tracks_.fit(instance.config);
     if (std::exchange(instance.known, true) && instance.wanted == wanted) continue;
     instance.wanted = wanted;
     changed = true;

@@ -43,7 +43,8 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   void hand_over(std::function<void()> done) override;
   void on_change(std::function<void()> callback) override { changed_ = std::move(callback); }
   std::vector<vrrp::OwnerReport> reports() const override;
-  // Requests: "cluster status". Each has a function of its own below answer().
+  // Requests: "cluster status", "cluster maintenance on", "cluster maintenance off". Each has a
+  // function of its own below answer().
   std::string answer(std::string_view request) override;
 
  private:
@@ -65,6 +66,8 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   void on_timer(Instant) override;  // what was handed over is on its way
 
   std::string status() const;
+  std::string set_maintenance(bool on);
+  cluster::NodeId successor() const;
 
   void network_changed();
   void members_changed();
@@ -92,6 +95,7 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   std::vector<cluster::ClusterViewNode> nodes_;  // all of the cluster, by id
   std::vector<io::EpollLoop::WatchId> watches_;
   bool fit_ = true;
+  bool maintenance_ = false;
   std::function<void()> changed_;
   std::function<void()> handed_over_;
   // Whether this owner still lives, for what it posted; shared with that alone.

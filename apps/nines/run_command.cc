@@ -21,6 +21,7 @@
 #include "cluster_owner.h"
 #include "io/linux/epoll_loop.h"
 #include "io/linux/files.h"
+#include "maintenance_mark.h"
 #include "node/run_config.h"
 #include "node/service_manager.h"
 #include "node/supervisor.h"
@@ -45,6 +46,8 @@ constexpr int kExitUsage = 2;
 constexpr std::string_view kClusterRequests = "cluster ";
 constexpr std::string_view kLeaseRequests = "lease ";
 constexpr std::string_view kStatusRequest = "cluster status";
+constexpr std::string_view kMaintenanceOn = "cluster maintenance on";
+constexpr std::string_view kMaintenanceOff = "cluster maintenance off";
 
 std::string host_name() {
   char name[256] = "";
@@ -269,6 +272,11 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
     }
     if (!config_.cluster || !owner_) {
       return reply(error_reply("this host is in no cluster: nines.yaml names none"));
+    }
+    // Kept before it is done: an owner that dies meanwhile comes back as it was told to be.
+    if (request == kMaintenanceOn || request == kMaintenanceOff) {
+      const auto kept = set_in_maintenance(config_.cluster->state, request == kMaintenanceOn);
+      if (!kept.has_value()) return reply(error_reply(kept.error().message()));
     }
     owner_->ask(request, [reply = std::move(reply)](const Result<std::string>& answered) {
       reply(answered.has_value() ? *answered + '\n' : error_reply(answered.error().message()));

@@ -349,6 +349,46 @@ def a_link_that_is_cut_one_way_is_said_to_be(scope):
 
 
 @test
+def maintenance_moves_the_address_and_keeps_it_away(scope):
+    cluster = Cluster(scope).start()
+    node = cluster.holder()
+    others = [each for each in cluster.nodes.values() if each is not node]
+    for each in others:
+        scope.wait_until(lambda each=each: seen_by(node, each)["presence"] == "member",
+                         what="the members")
+    word = lambda on: scope.run([NINES, "cluster", "maintenance", on, "--control", node.control])
+    at = time.monotonic()
+    said = word("on").stdout
+    assert f"{node.name} is in maintenance" in said, said
+    assert f"internal: handed to {others[0].name}" in said, said
+    cluster.wait_for_other(node, at)
+    cluster.wait_for_answers(at + 0.2)
+    print(f"   # outage {cluster.outage(at) * 1000:.0f} ms")
+    assert cluster.outage(at) < 1 and cluster.holder() is others[0]
+    assert not node.has_address() and node.status()["instances"][0]["state"] == "STOP"
+    scope.wait_until(lambda: seen_by(others[1], node)["standing"] == "maintenance", what="the word")
+    assert seen_by(others[1], node)["presence"] == "member"
+    # It is kept over a restart of the owner, and it votes: with one of the others gone, the last
+    # one holds by its vote.
+    owner = node.owner()
+    os.kill(owner, signal.SIGKILL)
+    scope.wait_until(lambda: node.owner() not in (0, owner), what="the next owner")
+    scope.wait_until(lambda: seen_by(others[1], node)["presence"] == "member" and
+                     seen_by(others[1], node)["standing"] == "maintenance", what="it to be back")
+    cluster.cut(others[0])
+    cut = time.monotonic()
+    cluster.wait_for_other(others[0], cut)
+    cluster.wait_for_answers(cut + 0.3)
+    assert cluster.holder() is others[1] and not node.has_address()
+    cluster.cut(others[0], "up")
+    assert f"{node.name} serves" in word("off").stdout
+    scope.wait_until(lambda: node.status()["instances"][0]["state"] == "BACKUP", what="a backup")
+    bad = scope.run([NINES, "cluster", "maintenance", "soon"], check=False)
+    assert bad.returncode == 2 and "'on' or 'off'" in bad.stderr, bad.stderr
+    cluster.never_two_answer()
+
+
+@test
 def a_flushed_firewall_is_put_back(scope):
     cluster = Cluster(scope).start()
     node = cluster.holder()
