@@ -15,6 +15,12 @@ Result<void> check_for_leases(const vrrp::Config& config) {
     return Error(ErrorCode::kUnsupported,
                  place.file + ":" + std::to_string(place.line) + ": " + what);
   };
+  if (!config.sync_groups.empty()) {
+    return refuse(
+        config.sync_groups.front().place,
+        "vrrp_sync_group: each instance has a lease of its own; put addresses that belong "
+        "together into one instance");
+  }
   for (const vrrp::VrrpInstance& instance : config.instances) {
     if (!instance.unicast_peers.empty()) {
       return refuse(instance.place,

@@ -138,6 +138,12 @@ class HostCheck {
   void run() {
     check_user(config_.global.script_user, {loaded_.files[0].name(), 1});
     for (const VrrpInstance& instance : config_.instances) check_instance(instance);
+    for (const SyncGroup& group : config_.sync_groups) {
+      for (const Track& track : group.track_interfaces) check_interface(track.name, track.place);
+      for (const Command* command : commands_of(group.notifications)) {
+        check_user(command->user, command->place);
+      }
+    }
     for (const VrrpScript& script : config_.scripts) check_script(script);
     loaded_.diagnostics.sort();
   }
@@ -221,10 +227,16 @@ int config_test_status(const LoadedConfig& loaded) {
   if (!loaded.ok() || loaded.keepalived_complains) return kExitConfig;
   if (loaded.config.global.enable_script_security) return kExitGood;
   if (!loaded.config.scripts.empty()) return kExitScriptSecurity;
-  for (const VrrpInstance& instance : loaded.config.instances) {
-    for (const Command* command : HostCheck::commands_of(instance.notifications)) {
-      if (!command->empty() && can_be_run(command->words[0])) return kExitScriptSecurity;
-    }
+  const auto runs_any = [](const auto& each) {
+    const auto commands = HostCheck::commands_of(each.notifications);
+    return std::any_of(commands.begin(), commands.end(), [](const Command* command) {
+      return !command->empty() && can_be_run(command->words[0]);
+    });
+  };
+  const Config& config = loaded.config;
+  if (std::any_of(config.instances.begin(), config.instances.end(), runs_any) ||
+      std::any_of(config.sync_groups.begin(), config.sync_groups.end(), runs_any)) {
+    return kExitScriptSecurity;
   }
   return kExitGood;
 }

@@ -43,6 +43,8 @@ class Finisher {
     for (InstanceDraft& instance : draft_.instances) finish_instance(instance);
     for (std::size_t i = 0; i < draft_.instances.size(); ++i) check_router_id_unique(i);
     for (SyncGroupDraft& group : draft_.sync_groups) finish_group(group);
+    std::erase_if(draft_.sync_groups,
+                  [](const auto& each) { return each.group.instances.empty(); });
     for (ScriptDraft& script : draft_.scripts) config.scripts.push_back(script.script);
     for (InstanceDraft& instance : draft_.instances) config.instances.push_back(instance.instance);
     for (SyncGroupDraft& group : draft_.sync_groups) config.sync_groups.push_back(group.group);
@@ -391,20 +393,68 @@ class Finisher {
         }
       }
     }
-    for (const Word& member : draft.members) {
-      const bool exists =
-          std::any_of(draft_.instances.begin(), draft_.instances.end(),
-                      [&](const InstanceDraft& i) { return i.instance.name == member.text; });
-      if (!exists) {
-        reader_.error(member, "there is no vrrp_instance of this name").with_found(member.text);
-      } else {
-        draft.group.instances.push_back(member.text);
-      }
+    for (const Word& member : draft.members) add_member(draft, member);
+    if (draft.group.instances.size() < 2) {
+      reader_.complaint(draft.name, draft.group.instances.empty()
+                                        ? "there is no instance in this group: it does nothing"
+                                        : "there is only one instance in this group");
     }
-    reader_.error(draft.name, "instances that move together are not supported")
-        .with_help("let them share a track_script, or put their addresses into one instance");
     finish_tracks(draft.track_scripts, draft.track_interfaces, draft.group.track_scripts,
                   draft.group.track_interfaces);
+    for (const TrackDraft& said : draft.track_interfaces) {
+      const bool own = std::any_of(draft_.instances.begin(), draft_.instances.end(),
+                                   [&](const InstanceDraft& each) {
+                                     return each.instance.group == draft.group.name &&
+                                            each.instance.interface == said.name.text;
+                                   });
+      if (!own) continue;
+      reader_.complaint(said.name, "an instance tracks its own interface without being told");
+      std::erase_if(draft.group.track_interfaces,
+                    [&](const Track& track) { return track.name == said.name.text; });
+    }
+  }
+
+  void add_member(SyncGroupDraft& draft, const Word& member) {
+    std::vector<std::string>& names = draft.group.instances;
+    const auto found =
+        std::find_if(draft_.instances.begin(), draft_.instances.end(),
+                     [&](const InstanceDraft& each) { return each.instance.name == member.text; });
+    if (found == draft_.instances.end()) {
+      reader_.error(member, "there is no vrrp_instance of this name").with_found(member.text);
+      return;
+    }
+    if (std::find(names.begin(), names.end(), member.text) != names.end()) {
+      reader_.error(member, "this instance is in the group already").with_found(member.text);
+      return;
+    }
+    names.push_back(member.text);
+    VrrpInstance& instance = found->instance;
+    instance.group = draft.group.name;
+    if (draft.group.tracking_weight) return;
+    // Priorities that change apart would pull the group to both sides.
+    std::erase_if(instance.track_scripts, [&](const Track& track) {
+      if (track.weight == 0) return false;
+      complain_of_weight(*found, found->track_scripts, track);
+      return true;
+    });
+    for (Track& track : instance.track_interfaces) {
+      if (track.weight == 0) continue;
+      complain_of_weight(*found, found->track_interfaces, track);
+      track.weight = 0;
+    }
+  }
+
+  void complain_of_weight(const InstanceDraft& draft, const std::vector<TrackDraft>& said,
+                          const Track& track) {
+    const Word* word = &draft.name;
+    for (const TrackDraft& each : said) {
+      if (each.name.text == track.name) word = &each.name;
+    }
+    reader_
+        .complaint(*word,
+                   "a member of a sync group has no weights of its own, as in keepalived: a "
+                   "script is left out, an interface is a fault")
+        .with_help("track it in the vrrp_sync_group");
   }
 
   static constexpr std::uint32_t kRulePriority = 16384;

@@ -48,7 +48,9 @@ void Vrrp::handle(const Event& event, Instant now, Effects& out) {
 }
 
 std::optional<Instant> Vrrp::deadline() const {
-  if (status_.state == State::kBackup) return next_at_;
+  if (status_.state == State::kBackup) {
+    return status_.waiting ? std::nullopt : std::optional(next_at_);
+  }
   if (status_.state != State::kMaster) return std::nullopt;
   if (status_.leaving) return leave_repeats_ > 0 ? std::min(next_at_, leave_by_) : leave_by_;
   Instant first = next_at_;
@@ -117,6 +119,7 @@ void Vrrp::heard_as_backup(const event::AdvertHeard& advert, Instant now, Effect
       // It may have missed ours; a master of lower priority steps down for this one, and has to
       // have the time to.
       send_advert(status_.priority, out);
+      status_.waiting = false;
       next_at_ = std::max(next_at_, now + claim_hold());
     }
     return;
@@ -154,11 +157,13 @@ void Vrrp::heard_as_master(const event::AdvertHeard& advert, Instant now, Effect
 
 void Vrrp::on(const event::TimerFired&, Instant now, Effects& out) {
   if (status_.state == State::kBackup) {
-    if (now < next_at_) return;
+    if (status_.waiting || now < next_at_) return;
     // Stopped since it claimed: those who gave way to the claim have waited for its adverts in
     // vain.
-    if (!status_.claiming || was_stopped_too_long(now)) return claim(now, out);
-    return become_master(now, out);
+    if (!status_.claiming || was_stopped_too_long(now)) return seek(now, out);
+    if (!grouped()) return become_master(now, out);
+    status_.waiting = true;
+    return;
   }
   if (status_.state != State::kMaster) return;
   if (status_.leaving) return leave_on(now, out);
@@ -192,7 +197,7 @@ void Vrrp::on(const event::Conditions& conditions, Instant now, Effects& out) {
     if (!conditions_.known) return;
     become_backup(now, out);
     // RFC 5798, 6.4.1: the owner waits for nobody.
-    if (status_.priority == kPriorityOwner) claim(now, out);
+    if (status_.priority == kPriorityOwner) seek(now, out);
     return;
   }
   // A new priority is told at once, so that a better backup need not wait for the next advert.
@@ -224,7 +229,13 @@ void Vrrp::on(const event::Reload& reload, Instant now, Effects& out) {
       status_.master_interval = instance_.advert_int;
     }
     preempt_at_ = Instant{};
-    if (!status_.claiming) next_at_ = now + master_down_interval();
+    if (!status_.claiming) {
+      status_.waiting = false;
+      next_at_ = now + master_down_interval();
+    } else if (!grouped() && status_.waiting) {
+      status_.waiting = false;  // it was in a group until now: the claim is ripe
+      next_at_ = now;
+    }
   } else if (status_.state == State::kMaster) {
     status_.master_interval = instance_.advert_int;
     out.push_back({.kind = Effect::Kind::kTakeAddresses});
@@ -253,6 +264,20 @@ void Vrrp::on(const event::HandOver&, Instant now, Effects& out) {
   send_advert(kPriorityStop, out);
 }
 
+void Vrrp::on(const event::GroupGo&, Instant now, Effects& out) {
+  if (status_.state != State::kBackup || !status_.waiting) return;
+  status_.claiming ? become_master(now, out) : claim(now, out);
+}
+
+// Those who gave way to it, or were served by it, need not wait for it.
+void Vrrp::on(const event::GroupYield&, Instant now, Effects& out) {
+  const bool claims = status_.state == State::kBackup && status_.claiming;
+  if (!claims && (status_.state != State::kMaster || status_.leaving)) return;
+  if (claims) ++status_.counters.claims_abandoned;
+  become_backup(now, out);
+  send_advert(kPriorityStop, out);
+}
+
 // ---- Steps -----------------------------------------------------------------------------------
 
 // RFC 5798, 6.4.3: equal priorities are decided by the higher primary address.
@@ -263,6 +288,7 @@ bool Vrrp::is_better(const event::AdvertHeard& advert) const {
 
 void Vrrp::follow(const event::AdvertHeard& advert, Instant now) {
   status_.claiming = false;
+  status_.waiting = false;
   status_.master_address = advert.source;
   status_.master_priority = advert.priority;
   status_.followed_priority = advert.priority;
@@ -270,8 +296,16 @@ void Vrrp::follow(const event::AdvertHeard& advert, Instant now) {
   next_at_ = now + master_down_interval();
 }
 
+// Its time has come; in a group that of all has to.
+void Vrrp::seek(Instant now, Effects& out) {
+  if (!grouped()) return claim(now, out);
+  status_.claiming = false;
+  status_.waiting = true;
+}
+
 void Vrrp::claim(Instant now, Effects& out) {
   status_.claiming = true;
+  status_.waiting = false;
   send_advert(status_.priority, out);
   next_at_ = now + claim_hold();
 }
@@ -319,7 +353,7 @@ void Vrrp::become_backup(Instant now, Effects& out) {
 // Whoever took over meanwhile keeps the address when we are not to preempt.
 void Vrrp::stand_again(Instant now, Effects& out) {
   become_backup(now, out);
-  if (!instance_.nopreempt) return claim(now, out);
+  if (!instance_.nopreempt) return seek(now, out);
   // One that took over unheard of us has to know that there was another.
   send_advert(kPriorityStop, out);
 }
@@ -343,6 +377,7 @@ void Vrrp::enter(State state, Instant now, Effects& out) {
   status_.state = state;
   retake_at_ = Instant{};
   status_.claiming = status_.claiming && state == State::kBackup;
+  status_.waiting = false;
   status_.leaving = false;
   status_.since = now;
   out.push_back({.kind = Effect::Kind::kNotify, .state = state});

@@ -73,10 +73,15 @@ struct Stop {};
 // A planned end: a master serves on until somebody else speaks, or for hand_over_patience(). Ends
 // in kStopped as well; anybody else is stopped at once.
 struct HandOver {};
+// The others of the sync group are as far as this one, which waits: it claims, or takes what it has
+// claimed (sync_group.h).
+struct GroupGo {};
+// Another of the sync group follows a master or may not stand: this one is not master either.
+struct GroupYield {};
 }  // namespace event
-using Event =
-    std::variant<event::AdvertHeard, event::TimerFired, event::Conditions, event::LinkRestored,
-                 event::AddressesLost, event::Reload, event::Stop, event::HandOver>;
+using Event = std::variant<event::AdvertHeard, event::TimerFired, event::Conditions,
+                           event::LinkRestored, event::AddressesLost, event::Reload, event::Stop,
+                           event::HandOver, event::GroupGo, event::GroupYield>;
 
 struct Effect {
   enum class Kind : std::uint8_t {
@@ -97,6 +102,7 @@ using Effects = std::vector<Effect>;
 struct VrrpStatus {
   State state = State::kInit;
   bool claiming = false;
+  bool waiting = false;  // as backup for the others of its group: to claim; claiming: to take
   bool leaving = false;  // a master that hands over
   Instant since{};       // of the state
   int priority = 0;      // effective
@@ -172,11 +178,15 @@ class Vrrp {
   void on(const event::Reload& reload, Instant now, Effects& out);
   void on(const event::Stop&, Instant now, Effects& out);
   void on(const event::HandOver&, Instant now, Effects& out);
+  void on(const event::GroupGo&, Instant now, Effects& out);
+  void on(const event::GroupYield&, Instant now, Effects& out);
 
   void heard_as_backup(const event::AdvertHeard& advert, Instant now, Effects& out);
   void heard_as_master(const event::AdvertHeard& advert, Instant now, Effects& out);
   bool is_better(const event::AdvertHeard& advert) const;
   void follow(const event::AdvertHeard& advert, Instant now);
+  bool grouped() const { return !instance_.group.empty(); }
+  void seek(Instant now, Effects& out);
   void claim(Instant now, Effects& out);
   void become_master(Instant now, Effects& out);
   void become_backup(Instant now, Effects& out);

@@ -207,6 +207,7 @@ struct VrrpInstance {
   bool skip_check_adv_addr = false;  // addresses in adverts of the same master are checked once
   Notifications notifications;
   bool debug = false;
+  std::string group;  // the vrrp_sync_group that it is in; empty: it moves alone
   Place place;
 };
 

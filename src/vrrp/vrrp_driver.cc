@@ -21,6 +21,8 @@ constexpr int kAdvertsPerLifetimeMax = 4;  // that renew
 constexpr std::array<Duration, 3> kNudgePauses = {
     std::chrono::milliseconds(20), std::chrono::milliseconds(80), std::chrono::seconds(1)};
 
+}  // namespace
+
 const Command& command_of(const Notifications& notifications, State state) {
   switch (state) {
     case State::kMaster:
@@ -36,7 +38,18 @@ const Command& command_of(const Notifications& notifications, State state) {
   CHECK(false);
 }
 
-}  // namespace
+Result<void> start_notification(VrrpWorld& world, const Command& command,
+                                const std::vector<std::string>& more) {
+  if (command.empty()) return {};
+  std::vector<std::string> arguments = TRY(resolve_command(command, world.global));
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  static_cast<void>(TRY(world.processes.spawn({.arguments = std::move(arguments),
+                                               .environment = {},
+                                               .descriptors = {},
+                                               .end_with_parent = false},
+                                              [](int, io::ProcessExit) {})));
+  return {};
+}
 
 VrrpDriver::VrrpDriver(VrrpInstance instance, VrrpWorld& world, Start start)
     : world_(world),
@@ -137,6 +150,7 @@ void VrrpDriver::handle(const Event& event) {
   } else {
     deadline_.cancel();
   }
+  if (!instance().group.empty()) world_.moved();
 }
 
 void VrrpDriver::perform(const Effect& effect) {
@@ -303,19 +317,7 @@ void VrrpDriver::notify(State state) {
 }
 
 void VrrpDriver::run(const Command& command, const std::vector<std::string>& more) {
-  if (command.empty()) return;
-  const auto start = [&]() -> Result<void> {
-    std::vector<std::string> arguments = TRY(resolve_command(command, world_.global));
-    arguments.insert(arguments.end(), more.begin(), more.end());
-    // It tells of a stop as well, and so outlives us.
-    static_cast<void>(TRY(world_.processes.spawn({.arguments = std::move(arguments),
-                                                  .environment = {},
-                                                  .descriptors = {},
-                                                  .end_with_parent = false},
-                                                 [](int, io::ProcessExit) {})));
-    return {};
-  };
-  if (const auto started = start(); !started.has_value()) {
+  if (const auto started = start_notification(world_, command, more); !started.has_value()) {
     tell(io::Severity::kError, "notify script: " + started.error().message());
   }
 }

@@ -39,7 +39,13 @@ struct VrrpWorld {
   // Reads every socket empty and delivers what came, before a timer decides (vrrp.h, duty 1).
   std::function<void()> drain;
   std::function<void()> state_changed;  // of any instance
+  std::function<void()> moved;          // a member of a sync group may have, and its group with it
 };
+
+// Starts a notify script, which outlives us: it may tell of a stop.
+Result<void> start_notification(VrrpWorld& world, const Command& command,
+                                const std::vector<std::string>& more);
+const Command& command_of(const Notifications& notifications, State state);
 
 class VrrpDriver {
  public:
@@ -58,6 +64,8 @@ class VrrpDriver {
   // One for this virtual router that is no advert.
   void malformed_came(WireFault fault) { errors_.count(fault); }
   void link_restored() { handle(event::LinkRestored{}); }
+  void group_go() { handle(event::GroupGo{}); }
+  void group_yield() { handle(event::GroupYield{}); }
   // An address went from an interface; ours are taken again.
   void address_removed(const SocketAddress& address);
   // Routes or rules went, or what they need came back: those that are looked after are put back.

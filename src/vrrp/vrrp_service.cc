@@ -64,7 +64,11 @@ VrrpService::VrrpService(Config config, io::EpollLoop& loop, io::Log& log, Addre
              config_.global,
              life,
              [this] { drain(); },
-             [this] { state_changed(); }} {}
+             [this] { state_changed(); },
+             [this] {
+               moved_ = true;
+               if (together_ == 0) settle_groups();
+             }} {}
 
 VrrpService::~VrrpService() {
   *alive_ = false;
@@ -73,14 +77,25 @@ VrrpService::~VrrpService() {
   close_sockets({});
 }
 
+// A group of which only some were was on its way: none of it goes on.
+bool VrrpService::was_master(const VrrpInstance& instance,
+                             const std::set<std::string>& masters_before) const {
+  return std::all_of(config_.instances.begin(), config_.instances.end(), [&](const auto& other) {
+    const bool moves_along =
+        other.name == instance.name || (!instance.group.empty() && other.group == instance.group);
+    return !moves_along || masters_before.count(other.name) != 0;
+  });
+}
+
 void VrrpService::start(const std::set<std::string>& masters_before) {
   apply_scheduling();
   monitor_watch_ = loop_.watch_descriptor(monitor_.descriptor(), EPOLLIN,
                                           [this](std::uint32_t) { network_changed(); });
   ready_at_ = loop_.now() + config_.global.startup_delay;
   if (config_.global.startup_delay > Duration{}) loop_.arm(startup_, ready_at_);
+  const Together together(*this);
   for (const VrrpInstance& instance : config_.instances) {
-    const bool before = masters_before.count(instance.name) != 0;
+    const bool before = was_master(instance, masters_before);
     add_driver(instance, before ? Start::kAsMaster : Start::kFresh);
   }
   load_scripts();
@@ -92,6 +107,7 @@ Result<void> VrrpService::reload(Config config) {
   if (ended_) return Error(ErrorCode::kRefused, "the addresses are being handed over");
   TRY(check_against_host(config));
   drain();
+  const Together together(*this);
   config_ = std::move(config);
   std::vector<Member> before = std::move(members_);
   members_.clear();
@@ -114,6 +130,10 @@ Result<void> VrrpService::reload(Config config) {
     });
     if (!kept) add_driver(instance, Start::kFresh);
   }
+  std::erase_if(group_states_, [&](const auto& entry) {
+    return std::none_of(config_.sync_groups.begin(), config_.sync_groups.end(),
+                        [&](const SyncGroup& group) { return group.name == entry.first; });
+  });
   load_scripts();
   hear_routing_if_needed();
   refresh();
@@ -121,13 +141,17 @@ Result<void> VrrpService::reload(Config config) {
 }
 
 void VrrpService::stop() {
+  const Together together(*this);
   for (Member& member : members_) member.driver->stop();
 }
 
 void VrrpService::hand_over(std::function<void()> ended) {
   ended_ = std::move(ended);
   drain();
-  for (Member& member : members_) member.driver->hand_over();
+  {
+    const Together together(*this);
+    for (Member& member : members_) member.driver->hand_over();
+  }
   end_if_all_stopped();
 }
 
@@ -224,19 +248,34 @@ void VrrpService::refresh() {
   std::map<std::string, io::NetworkLink> by_name;
   for (io::NetworkLink& link : *links) by_name.emplace(link.name, link);
   open_sockets(by_name);
-  for (Member& member : members_) refresh(member, by_name, *addresses);
+  const Together together(*this);
+  std::vector<Known> known;
+  for (const Member& member : members_) {
+    known.push_back(look(member.driver->instance(), by_name, *addresses));
+  }
+  for (const SyncGroup& group : config_.sync_groups) share(group, by_name, known);
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    const auto socket = sockets_.find(socket_of(members_[i].driver->instance()));
+    members_[i].driver->set_socket(socket == sockets_.end() ? nullptr
+                                                            : socket->second.socket.get());
+    tell(members_[i], known[i]);
+  }
 }
 
-void VrrpService::refresh(Member& member, const Links& links,
-                          const std::vector<io::InterfaceAddress>& addresses) {
-  const VrrpInstance& instance = member.driver->instance();
-  const auto running = [&](const std::string& name) {
-    const auto found = links.find(name);
-    return found != links.end() && found->second.up && found->second.running;
-  };
+namespace {
+
+bool runs(const std::map<std::string, io::NetworkLink>& links, const std::string& name) {
+  const auto found = links.find(name);
+  return found != links.end() && found->second.up && found->second.running;
+}
+
+}  // namespace
+
+VrrpService::Known VrrpService::look(const VrrpInstance& instance, const Links& links,
+                                     const std::vector<io::InterfaceAddress>& addresses) const {
   Known known;
   known.told = true;
-  known.running = running(instance.interface);
+  known.running = runs(links, instance.interface);
   known.primary = primary_of(instance, links, addresses);
   if (loop_.now() < ready_at_) known.sum.known = false;
   if (!fit_) ++known.sum.faults;
@@ -244,18 +283,44 @@ void VrrpService::refresh(Member& member, const Links& links,
   if (!known.primary.is_ip() || sockets_.find(socket_of(instance)) == sockets_.end()) {
     ++known.sum.faults;
   }
-  for (const Track& track : instance.track_interfaces) {
-    known.sum.add(running(track.name) ? ScriptState::kGood : ScriptState::kFailed, track.weight,
-                  track.reverse);
+  add_tracks(known.sum, instance.track_scripts, instance.track_interfaces, links);
+  return known;
+}
+
+void VrrpService::add_tracks(TrackSum& sum, const std::vector<Track>& scripts,
+                             const std::vector<Track>& interfaces, const Links& links) const {
+  for (const Track& track : interfaces) {
+    sum.add(runs(links, track.name) ? ScriptState::kGood : ScriptState::kFailed, track.weight,
+            track.reverse);
   }
-  for (const Track& track : instance.track_scripts) {
+  for (const Track& track : scripts) {
     const auto found = scripts_.find(track.name);
     // One that cannot be run is left out, as keepalived does; the log has said so.
     if (found == scripts_.end()) continue;
-    known.sum.add(found->second.runner->state(), track.weight, track.reverse);
+    sum.add(found->second.runner->state(), track.weight, track.reverse);
   }
-  const auto socket = sockets_.find(socket_of(instance));
-  member.driver->set_socket(socket == sockets_.end() ? nullptr : socket->second.socket.get());
+}
+
+// What is wrong with one member is wrong with all; the group's own tracks count for each.
+void VrrpService::share(const SyncGroup& group, const Links& links,
+                        std::vector<Known>& known) const {
+  TrackSum own;
+  add_tracks(own, group.track_scripts, group.track_interfaces, links);
+  TrackSum all = own;
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    if (members_[i].driver->instance().group != group.name) continue;
+    all.known = all.known && known[i].sum.known;
+    all.faults += known[i].sum.faults;
+  }
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    if (members_[i].driver->instance().group != group.name) continue;
+    known[i].sum.known = all.known;
+    known[i].sum.faults = all.faults;
+    known[i].sum.weight += own.weight;
+  }
+}
+
+void VrrpService::tell(Member& member, const Known& known) {
   const Known before = std::exchange(member.known, known);
   if (!before.told || before.sum.known != known.sum.known ||
       before.sum.faults != known.sum.faults || before.sum.weight != known.sum.weight ||
@@ -264,6 +329,56 @@ void VrrpService::refresh(Member& member, const Links& links,
   }
   if (before.told && !before.running && known.running) member.driver->link_restored();
 }
+
+// ---- Sync groups -------------------------------------------------------------------------------
+
+void VrrpService::settle_groups() {
+  if (!std::exchange(moved_, false)) return;
+  ++together_;  // what the steps move is looked at in the next pass
+  for (const SyncGroup& group : config_.sync_groups) settle(group);
+  --together_;
+  moved_ = false;
+}
+
+void VrrpService::settle(const SyncGroup& group) {
+  const std::vector<VrrpDriver*> drivers = drivers_of(group);
+  std::vector<const VrrpStatus*> members;
+  for (const VrrpDriver* const driver : drivers) members.push_back(&driver->machine().status());
+  settle_group(members, [&](const GroupStep& step) {
+    VrrpDriver& driver = *drivers[step.member];
+    step.kind == GroupStep::Kind::kYield ? driver.group_yield() : driver.group_go();
+  });
+  const auto state = group_state(members);
+  if (!state) return;
+  const auto told = group_states_.find(group.name);
+  if (told != group_states_.end() && told->second == *state) return;
+  group_states_[group.name] = *state;
+  notify(group, *state);
+}
+
+// keepalived gives a group the priority 0.
+void VrrpService::notify(const SyncGroup& group, State state) {
+  log_.write(io::Severity::kNotice,
+             "(" + group.name + ") the group is in " + std::string(name_of(state)) + " state");
+  const auto run = [&](const Command& command, const std::vector<std::string>& more) {
+    if (const auto started = start_notification(world_, command, more); !started.has_value()) {
+      log_.write(io::Severity::kError,
+                 "(" + group.name + ") notify script: " + started.error().message());
+    }
+  };
+  run(command_of(group.notifications, state), {});
+  run(group.notifications.any, {"GROUP", group.name, std::string(name_of(state)), "0"});
+}
+
+std::vector<VrrpDriver*> VrrpService::drivers_of(const SyncGroup& group) {
+  std::vector<VrrpDriver*> drivers;
+  for (const Member& member : members_) {
+    if (member.driver->instance().group == group.name) drivers.push_back(member.driver.get());
+  }
+  return drivers;
+}
+
+// ---- Addresses ---------------------------------------------------------------------------------
 
 // The first address of the interface that no instance owns: of IPv6 a link-local one (RFC 5798,
 // section 5.1.2.1), once it is known to be nobody else's.
@@ -329,6 +444,7 @@ void VrrpService::close_sockets(const std::map<SocketKey, int>& wanted) {
 }
 
 void VrrpService::drain() {
+  const Together together(*this);
   for (auto& [key, entry] : sockets_) {
     for (int i = 0; i < kDrainMax; ++i) {
       const std::string_view bytes = entry.socket->receive();
@@ -378,12 +494,23 @@ void VrrpService::add_driver(const VrrpInstance& instance, Start start) {
 }
 
 ScriptState VrrpService::initial_state_of(const VrrpScript& script) const {
+  const auto track_in = [&](const std::vector<Track>& tracks) {
+    return std::find_if(tracks.begin(), tracks.end(),
+                        [&](const Track& track) { return track.name == script.name; });
+  };
+  // The dead process was master with it.
+  const auto of_a_master = [](const Track& track) {
+    return track.reverse ? ScriptState::kFailed : ScriptState::kGood;
+  };
   for (const Member& member : members_) {
     if (!member.driver->resumed()) continue;
-    for (const Track& track : member.driver->instance().track_scripts) {
-      if (track.name != script.name) continue;
-      // The dead process was master with it.
-      return track.reverse ? ScriptState::kFailed : ScriptState::kGood;
+    const VrrpInstance& instance = member.driver->instance();
+    const auto own = track_in(instance.track_scripts);
+    if (own != instance.track_scripts.end()) return of_a_master(*own);
+    for (const SyncGroup& group : config_.sync_groups) {
+      if (group.name != instance.group) continue;
+      const auto shared = track_in(group.track_scripts);
+      if (shared != group.track_scripts.end()) return of_a_master(*shared);
     }
   }
   return script.init_fail ? ScriptState::kFailed : ScriptState::kUnknown;
@@ -393,6 +520,9 @@ void VrrpService::load_scripts() {
   std::set<std::string> tracked;
   for (const VrrpInstance& instance : config_.instances) {
     for (const Track& track : instance.track_scripts) tracked.insert(track.name);
+  }
+  for (const SyncGroup& group : config_.sync_groups) {
+    for (const Track& track : group.track_scripts) tracked.insert(track.name);
   }
   std::map<std::string, Script> before = std::move(scripts_);
   scripts_.clear();
@@ -430,6 +560,9 @@ void VrrpService::refresh_soon() {
 std::string VrrpService::status_text() const {
   std::string text = "------< VRRP Topology >------\n";
   for (const Member& member : members_) text += member.driver->status_text();
+  for (const auto& [name, state] : group_states_) {
+    text += " VRRP Sync Group = " + name + "\n   State = " + std::string(name_of(state)) + "\n";
+  }
   text +=
       "------< Packets >------\n   Foreign virtual routers = " + std::to_string(foreign_) + "\n";
   for (int i = 1; i < kWireFaults; ++i) {
@@ -499,9 +632,8 @@ Result<void> check_against_host(const Config& config) {
   const auto refuse = [&](const Place& place, const std::string& what) {
     return Error(ErrorCode::kUnsupported, at(place) + what);
   };
-  if (!config.sync_groups.empty()) {
-    return refuse(config.sync_groups.front().place,
-                  "vrrp_sync_group is not supported; let the instances share a track_script");
+  for (const SyncGroup& group : config.sync_groups) {
+    for (const Track& track : group.track_interfaces) TRY(needs(track.name, track.place));
   }
   for (const VrrpInstance& instance : config.instances) {
     TRY(needs(instance.interface, instance.place));

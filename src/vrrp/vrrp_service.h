@@ -23,6 +23,7 @@
 #include "io/linux/processes.h"
 #include "io/ports.h"
 #include "vrrp/script_runner.h"
+#include "vrrp/sync_group.h"
 #include "vrrp/vrrp_config.h"
 #include "vrrp/vrrp_driver.h"
 #include "vrrp/vrrp_socket.h"
@@ -99,6 +100,20 @@ class VrrpService {
     std::unique_ptr<VrrpDriver> driver;
     Known known;
   };
+  // While one is there, what moves waits: the members of a group hear of the same things one after
+  // another, and only then it is looked at what became of the group.
+  class Together {
+   public:
+    explicit Together(VrrpService& service) : service_(service) { ++service_.together_; }
+    ~Together() {
+      if (--service_.together_ == 0) service_.settle_groups();
+    }
+    Together(const Together&) = delete;
+    Together& operator=(const Together&) = delete;
+
+   private:
+    VrrpService& service_;
+  };
   using Links = std::map<std::string, io::NetworkLink>;  // by name
   class Startup final : public Timer {
    public:
@@ -109,13 +124,22 @@ class VrrpService {
     VrrpService& service_;
   };
 
+  bool was_master(const VrrpInstance& instance, const std::set<std::string>& masters_before) const;
   void network_changed();
   bool owned_by_any(const SocketAddress& address) const;
   bool disturbs_routing(const io::NetworkEvent& event) const;
   void hear_routing_if_needed();
   void refresh();
-  void refresh(Member& member, const Links& links,
-               const std::vector<io::InterfaceAddress>& addresses);
+  Known look(const VrrpInstance& instance, const Links& links,
+             const std::vector<io::InterfaceAddress>& addresses) const;
+  void add_tracks(TrackSum& sum, const std::vector<Track>& scripts,
+                  const std::vector<Track>& interfaces, const Links& links) const;
+  void share(const SyncGroup& group, const Links& links, std::vector<Known>& known) const;
+  static void tell(Member& member, const Known& known);
+  void settle_groups();
+  void settle(const SyncGroup& group);
+  void notify(const SyncGroup& group, State state);
+  std::vector<VrrpDriver*> drivers_of(const SyncGroup& group);
   void refresh_soon();
   SocketAddress primary_of(const VrrpInstance& instance, const Links& links,
                            const std::vector<io::InterfaceAddress>& addresses) const;
@@ -144,7 +168,10 @@ class VrrpService {
   io::EpollLoop::WatchId monitor_watch_ = 0;
   std::map<SocketKey, Socket> sockets_;
   std::map<std::string, Script> scripts_;  // by name
-  std::vector<Member> members_;            // in the configuration's order
+  int together_ = 0;
+  bool moved_ = false;
+  std::map<std::string, State> group_states_;  // that were told, by the group's name
+  std::vector<Member> members_;                // in the configuration's order
   Startup startup_{*this};
   Instant ready_at_{};
   bool fit_ = true;
