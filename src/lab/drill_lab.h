@@ -56,6 +56,7 @@ class DrillLab {
  private:
   explicit DrillLab(LabControl control) : control_(std::move(control)) {}
   Result<void> command(std::string_view operation, std::string_view host, std::string_view service);
+  Result<void> settle_by_majority(const std::string& wanted);
   Result<void> wait_for_holder(const std::string& holder);
 
   LabControl control_;

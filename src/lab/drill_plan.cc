@@ -151,6 +151,12 @@ void add_engine_scenarios(std::vector<Scenario>& all) {
        .needs_engine = true,
        .holder_at_start = "node01",
        .pace = kPaceOfOutages});
+  all.push_back({.name = "holder-dies",
+                 .what = "who has the address dies with it, and returns",
+                 .phases = {dying_phase("holder-dies", kHolder, election),
+                            returning_phase("holder-returns", kVictim, kVictim, 3)},
+                 .needs_engine = true,
+                 .pace = kPaceOfOutages});
   Phase both = dying_phase("both-die", "node01", election);
   both.and_host = "node02";
   Phase both_return = returning_phase("both-return", "node01", "node01", 2);

@@ -201,6 +201,7 @@ class DrillRun final : private Timer {
     if (last) return loop_.stop();
     step_ = Step::kWarmUp;
     step_begun_ = {};
+    well_since_.reset();
     phase_ = 0;
     pending_.clear();
     victims_.clear();
@@ -257,9 +258,11 @@ class DrillRun final : private Timer {
       step_begun_ = now;
       health_asked_at_ = {};
     }
-    if (now - step_begun_ < kWarmUpMin + wishes_.shift) return;
+    if (now - step_begun_ < kWarmUpMin) return;
     const std::string trouble = not_well(now);
-    if (trouble.empty()) return begin_phase();
+    if (!trouble.empty()) well_since_.reset();
+    if (trouble.empty() && !well_since_) well_since_ = now;
+    if (well_since_ && now - *well_since_ >= wishes_.shift) return begin_phase();
     if (now - step_begun_ > kWarmUpMax) {
       give_up(Error(ErrorCode::kUnavailable, "the lab is not well: " + trouble));
     }
@@ -485,6 +488,7 @@ class DrillRun final : private Timer {
   BalancerLooker looker_;
   Step step_ = Step::kSettle;
   Instant step_begun_;
+  std::optional<Instant> well_since_;  // of the warm-up
   Instant health_asked_at_;
   std::string trouble_;
   bool engines_broken_ = false;  // a scenario has done something to them since they were settled
