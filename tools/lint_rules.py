@@ -118,6 +118,7 @@ DRIVERS = {
         "address_probe": "asks at the virtual address who is there",
         "balancer_looker": "asks runtime sockets and follows logs",
         "drill_lab": "commands a lab for a drill",
+        "packet_swallow": "commands the packet filter of a lab's host",
         "drill_load": "is the clients of a drill",
         "drill_rounds": "brings labs up and down and starts a process for each run",
         "drill_run": "breaks, watches and mends in a lab that is up",

@@ -52,6 +52,11 @@ Json ownership_to_json(const lab::PhaseReport& report) {
           {"complete", found.complete}};
 }
 
+Json audit_to_json(const std::optional<lab::TokenAudit>& audit) {
+  if (!audit) return nullptr;
+  return {{"asked", audit->asked}, {"valid", audit->valid}};
+}
+
 Json to_json(const lab::PhaseReport& report) {
   Json services = Json::array();
   for (const auto& each : report.services) {
@@ -83,6 +88,8 @@ Json to_json(const lab::PhaseReport& report) {
           {"lasting_sessions_at", report.lasting_at},
           {"new_sessions_at", report.new_at},
           {"spread", report.spread},
+          {"tokens_valid_before", audit_to_json(report.tokens_before)},
+          {"tokens_valid_within", audit_to_json(report.tokens_within)},
           {"hazards", report.hazards},
           {"same_process", report.same_process},
           {"held", report.broken.empty()},
@@ -125,6 +132,7 @@ int drill_command(std::span<char*> arguments) {
   auto* beside = app.add_flag("--incumbent", incumbent, "the same as --engines nines,incumbent")
                      ->excludes("--name")
                      ->excludes(turns);
+  app.add_option("--services", rounds.services, "of those labs: stand-ins or real");
   app.add_option("--priorities", rounds.priorities,
                  "of those labs' controllers, such as 254,253,252; without it 3,2,1");
   app.add_option("--loss", rounds.conditions.loss,
@@ -164,6 +172,10 @@ int drill_command(std::span<char*> arguments) {
     return kExitUsage;
   }
   rounds.conditions.delay = std::chrono::milliseconds(delay_ms);
+  if (!rounds.services.empty() && rounds.engines.empty()) {
+    std::fputs("nines drill: --services needs --engines or --incumbent\n", stderr);
+    return kExitUsage;
+  }
   if (listing) return list();
   if (!rows_from.empty()) {
     return rounds.picture.empty() ? show_drill_rounds(rows_from, rounds.markdown)
@@ -188,7 +200,7 @@ int drill_command(std::span<char*> arguments) {
     wishes.scenarios.push_back(scenario);
   }
   if (names.empty()) {
-    // All that make sense there.
+    // All that make sense there and do not take too long.
     const bool moves = !rounds.engines.empty() || lab::has_moving_address(lab_name);
     for (const auto& each : lab::scenarios()) {
       if (!each.by_name && (moves || !each.needs_engine)) wishes.scenarios.push_back(&each);

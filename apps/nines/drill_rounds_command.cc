@@ -53,6 +53,9 @@ Result<lab::Contender> contender_of(lab::EngineKind kind, const DrillRoundsWords
                         .controllers = kControllers,
                         .configuration = std::string(lab::default_configuration()),
                         .engine = kind,
+                        .services = words.services.empty()
+                                        ? lab::ServiceSource::kStandIns
+                                        : TRY(lab::find_services(words.services)),
                         .cluster_key = TRY(lab_cluster_key()),
                         .self = std::filesystem::read_symlink("/proc/self/exe")};
   if (!words.priorities.empty()) {
@@ -90,6 +93,7 @@ std::map<std::string, std::string> about(const DrillRoundsWords& words) {
   std::map<std::string, std::string> facts;
   facts["nines"] = kVersion;
   facts["processors"] = std::to_string(::sysconf(_SC_NPROCESSORS_ONLN));
+  if (!words.services.empty()) facts["services"] = words.services;
   facts["priorities"] = words.priorities.empty() ? "3,2,1" : words.priorities;
   if (!words.conditions.is_usual()) facts["conditions"] = lab::text_of(words.conditions);
   utsname names{};

@@ -19,6 +19,7 @@ struct DrillRoundsWords {
   int runs = 1;
   // Each in labs of its own, in turns; none: the one of the lab that is up.
   std::vector<lab::EngineKind> engines;
+  std::string services;    // of those labs, by name; empty: stand-ins
   std::string priorities;  // of those labs' controllers
   std::string rows;        // a file to keep the rows in, from each round on; empty: none
   std::string picture;     // a file for the first run of each, drawn; empty: none

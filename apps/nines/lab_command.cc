@@ -19,6 +19,7 @@
 #include "lab/default_configuration.h"
 #include "lab/lab_control.h"
 #include "lab/lab_plan.h"
+#include "lab/packet_swallow.h"
 #include "lab/stand_in.h"
 
 namespace nines {
@@ -139,25 +140,6 @@ struct Words {
   bool quiet = false;
 };
 
-// Real services need their packages: said before anything is made.
-Result<lab::ServiceSource> source_of(const Words& words) {
-  for (const auto source : {lab::ServiceSource::kStandIns, lab::ServiceSource::kReal}) {
-    if (words.services != lab::name_of(source)) continue;
-    std::string missing;
-    if (source == lab::ServiceSource::kReal) {
-      for (const auto program : lab::real_programs()) {
-        if (!std::filesystem::exists(program)) missing += ' ' + std::string(program);
-      }
-    }
-    if (missing.empty()) return source;
-    return Error(ErrorCode::kNotFound, "real services need packages (" +
-                                           std::string(lab::kRealPackages) +
-                                           " installs them); missing:" + missing);
-  }
-  return Error(ErrorCode::kInvalid,
-               "services are stand-ins or real; found '" + words.services + "'");
-}
-
 Result<lab::LabWishes> wishes_of(const Words& words) {
   lab::LabWishes wishes{.name = words.name, .controllers = words.hosts, .self = own_program()};
   // A host's working directory is another; a bare name is looked for in PATH there.
@@ -172,7 +154,7 @@ Result<lab::LabWishes> wishes_of(const Words& words) {
                  "found '" +
                      words.engine + "'");
   }
-  wishes.services = TRY(source_of(words));
+  wishes.services = TRY(lab::find_services(words.services));
   wishes.engine = words.balancer.empty() ? *engine : lab::EngineKind::kBalancer;
   wishes.cluster_key = TRY(lab_cluster_key());
   if (!words.priorities.empty()) {
@@ -285,6 +267,26 @@ int lay_line(const Words& words) {
   return 0;
 }
 
+// By the host's packet filter, and not the keeper's business.
+int swallow(const Words& words, bool on) {
+  auto control = lab::LabControl::open(words.name);
+  if (!control.has_value()) return fail(control.error());
+  auto answer = ask(*control, {{"do", "status"}});
+  if (!answer.has_value()) return fail(answer.error());
+  for (const auto& host : (*answer)["hosts"]) {
+    if (text_of(host, "name") != words.host) continue;
+    const auto& numbers = host["namespaces"];
+    const auto done = lab::swallow_packets(*control,
+                                           {.network = numbers["network"].get<int>(),
+                                            .mount = numbers["mount"].get<int>(),
+                                            .host_name = numbers["host_name"].get<int>()},
+                                           words.service, on);
+    return done.has_value() ? 0 : fail(done.error());
+  }
+  std::fprintf(stderr, "nines lab: no host '%s'\n", words.host.c_str());
+  return kExitFailed;
+}
+
 // For tools that want one stand-in without a lab.
 int stand_in(const std::string& service, const std::string& address, const std::string& node) {
   const auto* plan = lab::find_stand_in(service);
@@ -391,6 +393,13 @@ int lab_command(std::span<char*> arguments) {
   add_service("pause", "SIGSTOP it");
   add_service("resume", "SIGCONT it");
   add_service("start", "start what has ended, and wait until it is ready");
+  const auto add_swallow = [&](const char* name, const char* what, bool on) {
+    auto* each = add(name, what, [&, on] { return swallow(words, on); });
+    each->add_option("host", words.host, "node01, ...")->required();
+    each->add_option("service", words.service, "keystone, mariadb, ...")->required();
+  };
+  add_swallow("swallow", "let packets to a service vanish, those of its connections too", true);
+  add_swallow("deliver", "deliver them again", false);
   add_service("stop", "end an engine gracefully, and wait until it has ended");
 
   std::string stand_in_service, stand_in_address, stand_in_node = "node";

@@ -7,9 +7,11 @@
 #include <utility>
 
 #include <poll.h>
+#include <time.h>
 
 #include "io/linux/files.h"
 #include "lab/lab_plan.h"
+#include "lab/packet_swallow.h"
 
 namespace nines::lab {
 namespace {
@@ -18,6 +20,7 @@ using Json = nlohmann::json;
 
 constexpr int kPollMilliseconds = 20;
 constexpr int kHolderTries = 1000;  // 20 s: an election and what delays it
+constexpr int kPowerTries = 6000;   // 120 s: a boot with real services
 
 std::string text_of(const Json& object, const char* key) {
   const auto found = object.find(key);
@@ -30,6 +33,19 @@ Result<Json> ask(const LabControl& control, const Json& request) {
   if (!answer.is_object()) return Error(ErrorCode::kInvalid, "the keeper's reply is not JSON");
   if (answer.contains("error")) return Error(ErrorCode::kUnavailable, text_of(answer, "error"));
   return answer;
+}
+
+NamespaceNumbers numbers_of(const Json& host) {
+  const auto& numbers = host["namespaces"];
+  return {.network = numbers["network"].get<int>(),
+          .mount = numbers["mount"].get<int>(),
+          .host_name = numbers["host_name"].get<int>()};
+}
+
+Instant now_by_the_keepers_clock() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return Instant{now.tv_sec * 1'000'000'000ll + now.tv_nsec};
 }
 
 // The signals are blocked and wait for the loop, which does not run meanwhile.
@@ -45,6 +61,9 @@ Result<DrillLab> DrillLab::open(std::string_view name) {
   DrillLab lab(TRY(LabControl::open(name)));
   const Json status = TRY(ask(lab.control_, {{"do", "status"}}));
   lab.engine_ = find_engine_kind(text_of(status, "engine")).value_or(EngineKind::kNines);
+  if (text_of(status, "services") == name_of(ServiceSource::kReal)) {
+    lab.services_ = ServiceSource::kReal;
+  }
   lab.configuration_path_ = text_of(status, "configuration");
   lab.ownership_path_ = text_of(status, "ownership");
   for (const auto& host : status["hosts"]) {
@@ -53,7 +72,8 @@ Result<DrillLab> DrillLab::open(std::string_view name) {
     } else if (host.contains("engine")) {
       lab.hosts_.push_back({.name = text_of(host, "name"),
                             .runtime_socket = text_of(host, "runtime_socket"),
-                            .log = text_of(host, "log")});
+                            .log = text_of(host, "log"),
+                            .namespaces = numbers_of(host)});
     }
   }
   io::LinuxFiles files;
@@ -72,6 +92,34 @@ Result<void> DrillLab::lay_line(std::string_view host, int loss, Duration delay)
   TRY(ask(control_,
           {{"do", "line"}, {"host", host}, {"loss", loss}, {"delay_ms", milliseconds_of(delay)}}));
   return {};
+}
+
+Result<const DrillHost*> DrillLab::find_host(std::string_view name) const {
+  for (const auto& host : hosts_) {
+    if (host.name == name) return &host;
+  }
+  return Error(ErrorCode::kInvalid, "no engine runs on '" + std::string(name) + "'");
+}
+
+Result<Instant> DrillLab::swallow(std::string_view host, std::string_view service, bool on) {
+  const DrillHost* found = TRY(find_host(host));
+  TRY(swallow_packets(control_, found->namespaces, service, on));
+  return now_by_the_keepers_clock();
+}
+
+Result<Instant> DrillLab::bootstrap(std::string_view host) {
+  const DrillHost* found = TRY(find_host(host));
+  const int status =
+      TRY(run_in_host(control_, found->namespaces,
+                      {"mariadb", "--no-defaults", "--user=root",
+                       "--socket=" + std::string(kHostDirectory) + "/mariadb/socket", "--execute",
+                       "SET GLOBAL wsrep_provider_options = 'pc.bootstrap=YES'"}));
+  if (status != 0) {
+    return Error(ErrorCode::kUnavailable, "mariadb on " + found->name +
+                                              " does not take pc.bootstrap (exit status " +
+                                              std::to_string(status) + ')');
+  }
+  return now_by_the_keepers_clock();
 }
 
 Result<void> DrillLab::command(std::string_view operation, std::string_view host,
@@ -112,6 +160,7 @@ Result<LabHealth> DrillLab::health() {
 }
 
 Result<void> DrillLab::repair() {
+  TRY(wait_for_power());
   const Json status = TRY(ask(control_, {{"do", "status"}}));
   for (const auto& host : status["hosts"]) {
     const std::string name = text_of(host, "name");
@@ -120,6 +169,7 @@ Result<void> DrillLab::repair() {
       continue;  // a host boots whole
     }
     if (text_of(host, "link") != "up") TRY(command("heal", name, ""));
+    if (host.contains("engine")) TRY(deliver_all_packets(control_, numbers_of(host)));
     bool engine_ended = false;
     if (host.contains("engine")) {
       for (const auto& part : host["engine"]) {
@@ -179,6 +229,18 @@ Result<void> DrillLab::settle_by_majority(const std::string& wanted) {
     if (TRY(health()).holders == std::vector<std::string>{wanted}) return {};
   }
   return wait_for_holder(wanted);
+}
+
+// Nothing can be asked of a host that boots.
+Result<void> DrillLab::wait_for_power() {
+  for (int i = 0; i < kPowerTries; ++i) {
+    const Json status = TRY(ask(control_, {{"do", "status"}}));
+    bool booting = false;
+    for (const auto& host : status["hosts"]) booting |= text_of(host, "power") == "booting";
+    if (!booting) return {};
+    ::poll(nullptr, 0, kPollMilliseconds);
+  }
+  return Error(ErrorCode::kUnavailable, "a host does not come to the end of its boot");
 }
 
 Result<void> DrillLab::wait_for_holder(const std::string& holder) {

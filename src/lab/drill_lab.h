@@ -18,6 +18,7 @@ struct DrillHost {
   std::string name;
   std::string runtime_socket;
   std::string log;
+  NamespaceNumbers namespaces;
 };
 
 struct LabHealth {
@@ -32,6 +33,7 @@ class DrillLab {
 
   const LabControl& control() const { return control_; }
   EngineKind engine() const { return engine_; }
+  ServiceSource services() const { return services_; }
   bool moves_the_address() const { return engine_ != EngineKind::kBalancer; }
   const std::vector<DrillHost>& hosts() const { return hosts_; }
   const NamespaceNumbers& client() const { return client_; }
@@ -43,6 +45,11 @@ class DrillLab {
   Result<Instant> act(std::string_view operation, std::string_view host, std::string_view service);
   // Of each frame, in each direction: a chance to be lost, in percent, and how late it is.
   Result<void> lay_line(std::string_view host, int loss, Duration delay) const;
+  // Packets to a service (of a host that is on) vanish, or are delivered again; of stand-ins and
+  // real services alike. The instant is that after which none gets through.
+  Result<Instant> swallow(std::string_view host, std::string_view service, bool on);
+  // Tells a real database that it is the majority.
+  Result<Instant> bootstrap(std::string_view host);
   Result<void> write_configuration(const std::string& text);
   Result<LabHealth> health();
 
@@ -58,9 +65,12 @@ class DrillLab {
   Result<void> command(std::string_view operation, std::string_view host, std::string_view service);
   Result<void> settle_by_majority(const std::string& wanted);
   Result<void> wait_for_holder(const std::string& holder);
+  Result<void> wait_for_power();
+  Result<const DrillHost*> find_host(std::string_view name) const;
 
   LabControl control_;
   EngineKind engine_ = EngineKind::kNines;
+  ServiceSource services_ = ServiceSource::kStandIns;
   std::vector<DrillHost> hosts_;
   NamespaceNumbers client_;
   std::string configuration_path_, configuration_, ownership_path_;

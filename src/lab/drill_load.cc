@@ -1,4 +1,4 @@
-// Sessions of the three kinds, one class each, and the pace.
+// Sessions, a class for each kind, and the pace.
 #include "lab/drill_load.h"
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include "http/chunked.h"
 #include "lab/http_answer.h"
 #include "lab/mysql_wire.h"
+#include "lab/real_services.h"
 #include "lab/websocket.h"
 
 namespace nines::lab {
@@ -20,12 +21,18 @@ constexpr Duration kStagger = 3ms;
 constexpr std::size_t kNodesMax = 100;
 constexpr std::size_t kAnswerMax = 1u << 20;  // bytes of one answer
 constexpr int kStatusBad = 500;               // from here on an answer is a failure
+// A token costs a real keystone a tenth of a second of a CPU, whatever else is measured.
+constexpr Duration kTokenInterval = 250ms;
 
 constexpr std::string_view kClosedEarly = "closed early";
 constexpr std::string_view kMalformed = "malformed";
 
 std::string_view reason_of_status(int status) {
   switch (status) {
+    case 401:
+      return "401";
+    case 404:
+      return "404";
     case 500:
       return "500";
     case 502:
@@ -35,7 +42,24 @@ std::string_view reason_of_status(int status) {
     case 504:
       return "504";
     default:
-      return "5xx";
+      return status < kStatusBad ? "not what was asked for" : "5xx";
+  }
+}
+
+// MariaDB's and Galera's error numbers that failures bring about.
+std::string_view reason_of_error(std::uint16_t code) {
+  switch (code) {
+    case 0:
+      return kMalformed;
+    case 1047:
+      return "no majority";  // "WSREP has not yet prepared node for application use"
+    case 1053:
+      return "shutting down";
+    case 1180:
+    case 1213:
+      return "deadlock";  // a conflict that certification found, or a commit that was undone
+    default:
+      return "database error";
   }
 }
 
@@ -50,11 +74,13 @@ class DrillLoad::Session : public io::StreamHandler {
         id_(id),
         begun_(load.loop_.now()),
         stream_(
-            load.loop_.connect(load.targets_[target].address, options_of(load, target), *this)) {}
-  ~Session() override { stream_.close(); }
+            &load.loop_.connect(load.targets_[target].address, options_of(load, target), *this)) {}
+  ~Session() override { stream_->close(); }
 
   std::size_t target() const { return target_; }
   Instant begun() const { return begun_; }
+  // The window whose audit it belongs to; such a session is in no record.
+  virtual std::optional<std::size_t> audit() const { return std::nullopt; }
 
   void on_data(io::Stream&, io::LentBytes bytes) final {
     pending_.append(bytes.view());
@@ -83,8 +109,15 @@ class DrillLoad::Session : public io::StreamHandler {
     return field == nullptr ? std::string() : std::string(field->value.in(pending_.data()));
   }
   const LoadTarget& service() const { return load_.targets_[target_]; }
-  io::Stream& stream() { return stream_; }
+  io::Stream& stream() { return *stream_; }
+  DrillLoad& load() { return load_; }
   std::uint64_t id() const { return id_; }
+  // The same session goes on over a connection of its own.
+  void connect_again() {
+    stream_->close();
+    pending_.clear();
+    stream_ = &load_.loop_.connect(service().address, options_of(load_, target_), *this);
+  }
   static io::ConnectOptions options_of(const DrillLoad& load, std::size_t target) {
     io::ConnectOptions options;
     options.peer_may_speak_first = load.targets_[target].service->kind == StandInKind::kMysql;
@@ -98,20 +131,35 @@ class DrillLoad::Session : public io::StreamHandler {
   std::size_t target_;
   std::uint64_t id_;
   Instant begun_;
-  io::Stream& stream_;
+  io::Stream* stream_;
 };
 
-class DrillLoad::HttpSession final : public Session {
+class DrillLoad::HttpSession : public Session {
  public:
   using Session::Session;
-  void on_connected(io::Stream&) override {
-    const bool is_keystone = service().service->service.starts_with("keystone");
-    stream().send("GET " + std::string(is_keystone ? "/v3" : "/") +
-                  " HTTP/1.1\r\nHost: vip\r\nUser-Agent: nines-drill\r\nConnection: close\r\n\r\n");
-  }
+  void on_connected(io::Stream&) override { stream().send(request()); }
   void on_end(io::Stream&) override {
     if (until_close_) return finish();
     fail(kClosedEarly);
+  }
+
+ protected:
+  virtual std::string request() const {
+    const bool is_keystone = service().service->service.starts_with("keystone");
+    return "GET " + std::string(is_keystone ? "/v3" : "/") +
+           " HTTP/1.1\r\nHost: vip\r\nUser-Agent: nines-drill\r\nConnection: close\r\n\r\n";
+  }
+  // Called with the head still in pending_.
+  virtual void on_head(const http::ResponseHead& head) { node_ = node_of(head); }
+  // The answer is whole.
+  virtual void finish() {
+    if (status_ >= kStatusBad) return fail(reason_of_status(status_));
+    succeed(node_);
+  }
+  int status() const { return status_; }
+  void expect_another() {
+    head_seen_ = until_close_ = false;
+    chunks_ = http::ChunkScanner();
   }
 
  private:
@@ -124,7 +172,7 @@ class DrillLoad::HttpSession final : public Session {
       if (!interim) {
         head_seen_ = true;
         status_ = head->status;
-        node_ = node_of(*head);
+        on_head(*head);
         framing_ = head->framing;
         left_ = head->framing == http::Framing::kLength ? head->content_length : 0;
       }
@@ -148,10 +196,6 @@ class DrillLoad::HttpSession final : public Session {
         return;
     }
   }
-  void finish() {
-    if (status_ >= kStatusBad) return fail(reason_of_status(status_));
-    succeed(node_);
-  }
 
   http::ChunkScanner chunks_;
   std::string node_;
@@ -160,6 +204,50 @@ class DrillLoad::HttpSession final : public Session {
   http::Framing framing_ = http::Framing::kNone;
   bool head_seen_ = false;
   bool until_close_ = false;
+};
+
+// Asks for a token and then whether it is good, each over a connection of its own, as clients and
+// services do; or, for an audit, only the latter.
+class DrillLoad::TokenSession final : public HttpSession {
+ public:
+  TokenSession(DrillLoad& load, std::size_t target, std::uint64_t id)
+      : HttpSession(load, target, id) {}
+  TokenSession(DrillLoad& load, std::size_t target, std::uint64_t id, std::string token,
+               std::size_t audit)
+      : HttpSession(load, target, id), token_(std::move(token)), audit_(audit) {}
+
+  std::optional<std::size_t> audit() const override { return audit_; }
+
+ private:
+  static constexpr int kStatusIssued = 201;
+  static constexpr int kStatusValid = 200;
+
+  std::string request() const override {
+    if (token_.empty()) return token_request();
+    return "GET /v3/auth/tokens HTTP/1.1\r\nHost: vip\r\nUser-Agent: "
+           "nines-drill\r\nX-Auth-Token: " +
+           token_ + "\r\nX-Subject-Token: " + token_ + "\r\nConnection: close\r\n\r\n";
+  }
+  void on_head(const http::ResponseHead& head) override {
+    const auto* field = http::find_field(head, pending_.data(), "X-Subject-Token");
+    if (field != nullptr) issued_ = field->value.in(pending_.data());
+  }
+  void finish() override {
+    if (!token_.empty()) {
+      return status() == kStatusValid ? succeed({}) : fail(reason_of_status(status()));
+    }
+    if (status() != kStatusIssued || issued_.empty()) return fail(reason_of_status(status()));
+    token_ = std::move(issued_);
+    if (load().tokens_.size() < kTokensMax) {
+      load().tokens_.push_back({.at = load().loop_.now(), .token = token_});
+    }
+    expect_another();
+    connect_again();
+  }
+
+  std::string issued_;  // by the answer at hand
+  std::string token_;
+  std::optional<std::size_t> audit_;
 };
 
 // The handshake, one frame there and back, and both sides' close.
@@ -240,7 +328,9 @@ class DrillLoad::Generator final : public Timer {
 
   void start(Instant at, int pace) {
     due_ = at;
-    interval_ = pace * interval_of(load_.targets_[target_].service->proxy);
+    const LoadTarget& target = load_.targets_[target_];
+    interval_ = target.kind == LoadKind::kTokens ? kTokenInterval
+                                                 : pace * interval_of(target.service->proxy);
     load_.loop_.arm(*this, due_);
   }
 
@@ -327,6 +417,127 @@ class DrillLoad::LastingSession final : public io::StreamHandler, private Timer 
   Instant answered_at_;
 };
 
+// Stays logged in and writes, one transaction after the other. Each is counted from when it was
+// due, so that the way back to a database belongs to the first one after a failure.
+//   kAway --connect--> kLogin --> kBegin --> kWrite --> kCommit --> kRest --due--> kBegin
+class DrillLoad::WritingSession final : public io::StreamHandler, private Timer {
+ public:
+  WritingSession(DrillLoad& load, std::size_t target, Instant first)
+      : load_(load), target_(target) {
+    load_.loop_.arm(*this, first);
+  }
+  ~WritingSession() override { drop(); }
+
+  bool under_way() const { return due_.has_value(); }
+  void stop() {
+    stopped_ = true;
+    if (!under_way()) drop();
+  }
+  void abandon() {
+    if (under_way()) end(Outcome::kUnfinished, {});
+  }
+
+  void on_data(io::Stream&, io::LentBytes bytes) override {
+    std::string out;
+    const auto progress = client_->feed(bytes.view(), out);
+    if (progress == MysqlClient::Progress::kFailed) {
+      return end(Outcome::kFailed, reason_of_error(client_->error_code()));
+    }
+    if (progress == MysqlClient::Progress::kDone && step_ != Step::kRest) {
+      if (step_ == Step::kCommit) {
+        step_ = Step::kRest;
+        return end(Outcome::kSuccess, {});
+      }
+      run_next(out);
+    }
+    if (!out.empty()) stream_->send(out);
+  }
+  void on_end(io::Stream&) override { broken(kClosedEarly); }
+  void on_failed(io::Stream&, const Error& error) override { broken(base::name_of(error.code())); }
+
+ private:
+  enum class Step : std::uint8_t { kAway, kLogin, kBegin, kWrite, kCommit, kRest };
+
+  static constexpr Duration kInterval = 200ms;
+  // Longer than Galera needs to part from a dead member; then the session is given up as broken.
+  static constexpr Duration kPatience = 10s;
+
+  void on_timer(Instant now) override {
+    if (under_way()) return end(Outcome::kFailed, "no answer");
+    due_ = now;
+    load_.loop_.arm(*this, now + kPatience);
+    if (stream_ == nullptr) {
+      step_ = Step::kLogin;
+      client_.emplace("lab", MysqlClient::Afterwards::kStay);
+      io::ConnectOptions options;
+      options.peer_may_speak_first = true;
+      stream_ = &load_.loop_.connect(load_.targets_[target_].address, options, *this);
+      return;
+    }
+    std::string out;
+    run_next(out);
+    stream_->send(out);
+  }
+
+  void run_next(std::string& out) {
+    switch (step_) {
+      case Step::kLogin:
+      case Step::kRest:
+        step_ = Step::kBegin;
+        return client_->run("START TRANSACTION", out);
+      case Step::kBegin:
+        step_ = Step::kWrite;
+        return client_->run("INSERT INTO lab.writes (at) VALUES (NOW(6))", out);
+      case Step::kWrite:
+        step_ = Step::kCommit;
+        return client_->run("COMMIT", out);
+      case Step::kAway:
+      case Step::kCommit:
+        return;
+    }
+  }
+
+  // One that broke while it rested costs nothing: the next transaction finds its way back.
+  void broken(std::string_view reason) {
+    if (under_way()) return end(Outcome::kFailed, reason);
+    drop();
+  }
+
+  void end(Outcome outcome, std::string_view reason) {
+    load_.records_[target_].push_back({*due_, load_.loop_.now(), outcome, reason,
+                                       load_.node_index(client_ ? client_->node() : "")});
+    due_.reset();
+    if (outcome != Outcome::kSuccess || stopped_) drop();
+    if (!stopped_) load_.loop_.arm(*this, kInterval);
+  }
+
+  void drop() {
+    if (stopped_) cancel();
+    step_ = Step::kAway;
+    if (stream_ != nullptr) std::exchange(stream_, nullptr)->abort();
+  }
+
+  DrillLoad& load_;
+  std::size_t target_;
+  Step step_ = Step::kAway;
+  bool stopped_ = false;
+  std::optional<Instant> due_;  // of the transaction under way
+  io::Stream* stream_ = nullptr;
+  std::optional<MysqlClient> client_;
+};
+
+std::string_view LoadTarget::name() const {
+  switch (kind) {
+    case LoadKind::kRequests:
+      return service->proxy;
+    case LoadKind::kTokens:
+      return "tokens";
+    case LoadKind::kTransactions:
+      return "transactions";
+  }
+  return "";
+}
+
 DrillLoad::DrillLoad(io::Loop& loop, std::vector<LoadTarget> targets)
     : loop_(loop),
       targets_(std::move(targets)),
@@ -343,8 +554,18 @@ void DrillLoad::start(int pace) {
   for (auto& each : records_) each.clear();
   lasting_.clear();
   lasting_broken_ = 0;
+  writing_.clear();
+  tokens_.clear();
+  audits_.clear();
   for (std::size_t i = 0; i < generators_.size(); ++i) {
-    generators_[i]->start(loop_.now() + kStagger * static_cast<int>(i), pace);
+    const Instant first = loop_.now() + kStagger * static_cast<int>(i);
+    if (targets_[i].kind == LoadKind::kTransactions) {
+      for (int each = 0; each < kWritingSessions; ++each) {
+        writing_.push_back(std::make_unique<WritingSession>(*this, i, first));
+      }
+      continue;
+    }
+    generators_[i]->start(first, pace);
     if (targets_[i].service->kind != StandInKind::kMysql) continue;
     for (int each = 0; each < kLastingSessions; ++each) {
       lasting_.push_back(std::make_unique<LastingSession>(*this, i));
@@ -354,7 +575,34 @@ void DrillLoad::start(int pace) {
 
 void DrillLoad::stop() {
   for (auto& generator : generators_) generator->cancel();
+  for (auto& each : writing_) each->stop();
   lasting_.clear();
+}
+
+bool DrillLoad::idle() const {
+  return sessions_.empty() && std::none_of(writing_.begin(), writing_.end(),
+                                           [](const auto& each) { return each->under_way(); });
+}
+
+void DrillLoad::audit_tokens(const std::vector<Window>& windows) {
+  audits_.assign(windows.size(), {});
+  const auto target = std::find_if(targets_.begin(), targets_.end(),
+                                   [](const auto& each) { return each.kind == LoadKind::kTokens; });
+  if (target == targets_.end()) return;
+  for (std::size_t i = 0; i < windows.size(); ++i) {
+    std::vector<const IssuedToken*> found;
+    for (const auto& each : tokens_) {
+      if (each.at >= windows[i].begin && each.at < windows[i].end) found.push_back(&each);
+    }
+    const std::size_t count = std::min(found.size(), kAuditedMax);
+    audits_[i].asked = static_cast<int>(count);
+    for (std::size_t each = 0; each < count; ++each) {
+      const std::uint64_t id = ++last_session_;
+      sessions_.emplace(id, std::make_unique<TokenSession>(
+                                *this, static_cast<std::size_t>(target - targets_.begin()), id,
+                                found[each * found.size() / count]->token, i));
+    }
+  }
 }
 
 std::set<int> DrillLoad::lasting_nodes(Instant since) const {
@@ -369,6 +617,7 @@ void DrillLoad::abandon() {
   while (!sessions_.empty()) {
     end_session(sessions_.begin()->first, Outcome::kUnfinished, {}, {});
   }
+  for (auto& each : writing_) each->abandon();
 }
 
 void DrillLoad::begin_session(std::size_t target) {
@@ -379,6 +628,10 @@ void DrillLoad::begin_session(std::size_t target) {
   }
   const std::uint64_t id = ++last_session_;
   std::unique_ptr<Session> session;
+  if (targets_[target].kind == LoadKind::kTokens) {
+    sessions_.emplace(id, std::make_unique<TokenSession>(*this, target, id));
+    return;
+  }
   switch (targets_[target].service->kind) {
     case StandInKind::kHttp:
       session = std::make_unique<HttpSession>(*this, target, id);
@@ -398,6 +651,11 @@ void DrillLoad::end_session(std::uint64_t id, Outcome outcome, std::string_view 
   const auto found = sessions_.find(id);
   if (found == sessions_.end()) return;
   const Session& session = *found->second;
+  if (const auto audit = session.audit()) {
+    audits_[*audit].valid += outcome == Outcome::kSuccess ? 1 : 0;
+    sessions_.erase(found);
+    return;
+  }
   records_[session.target()].push_back(
       {session.begun(), loop_.now(), outcome, reason, node_index(node)});
   sessions_.erase(found);

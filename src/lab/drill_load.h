@@ -1,5 +1,6 @@
 // The clients of a drill: a whole new session to each service at a steady pace, each one recorded
-// with when it began, when it ended and how; and a few database sessions that last.
+// with when it began, when it ended and how; and a few database sessions that last. To real
+// services also tokens, each issued and then validated, and database sessions that write.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,10 @@ namespace nines::lab {
 struct LoadTarget {
   const StandInPlan* service = nullptr;
   SocketAddress address;
+  LoadKind kind = LoadKind::kRequests;
+
+  // "keystone_internal", "tokens", "transactions".
+  std::string_view name() const;
 };
 
 // Lives on the loop it is given, from the network that the loop's thread was in when it began.
@@ -30,6 +35,12 @@ class DrillLoad {
   static constexpr std::size_t kSessionsMax = 4000;
   // Database sessions that stay open and ask again and again, as services' connection pools do.
   static constexpr int kLastingSessions = 3;
+  // And of those that write.
+  static constexpr int kWritingSessions = 3;
+  // Tokens remembered for the end of a drill; further ones are not asked about.
+  static constexpr std::size_t kTokensMax = 2000;
+  // Of one stretch of time so many are asked about, evenly spread.
+  static constexpr std::size_t kAuditedMax = 12;
 
   DrillLoad(io::Loop& loop, std::vector<LoadTarget> targets);
   ~DrillLoad();
@@ -37,8 +48,13 @@ class DrillLoad {
   // Forgets what was recorded. Sessions begin `pace` times less often than interval_of() has it.
   void start(int pace);
   void stop();  // begins no new sessions, and ends those that last
-  bool idle() const { return sessions_.empty(); }
+  bool idle() const;
   void abandon();  // the unfinished are recorded as such
+
+  // Asks, once all is idle, whether tokens issued in each of the windows are still valid; idle()
+  // again when all are answered. abandon() counts those that are not as invalid.
+  void audit_tokens(const std::vector<Window>& windows);
+  const std::vector<TokenAudit>& audits() const { return audits_; }  // by window
 
   const std::vector<LoadTarget>& targets() const { return targets_; }
   // Of the target with that index, in order of their end.
@@ -54,9 +70,16 @@ class DrillLoad {
   class Generator;
   class Session;
   class HttpSession;
+  class TokenSession;
   class WebSocketSession;
   class MysqlSession;
   class LastingSession;
+  class WritingSession;
+
+  struct IssuedToken {
+    Instant at;
+    std::string token;
+  };
 
   void begin_session(std::size_t target);
   void end_session(std::uint64_t id, Outcome outcome, std::string_view reason,
@@ -70,6 +93,9 @@ class DrillLoad {
   std::vector<std::unique_ptr<Generator>> generators_;
   std::map<std::uint64_t, std::unique_ptr<Session>> sessions_;
   std::vector<std::unique_ptr<LastingSession>> lasting_;
+  std::vector<std::unique_ptr<WritingSession>> writing_;
+  std::vector<IssuedToken> tokens_;  // in order
+  std::vector<TokenAudit> audits_;
   int lasting_broken_ = 0;
   std::uint64_t last_session_ = 0;
   std::unique_ptr<http::ResponseHead> head_;  // used within one call at a time

@@ -3,6 +3,8 @@
 // columns.
 #include "lab/drill_plan.h"
 
+#include <algorithm>
+
 #include "lab/engine_plan.h"
 
 namespace nines::lab {
@@ -25,6 +27,12 @@ constexpr Duration kFlap = 300ms;  // a link is gone, or there, for so long
 
 // Sessions that were lost find their way back within a retry of their connection.
 constexpr Duration kTailOfMove = 2s;
+
+// Real services load their code and join their clusters.
+constexpr Duration kStartOfRealServices = 60s;
+// So long after a majority is gone what was acknowledged before may still come in.
+constexpr Duration kRefusalDelay = 1s;
+constexpr Duration kTailOfRefusal = 8s;
 
 // Phases of the engine's drills watch the identity service.
 Phase engine_phase(std::string_view name, Act act, std::string_view host, std::string_view part,
@@ -73,6 +81,14 @@ Phase returning_phase(std::string_view name, std::string_view host, std::string_
   phase.server = server;
   phase.tail = kTailOfReturn;
   phase.change = ServerChange::kUp;
+  return phase;
+}
+
+// The last database is told by the operator that it is the majority now. Nothing else brings it
+// back, nor lets the others join.
+Phase bootstrap_phase(std::string_view name) {
+  Phase phase = engine_phase(name, Act::kBootstrap, kHolder, "", 8s);
+  phase.only_real = true;
   return phase;
 }
 
@@ -141,11 +157,13 @@ void add_scenarios_of_half_links(std::vector<Scenario>& all) {
 
 void add_engine_scenarios(std::vector<Scenario>& all) {
   const Expectation election{.outage_max = kOutageOfElection, .overlap_max = kOverlapAllowed};
+  Phase second = dying_phase("second-dies", kHolder, election);
+  second.loses_majority = true;
   all.push_back(
       {.name = "nodes-die",
        .what = "node01 dies with the address, then who has it next; both return one by one",
-       .phases = {dying_phase("node01-dies", "node01", election),
-                  dying_phase("second-dies", kHolder, election),
+       .phases = {dying_phase("node01-dies", "node01", election), second,
+                  bootstrap_phase("survivor-told"),
                   returning_phase("node01-returns", "node01", "node01", 2),
                   returning_phase("second-returns", kVictim, kVictim, 3)},
        .needs_engine = true,
@@ -159,11 +177,12 @@ void add_engine_scenarios(std::vector<Scenario>& all) {
                  .pace = kPaceOfOutages});
   Phase both = dying_phase("both-die", "node01", election);
   both.and_host = "node02";
+  both.loses_majority = true;
   Phase both_return = returning_phase("both-return", "node01", "node01", 2);
   both_return.and_host = "node02";
   all.push_back({.name = "both-die",
                  .what = "node01, which has the address, and node02 die at once, and return",
-                 .phases = {both, both_return},
+                 .phases = {both, bootstrap_phase("last-one-told"), both_return},
                  .needs_engine = true,
                  .holder_at_start = "node01",
                  .pace = kPaceOfOutages});
@@ -277,6 +296,48 @@ std::vector<Scenario> make_scenarios() {
                    .change = ServerChange::kNone,
                    .watch_max = 2s,
                    .expected = none_fails}}},
+      {.name = "service-black-holed",
+       .what = "what is sent to keystone on node02 vanishes on the way, and is delivered again",
+       .phases = {{.name = "service-black-holed",
+                   .act = Act::kSwallow,
+                   .host = "node02",
+                   .service = "keystone",
+                   .proxy = kIdentity,
+                   .server = "node02",
+                   .change = ServerChange::kDown,
+                   .watch_max = 30s,
+                   .expected = none_fails_and_decided},
+                  {.name = "service-reached",
+                   .act = Act::kDeliver,
+                   .host = "node02",
+                   .service = "keystone",
+                   .proxy = kIdentity,
+                   .server = "node02",
+                   .change = ServerChange::kUp,
+                   .watch_max = 20s,
+                   .expected = none_fails_and_decided}}},
+      {.name = "service-hung",
+       .what = "keystone on node02 stands still for longer than any client's patience",
+       .phases = {{.name = "service-hung",
+                   .act = Act::kPause,
+                   .host = "node02",
+                   .service = "keystone",
+                   .proxy = kIdentity,
+                   .server = "node02",
+                   .change = ServerChange::kNone,
+                   .watch_max = 65s,
+                   .expected = none_fails},
+                  {.name = "service-goes-on",
+                   .act = Act::kResume,
+                   .host = "node02",
+                   .service = "keystone",
+                   .proxy = kIdentity,
+                   .server = "node02",
+                   .change = ServerChange::kNone,
+                   .watch_max = 3s,
+                   .expected = none_fails}},
+       .by_name = true,
+       .pace = kPaceOfOutages},
       {.name = "host-cut",
        .what = "node03's network is gone, with all its services, and comes back",
        .phases = {{.name = "host-cut",
@@ -363,6 +424,33 @@ std::vector<Scenario> make_scenarios() {
 }
 
 }  // namespace
+
+Scenario scenario_for(const Scenario& scenario, ServiceSource services) {
+  Scenario result = scenario;
+  if (services != ServiceSource::kReal) {
+    std::erase_if(result.phases, [](const Phase& phase) { return phase.only_real; });
+    return result;
+  }
+  bool lost = false;
+  for (auto& phase : result.phases) {
+    if (phase.change == ServerChange::kUp) {
+      phase.watch_max = std::max(phase.watch_max, kStartOfRealServices);
+    }
+    // A real keystone is up for a check by connect before its code is loaded.
+    if (phase.act == Act::kBoot) phase.expected.answering_min.reset();
+    // A database that is told, and a queue that waits for its majority, fail requests meanwhile.
+    if (lost) {
+      phase.expected.failed_max.reset();
+      phase.expected.gap_max.reset();
+    }
+    lost = lost || phase.loses_majority;
+    if (!phase.loses_majority) continue;
+    phase.until_sessions = false;  // none is answered
+    phase.tail = kTailOfRefusal;
+    phase.expected.writes_refused_after = kRefusalDelay;
+  }
+  return result;
+}
 
 Duration interval_of(std::string_view proxy) {
   return proxy == kIdentity || proxy == kDatabase ? kFastInterval : kSlowInterval;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "lab/real_services.h"
 
 namespace nines::lab {
 
@@ -34,6 +35,9 @@ enum class Act : std::uint8_t {
   kDeafen,   // it hears nobody, and all hear it
   kHeal,
   kDropAddress,  // by hand, from the host that has it
+  kSwallow,      // packets to a service vanish, those of connections that stand too
+  kDeliver,      // and are delivered again
+  kBootstrap,    // a real database without a majority is told to be one, as operators do
   kReload,
   kBreakConfiguration,    // and reload
   kRestoreConfiguration,  // and reload
@@ -69,6 +73,11 @@ struct Expectation {
   std::optional<Duration> overlap_max{};
   // So many controllers answer at the watched proxy at the end.
   std::optional<int> answering_min{};
+  // Of real services. Tokens asked for after the fault that failed, and the slowest of all.
+  std::optional<int> tokens_failed_max{};
+  std::optional<Duration> token_slowest_max{};
+  // The databases have no majority: so long after the fault nothing is committed any more.
+  std::optional<Duration> writes_refused_after{};
 };
 
 // What came of a change is watched for as long.
@@ -92,6 +101,9 @@ struct Phase {
   bool until_moved = false;        // until another host answers at the address
   bool until_sessions = false;     // until lasting database sessions are answered again
   Duration tail = kTail;
+  bool only_real = false;  // makes no sense with stand-ins
+  // Two of three databases are gone: real ones refuse whatever writes, and stand-ins serve on.
+  bool loses_majority = false;
 };
 
 struct Scenario {
@@ -107,6 +119,10 @@ struct Scenario {
   // Clients begin sessions so many times less often: while nobody answers, they pile up.
   int pace = 1;
 };
+
+// The same drill as it is for that kind of services: what real ones cannot do is not asked of them,
+// and what only they do is.
+Scenario scenario_for(const Scenario& scenario, ServiceSource services);
 
 // In the order in which they are run.
 const std::vector<Scenario>& scenarios();

@@ -79,5 +79,37 @@ TEST(DrillPlan, AReloadMayCostNoRequestAtAll) {
   EXPECT_TRUE(find_scenario("bad-reload")->phases[0].expected.same_process);
 }
 
+TEST(DrillPlan, WithStandInsNothingIsAskedThatOnlyRealServicesCanDo) {
+  for (const auto& scenario : scenarios()) {
+    for (const auto& phase : scenario_for(scenario, ServiceSource::kStandIns).phases) {
+      EXPECT_FALSE(phase.only_real) << phase.name;
+      EXPECT_EQ(phase.expected.writes_refused_after, std::nullopt) << phase.name;
+    }
+  }
+}
+
+TEST(DrillPlan, WithoutAMajorityRealDatabasesAreExpectedToRefuseAndAreThenTold) {
+  for (const auto* name : {"nodes-die", "both-die"}) {
+    const auto real = scenario_for(*find_scenario(name), ServiceSource::kReal);
+    bool lost = false;
+    bool told = false;
+    for (const auto& phase : real.phases) {
+      if (phase.loses_majority) {
+        lost = true;
+        EXPECT_FALSE(phase.until_sessions);
+        EXPECT_TRUE(phase.expected.writes_refused_after.has_value());
+      }
+      if (phase.act == Act::kBootstrap) {
+        EXPECT_TRUE(lost) << phase.name;
+        told = true;
+      }
+      if (phase.act == Act::kBoot) {
+        EXPECT_TRUE(told) << "no database can join before: " << phase.name;
+      }
+    }
+    EXPECT_TRUE(told) << name;
+  }
+}
+
 }  // namespace
 }  // namespace nines::lab

@@ -38,9 +38,10 @@ std::set<int> nodes_of(std::span<const RequestRecord> records, const Window& win
 }
 
 ServiceReport report_service(std::string proxy, std::span<const RequestRecord> records,
-                             const Window& window) {
+                             const Window& window, LoadKind kind) {
   ServiceReport report;
   report.proxy = std::move(proxy);
+  report.kind = kind;
   std::vector<Instant> successes;
   Instant last_success_begun{};
   for (const auto& each : records) {
@@ -76,6 +77,9 @@ ServiceReport report_service(std::string proxy, std::span<const RequestRecord> r
     }
   }
   std::sort(successes.begin(), successes.end());
+  if (!successes.empty() && successes.back() >= window.begin) {
+    report.last_success = successes.back() - window.begin;
+  }
   report.gap_longest = longest_gap(successes, window);
   return report;
 }
@@ -87,9 +91,21 @@ const ServiceReport* find_service(const PhaseReport& report, std::string_view pr
   return nullptr;
 }
 
+const ServiceReport* find_load(const PhaseReport& report, LoadKind kind) {
+  for (const auto& service : report.services) {
+    if (service.kind == kind) return &service;
+  }
+  return nullptr;
+}
+
+int lost_of(const ServiceReport& load) {
+  return load.failed + load.failed_in_flight + load.unfinished;
+}
+
 Totals totals_of(const PhaseReport& report) {
   Totals totals;
   for (const auto& service : report.services) {
+    if (service.kind != LoadKind::kRequests) continue;
     totals.requests += service.requests;
     totals.failed += service.failed;
     totals.failed_in_flight += service.failed_in_flight;
@@ -140,6 +156,33 @@ void judge_address(const Expectation& expected, PhaseReport& report) {
   }
 }
 
+// What only real services can be asked for.
+void judge_real_loads(const Expectation& expected, PhaseReport& report) {
+  const auto* tokens = find_load(report, LoadKind::kTokens);
+  if (tokens != nullptr && expected.tokens_failed_max &&
+      tokens->failed > *expected.tokens_failed_max) {
+    report.broken.push_back(
+        std::to_string(tokens->failed) + " tokens asked for after the fault failed, " +
+        std::to_string(*expected.tokens_failed_max) + " allowed" + reasons_of(report));
+  }
+  if (tokens != nullptr && expected.token_slowest_max &&
+      tokens->slowest > *expected.token_slowest_max) {
+    report.broken.push_back("a token took " + render_duration(tokens->slowest) + ", " +
+                            render_duration(expected.token_slowest_max) + " allowed");
+  }
+  for (const auto& audit : {report.tokens_before, report.tokens_within}) {
+    if (!audit || audit->valid == audit->asked) continue;
+    report.broken.push_back("of " + std::to_string(audit->asked) + " tokens only " +
+                            std::to_string(audit->valid) + " are still valid");
+  }
+  const auto* writes = find_load(report, LoadKind::kTransactions);
+  if (writes != nullptr && expected.writes_refused_after && writes->last_success &&
+      *writes->last_success > *expected.writes_refused_after) {
+    report.broken.push_back("a transaction was committed " + render_duration(writes->last_success) +
+                            " after the majority was gone");
+  }
+}
+
 }  // namespace
 
 void judge(const Expectation& expected, PhaseReport& report) {
@@ -152,6 +195,7 @@ void judge(const Expectation& expected, PhaseReport& report) {
   at_most("requests begun after the fault", totals.failed, expected.failed_max);
   at_most("requests under way at the fault", totals.failed_in_flight,
           expected.failed_in_flight_max);
+  judge_real_loads(expected, report);
   const ServiceReport* watched = find_service(report, report.watched_proxy);
   if (expected.gap_max && watched != nullptr && watched->gap_longest > *expected.gap_max) {
     report.broken.push_back(watched->proxy + " without a success for " +
@@ -267,12 +311,12 @@ std::vector<Column> columns() {
   };
 }
 
-}  // namespace
+using Rows = std::vector<std::vector<std::string>>;
 
-std::string render_table(std::span<const PhaseReport> reports) {
-  // What no row has anything to say in is left out.
-  std::vector<std::vector<std::string>> rows(reports.size() + 1);
-  for (const auto& column : columns()) {
+// A row of titles and one for each report. What no report has anything to say in is left out.
+Rows lay_out(std::span<const Column> columns, std::span<const PhaseReport> reports) {
+  Rows rows(reports.size() + 1);
+  for (const auto& column : columns) {
     std::vector<std::string> cells = {std::string(column.title)};
     for (const auto& report : reports) cells.push_back(column.cell(report));
     if (std::all_of(cells.begin() + 1, cells.end(),
@@ -287,16 +331,62 @@ std::string render_table(std::span<const PhaseReport> reports) {
       rows[row].push_back(to_the_left ? cells[row] + padding : padding + cells[row]);
     }
   }
+  return rows;
+}
+
+std::string join(std::span<const std::string> cells) {
+  std::string line;
+  for (const auto& cell : cells) line += line.empty() ? cell : "  " + cell;
+  line.erase(line.find_last_not_of(' ') + 1);
+  return line + '\n';
+}
+
+std::string render_audit(const std::optional<TokenAudit>& audit) {
+  if (!audit) return {};
+  return std::to_string(audit->valid) + " of " + std::to_string(audit->asked);
+}
+
+std::vector<Column> real_columns() {
+  const auto of = [](LoadKind kind, auto figure) {
+    return [kind, figure](const PhaseReport& report) {
+      const ServiceReport* load = find_load(report, kind);
+      return load == nullptr ? std::string() : figure(*load);
+    };
+  };
+  const auto count = [](const ServiceReport& load) { return std::to_string(load.requests); };
+  const auto lost = [](const ServiceReport& load) { return std::to_string(lost_of(load)); };
+  const auto slowest = [](const ServiceReport& load) { return render_duration(load.slowest); };
+  return {
+      {"drill", [](const auto& report) { return report.phase; }},
+      {"tokens", of(LoadKind::kTokens, count)},
+      {"failed", of(LoadKind::kTokens, lost)},
+      {"slowest", of(LoadKind::kTokens, slowest)},
+      {"valid: from before", [](const auto& report) { return render_audit(report.tokens_before); }},
+      {"from then", [](const auto& report) { return render_audit(report.tokens_within); }},
+      {"transactions", of(LoadKind::kTransactions, count)},
+      {"failed", of(LoadKind::kTransactions, lost)},
+      {"slowest", of(LoadKind::kTransactions, slowest)},
+  };
+}
+
+}  // namespace
+
+std::string render_table(std::span<const PhaseReport> reports) {
+  const auto rows = lay_out(columns(), reports);
   std::string text;
   for (std::size_t row = 0; row < rows.size(); ++row) {
-    std::string line;
-    for (const auto& cell : rows[row]) line += line.empty() ? cell : "  " + cell;
-    line.erase(line.find_last_not_of(' ') + 1);
-    text += line + '\n';
+    text += join(rows[row]);
     if (row == 0) continue;
     for (const auto& each : reports[row - 1].broken) text += "    " + each + '\n';
     for (const auto& each : reports[row - 1].hazards) text += "    hazard: " + each + '\n';
   }
+  const bool real = std::any_of(reports.begin(), reports.end(), [](const auto& report) {
+    return find_load(report, LoadKind::kTokens) != nullptr ||
+           find_load(report, LoadKind::kTransactions) != nullptr;
+  });
+  if (!real) return text;
+  text += '\n';
+  for (const auto& row : lay_out(real_columns(), reports)) text += join(row);
   return text;
 }
 

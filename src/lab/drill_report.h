@@ -18,6 +18,13 @@
 
 namespace nines::lab {
 
+// What a client does, and with it how its failures count.
+enum class LoadKind : std::uint8_t {
+  kRequests,      // a whole session that may be begun again: no failure is excused by its kind
+  kTokens,        // a token is asked for (a POST: not sent twice) and validated
+  kTransactions,  // a session that lasts writes; whoever breaks the session breaks what it does
+};
+
 enum class Outcome : std::uint8_t { kSuccess, kFailed, kUnfinished };
 
 struct RequestRecord {
@@ -49,7 +56,8 @@ Duration longest_silence(std::span<const AddressAnswer> answers, const Window& w
 std::set<int> nodes_of(std::span<const RequestRecord> records, const Window& window);
 
 struct ServiceReport {
-  std::string proxy;
+  std::string proxy;  // "tokens", "transactions" of those kinds
+  LoadKind kind = LoadKind::kRequests;
   int requests = 0;          // begun in the window, or under way at its begin
   int failed = 0;            // begun in it
   int failed_in_flight = 0;  // begun before it, ended in it
@@ -60,12 +68,20 @@ struct ServiceReport {
   Duration gap_longest{};
   // From the fault to the first success of a request begun after it.
   std::optional<Duration> first_success;
+  // From the fault to the end of the last success that ended in the window.
+  std::optional<Duration> last_success;
   std::map<std::string, int> reasons;  // of the failed
   std::int8_t last_node = -1;          // who answered the last success begun in the window
 };
 
 ServiceReport report_service(std::string proxy, std::span<const RequestRecord> records,
-                             const Window& window);
+                             const Window& window, LoadKind kind = LoadKind::kRequests);
+
+// Tokens asked about at the end of a drill: whether they are still good.
+struct TokenAudit {
+  int asked = 0;
+  int valid = 0;
+};
 
 struct PhaseReport {
   std::string scenario;
@@ -75,6 +91,8 @@ struct PhaseReport {
   std::vector<ServiceReport> services;
   // After the fault; as the balancer let it be seen.
   std::optional<Duration> detected, decided, acted;
+  // Of real services: of the tokens issued before the fault, and in the window.
+  std::optional<TokenAudit> tokens_before, tokens_within;
   bool change_expected = false;  // whether the three are meaningful
   std::string answered_by;       // at the watched proxy, at the end
   bool same_process = true;
@@ -94,15 +112,21 @@ struct PhaseReport {
 };
 
 const ServiceReport* find_service(const PhaseReport& report, std::string_view proxy);
+// Null when there was no such load.
+const ServiceReport* find_load(const PhaseReport& report, LoadKind kind);
+// Everything that went wrong with one load, however it did.
+int lost_of(const ServiceReport& load);
 struct Totals {
   int requests = 0, failed = 0, failed_in_flight = 0, slow = 0, unfinished = 0;
 };
+// Of LoadKind::kRequests.
 Totals totals_of(const PhaseReport& report);
 
 // Fills report.broken.
 void judge(const Expectation& expected, PhaseReport& report);
 
-// An aligned table: a row a phase, and under it what did not hold.
+// An aligned table: a row a phase, and under it what did not hold; and where there were tokens and
+// transactions a second one of them.
 std::string render_table(std::span<const PhaseReport> reports);
 // "3.2 ms", "812 ms", "10.04 s"; "-" for nothing.
 std::string render_duration(std::optional<Duration> duration);

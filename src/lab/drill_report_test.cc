@@ -173,5 +173,69 @@ TEST(DrillReport, WhatTheAddressOwesIsJudged) {
   EXPECT_EQ(report.broken, std::vector<std::string>{"the address moved to node02"});
 }
 
+// Two kinds of a real lab beside one that every lab has.
+PhaseReport phase_of_real_services() {
+  const Window window{at(100), at(1100)};
+  PhaseReport report;
+  report.phase = "service-stopped";
+  report.watched_proxy = "p";
+  report.services.push_back(report_service("p", std::vector{success(110, 120)}, window));
+  report.services.push_back(
+      report_service("tokens",
+                     std::vector<RequestRecord>{success(90, 200),
+                                                {at(95), at(150), Outcome::kFailed, "502", -1},
+                                                {at(200), at(2300), Outcome::kUnfinished, {}, -1}},
+                     window, LoadKind::kTokens));
+  report.services.push_back(
+      report_service("transactions",
+                     std::vector<RequestRecord>{success(150, 400),
+                                                {at(500), at(510), Outcome::kFailed, "reset", 0}},
+                     window, LoadKind::kTransactions));
+  report.tokens_before = {.asked = 12, .valid = 12};
+  report.tokens_within = {.asked = 4, .valid = 4};
+  return report;
+}
+
+TEST(DrillReport, TokensAndTransactionsHaveATableOfTheirOwn) {
+  const auto report = phase_of_real_services();
+  EXPECT_EQ(totals_of(report).requests, 1);
+  EXPECT_EQ(totals_of(report).failed_in_flight, 0);
+  const std::string table = render_table(std::vector{report});
+  EXPECT_EQ(table.substr(table.find("\n\n") + 2),
+            "drill            tokens  failed  slowest  valid: from before  from then"
+            "  transactions  failed  slowest\n"
+            "service-stopped       3       2   2.10 s            12 of 12     4 of 4"
+            "             2       1   250 ms\n");
+}
+
+TEST(DrillReport, TokensAreJudgedByWhatIsExpectedOfThem) {
+  auto report = phase_of_real_services();
+  // One that was under way when its keystone died is not sent again.
+  judge({.failed_max = 0, .failed_in_flight_max = 0, .tokens_failed_max = 0}, report);
+  EXPECT_EQ(report.broken, std::vector<std::string>{});
+  judge({.token_slowest_max = 2s}, report);
+  EXPECT_EQ(report.broken, std::vector<std::string>{"a token took 2.10 s, 2.00 s allowed"});
+  report.broken.clear();
+  report.tokens_before->valid = 11;
+  judge({}, report);
+  EXPECT_EQ(report.broken, std::vector<std::string>{"of 12 tokens only 11 are still valid"});
+  report.broken.clear();
+  report.tokens_before->valid = 12;
+  report.services[1].failed = 1;
+  judge({.tokens_failed_max = 0}, report);
+  EXPECT_EQ(report.broken, std::vector<std::string>{
+                               "1 tokens asked for after the fault failed, 0 allowed (tokens 502 "
+                               "x1, transactions reset x1)"});
+}
+
+TEST(DrillReport, AMinorityThatCommitsBreaksTheDrill) {
+  auto report = phase_of_real_services();
+  judge({.writes_refused_after = 300ms}, report);
+  EXPECT_EQ(report.broken, std::vector<std::string>{});
+  judge({.writes_refused_after = 299ms}, report);
+  EXPECT_EQ(report.broken, std::vector<std::string>{
+                               "a transaction was committed 300 ms after the majority was gone"});
+}
+
 }  // namespace
 }  // namespace nines::lab

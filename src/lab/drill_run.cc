@@ -1,6 +1,7 @@
 // One scenario after the other:
 //   kSettle (the engines as a lab begins) --> kWarmUp --all is well--> kWatch (a phase; its act at
-//   the start) --> ... --> kDrain --no session left--> its reports, and kSettle of the next
+//   the start) --> ... --> kDrain --no session left--> kAudit (of tokens) --> its reports, and
+//   kSettle of the next
 #include "lab/drill_run.h"
 
 #include <algorithm>
@@ -26,10 +27,13 @@ namespace {
 constexpr Duration kTick = 10ms;  // between two looks at where the drill stands
 constexpr Duration kWarmUpMin = 1s;
 constexpr Duration kWarmUpMax = 40s;  // for all to be up again after the drill before
+constexpr Duration kWarmUpOfRealMax = 120s;
 constexpr Duration kHealthInterval = 200ms;
 constexpr Duration kViewAgeMax = 1s;
 constexpr Duration kDrainMax = 3s;
+constexpr Duration kAuditMax = 20s;
 constexpr Duration kLast = 1s;  // of a phase: what holds at its end is what held then
+constexpr std::string_view kIdentityProxy = "keystone_internal";
 constexpr std::string_view kBrokenLines =
     "\nlisten broken\n    bind nowhere\n    no-such-keyword\n";
 
@@ -63,6 +67,10 @@ std::string_view verb_of(Act act) {
       return "heal";
     case Act::kDropAddress:
       return "drop-address";
+    case Act::kSwallow:
+    case Act::kDeliver:
+    case Act::kBootstrap:
+      return "";  // not the keeper's
     case Act::kReload:
     case Act::kBreakConfiguration:
     case Act::kRestoreConfiguration:
@@ -114,6 +122,9 @@ class DrillRun final : private Timer {
               on_view(host, view, at);
             }) {
     for (const auto& host : lab_.hosts()) tails_.emplace_back(host.log);
+    for (const auto* each : wishes_.scenarios) {
+      scenarios_.push_back(scenario_for(*each, lab_.services()));
+    }
   }
 
   Result<void> begin() {
@@ -128,7 +139,7 @@ class DrillRun final : private Timer {
   void interrupt() { give_up(Error(ErrorCode::kRefused, "interrupted")); }
 
  private:
-  enum class Step : std::uint8_t { kSettle, kWarmUp, kWatch, kDrain };
+  enum class Step : std::uint8_t { kSettle, kWarmUp, kWatch, kDrain, kAudit };
 
   struct HostView {
     BalancerView view;
@@ -141,7 +152,8 @@ class DrillRun final : private Timer {
     return paths;
   }
 
-  const Scenario& scenario() const { return *wishes_.scenarios[scenario_]; }
+  const Scenario& scenario() const { return scenarios_[scenario_]; }
+  bool is_real() const { return lab_.services() == ServiceSource::kReal; }
   const Phase& phase() const { return scenario().phases[phase_]; }
 
   std::optional<std::size_t> holder_index() const {
@@ -165,7 +177,7 @@ class DrillRun final : private Timer {
 
   void begin_scenario() {
     step_ = Step::kSettle;
-    if (scenario_ < wishes_.scenarios.size()) {
+    if (scenario_ < scenarios_.size()) {
       wishes_.progress(std::string(scenario().name) + ": " + std::string(scenario().what));
     }
     loop_.arm(*this, kTick);
@@ -188,12 +200,14 @@ class DrillRun final : private Timer {
         return watch(now);
       case Step::kDrain:
         return drain(now);
+      case Step::kAudit:
+        return audit(now);
     }
   }
 
   // Blocks: nothing is measured meanwhile.
   void settle() {
-    const bool last = scenario_ == wishes_.scenarios.size();
+    const bool last = scenario_ == scenarios_.size();
     if (auto settled = settle_engines(last ? std::string_view() : scenario().holder_at_start);
         !settled.has_value()) {
       return give_up(std::move(settled).error());
@@ -224,7 +238,7 @@ class DrillRun final : private Timer {
   std::string not_well(Instant now) {
     for (std::size_t i = 0; i < load_.targets().size(); ++i) {
       const auto& records = load_.records(i);
-      const std::string proxy(load_.targets()[i].service->proxy);
+      const std::string proxy(load_.targets()[i].name());
       if (records.empty()) return proxy + " does not answer";
       if (records.back().outcome != Outcome::kSuccess) {
         return proxy + " fails (" + std::string(records.back().reason) + ')';
@@ -263,7 +277,7 @@ class DrillRun final : private Timer {
     if (!trouble.empty()) well_since_.reset();
     if (trouble.empty() && !well_since_) well_since_ = now;
     if (well_since_ && now - *well_since_ >= wishes_.shift) return begin_phase();
-    if (now - step_begun_ > kWarmUpMax) {
+    if (now - step_begun_ > (is_real() ? kWarmUpOfRealMax : kWarmUpMax)) {
       give_up(Error(ErrorCode::kUnavailable, "the lab is not well: " + trouble));
     }
   }
@@ -303,7 +317,7 @@ class DrillRun final : private Timer {
     std::optional<Instant> first;
     if (each.act == Act::kNothing) return loop_.now();
     for (const auto& host : hosts) {
-      const Instant at = TRY(lab_.act(verb_of(each.act), host, each.service));
+      const Instant at = TRY(act(each, host));
       if (!first) first = at;
       if (breaks_a_host(each.act)) victims_.push_back(host);
       if (mends_a_host(each.act)) std::erase(victims_, host);
@@ -313,6 +327,18 @@ class DrillRun final : private Timer {
       broken_hosts_ += broken_hosts_.empty() ? host : '+' + host;
     }
     return *first;
+  }
+
+  Result<Instant> act(const Phase& each, const std::string& host) {
+    switch (each.act) {
+      case Act::kSwallow:
+      case Act::kDeliver:
+        return lab_.swallow(host, each.service, each.act == Act::kSwallow);
+      case Act::kBootstrap:
+        return lab_.bootstrap(host);
+      default:
+        return lab_.act(verb_of(each.act), host, each.service);
+    }
   }
 
   void watch(Instant now) {
@@ -371,6 +397,7 @@ class DrillRun final : private Timer {
   void tell_hazards(Instant now, PhaseReport& report) const {
     const Window last{.begin = now - kLast, .end = now + kTick};
     for (std::size_t i = 0; i < load_.targets().size(); ++i) {
+      if (load_.targets()[i].kind != LoadKind::kRequests) continue;
       const auto& service = *load_.targets()[i].service;
       const auto answered = names_of(nodes_of(load_.records(i), last));
       if (service.proxy == phase().proxy) report.spread = answered;
@@ -389,13 +416,37 @@ class DrillRun final : private Timer {
   void drain(Instant now) {
     if (!load_.idle() && now - step_begun_ < kDrainMax) return;
     load_.abandon();
+    if (!is_real()) return tell();
+    step_ = Step::kAudit;
+    step_begun_ = now;
+    std::vector<Window> windows;
+    for (const auto& [window, report] : pending_) {
+      windows.push_back({.begin = {}, .end = window.begin});
+      windows.push_back(window);
+    }
+    load_.audit_tokens(windows);
+  }
+
+  // Whether tokens issued before a fault, and while it lasted, are good after it.
+  void audit(Instant now) {
+    if (!load_.idle() && now - step_begun_ < kAuditMax) return;
+    load_.abandon();
+    for (std::size_t i = 0; i < pending_.size(); ++i) {
+      pending_[i].report.tokens_before = load_.audits()[2 * i];
+      pending_[i].report.tokens_within = load_.audits()[2 * i + 1];
+    }
+    tell();
+  }
+
+  void tell() {
     const auto ownership = read_ownership();
     if (wishes_.story_told) wishes_.story_told(tell_story(ownership));
     for (std::size_t i = 0; i < pending_.size(); ++i) {
       auto& [window, report] = pending_[i];
       for (std::size_t t = 0; t < load_.targets().size(); ++t) {
-        report.services.push_back(report_service(std::string(load_.targets()[t].service->proxy),
-                                                 load_.records(t), window));
+        const auto& target = load_.targets()[t];
+        report.services.push_back(
+            report_service(std::string(target.name()), load_.records(t), window, target.kind));
       }
       if (const auto* watched = find_service(report, report.watched_proxy);
           watched != nullptr && watched->last_node >= 0) {
@@ -478,6 +529,7 @@ class DrillRun final : private Timer {
 
   const DrillWishes& wishes_;
   DrillLab lab_;
+  std::vector<Scenario> scenarios_;  // as they are for this lab's services
   io::EpollLoop& loop_;
   DrillLoad load_;
   AddressProbe probe_;
@@ -523,7 +575,14 @@ Result<std::vector<PhaseReport>> run_drills(const DrillWishes& wishes) {
   std::vector<LoadTarget> targets;
   for (const auto& bound : bound_addresses(lab.configuration())) {
     const auto* service = find_stand_in(bound.section);
-    if (service != nullptr) targets.push_back({.service = service, .address = bound.address});
+    if (service == nullptr) continue;
+    targets.push_back({.service = service, .address = bound.address});
+    if (lab.services() != ServiceSource::kReal) continue;
+    if (service->kind == StandInKind::kMysql) {
+      targets.push_back({service, bound.address, LoadKind::kTransactions});
+    } else if (service->proxy == kIdentityProxy) {
+      targets.push_back({service, bound.address, LoadKind::kTokens});
+    }
   }
   const auto echo = TRY(SocketAddress::parse_ip(kVirtualAddress, kEchoPort));
   TRY(enter_network(lab.control(), lab.client()));

@@ -39,6 +39,14 @@ constexpr std::array<FigureTraits, kFigures> kTraits{{
     {Figure::kOverlapWithCutOff, "two, cut off or not", "overlap_with_cut_off_ms", Unit::kTime,
      false},
     {Figure::kAnnounced, "announcements", "announced", Unit::kCount, false},
+    {Figure::kTokens, "tokens", "tokens", Unit::kCount, true},
+    {Figure::kTokensLost, "tokens lost", "tokens_lost", Unit::kCount, true},
+    {Figure::kTokenSlowest, "slowest token", "token_slowest_ms", Unit::kTime, true},
+    {Figure::kTokensInvalid, "tokens no longer valid", "tokens_invalid", Unit::kCount, false},
+    {Figure::kTransactions, "transactions", "transactions", Unit::kCount, true},
+    {Figure::kTransactionsLost, "transactions lost", "transactions_lost", Unit::kCount, true},
+    {Figure::kTransactionSlowest, "slowest transaction", "transaction_slowest_ms", Unit::kTime,
+     true},
 }};
 
 constexpr double kNanosecondsPerMillisecond = 1e6;
@@ -279,6 +287,21 @@ DrillRow row_of(const PhaseReport& report, std::string engine, int run) {
     row[Figure::kDetected] = report.detected.value_or(report.length).count();
     row[Figure::kDecided] = report.decided.value_or(report.length).count();
     row[Figure::kActed] = report.acted.value_or(report.length).count();
+  }
+  if (const auto* tokens = find_load(report, LoadKind::kTokens)) {
+    row[Figure::kTokens] = tokens->requests;
+    row[Figure::kTokensLost] = lost_of(*tokens);
+    row[Figure::kTokenSlowest] = tokens->slowest.count();
+    std::int64_t invalid = 0;
+    for (const auto& audit : {report.tokens_before, report.tokens_within}) {
+      if (audit) invalid += audit->asked - audit->valid;
+    }
+    row[Figure::kTokensInvalid] = invalid;
+  }
+  if (const auto* writes = find_load(report, LoadKind::kTransactions)) {
+    row[Figure::kTransactions] = writes->requests;
+    row[Figure::kTransactionsLost] = lost_of(*writes);
+    row[Figure::kTransactionSlowest] = writes->slowest.count();
   }
   if (report.outage) row[Figure::kOutage] = report.outage->count();
   // What the recorder may have missed is not measured.

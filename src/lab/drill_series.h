@@ -36,8 +36,17 @@ enum class Figure : std::uint8_t {
   kOverlap,            // time: more than one host within reach held it
   kOverlapWithCutOff,  // time: more than one in all did
   kAnnounced,          // gratuitous ARPs
+  // Of real services. What was lost failed, under way at the fault or begun after it, or never
+  // ended.
+  kTokens,
+  kTokensLost,
+  kTokenSlowest,   // time
+  kTokensInvalid,  // issued, and no longer valid at the end of the drill
+  kTransactions,
+  kTransactionsLost,
+  kTransactionSlowest,  // time
 };
-inline constexpr std::size_t kFigures = 14;
+inline constexpr std::size_t kFigures = 21;
 std::string_view title_of(Figure figure);
 bool is_time(Figure figure);
 

@@ -85,6 +85,32 @@ TEST(DrillSeries, RowTakesOwnershipThatIsKnown) {
   EXPECT_EQ(missed[Figure::kOverlap], std::nullopt);
 }
 
+TEST(DrillSeries, RowCountsWhatTokensAndTransactionsLost) {
+  PhaseReport report;
+  EXPECT_EQ(row_of(report, "nines", 1)[Figure::kTokens], std::nullopt);
+  report.services.resize(2);
+  report.services[0].kind = LoadKind::kTokens;
+  report.services[0].requests = 9;
+  report.services[0].failed = 1;
+  report.services[0].failed_in_flight = 2;
+  report.services[0].unfinished = 3;
+  report.services[0].slowest = 4s;
+  report.services[1].kind = LoadKind::kTransactions;
+  report.services[1].requests = 7;
+  report.services[1].slowest = 2s;
+  report.tokens_before = {.asked = 5, .valid = 4};
+  report.tokens_within = {.asked = 5, .valid = 5};
+  const DrillRow found = row_of(report, "nines", 1);
+  EXPECT_EQ(found[Figure::kFailed], 0);
+  EXPECT_EQ(found[Figure::kTokens], 9);
+  EXPECT_EQ(found[Figure::kTokensLost], 6);
+  EXPECT_EQ(found[Figure::kTokenSlowest], ms(4000));
+  EXPECT_EQ(found[Figure::kTokensInvalid], 1);
+  EXPECT_EQ(found[Figure::kTransactions], 7);
+  EXPECT_EQ(found[Figure::kTransactionsLost], 0);
+  EXPECT_EQ(found[Figure::kTransactionSlowest], ms(2000));
+}
+
 TEST(DrillSeries, TextComesBackAsItWent) {
   DrillSeries series;
   series.about = {{"machine", "two processors, \"busy\""}, {"nines", "0.1.0"}};

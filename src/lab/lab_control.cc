@@ -191,6 +191,21 @@ Result<io::Descriptor> open_namespace(const LabControl& lab, int number, const c
 
 }  // namespace
 
+Result<ServiceSource> find_services(std::string_view name) {
+  if (name == name_of(ServiceSource::kStandIns)) return ServiceSource::kStandIns;
+  if (name != name_of(ServiceSource::kReal)) {
+    return Error(ErrorCode::kInvalid,
+                 "services are stand-ins or real; found '" + std::string(name) + "'");
+  }
+  std::string missing;
+  for (const auto program : real_programs()) {
+    if (::access(std::string(program).c_str(), F_OK) != 0) missing += ' ' + std::string(program);
+  }
+  if (missing.empty()) return ServiceSource::kReal;
+  return Error(ErrorCode::kNotFound, "real services need packages (" + std::string(kRealPackages) +
+                                         " installs them); missing:" + missing);
+}
+
 Result<void> bring_lab_up(const LabPlan& plan,
                           const std::function<void(std::string_view)>& progress) {
   if (::geteuid() != 0) {

@@ -13,6 +13,10 @@
 
 namespace nines::lab {
 
+// "stand-ins" or "real". kNotFound when the packages of real services are missing, with what
+// installs them; kInvalid for any other word.
+Result<ServiceSource> find_services(std::string_view name);
+
 // Starts the keeper and waits until everything answers; `progress` hears a line for each step.
 // kExists when a lab of that name is up, kRefused without root's rights. What a dead lab of that
 // name left behind is removed first. On an error nothing is left.

@@ -210,7 +210,13 @@ MysqlClient::Progress MysqlClient::take(const MysqlPackets::Packet& packet, std:
   const std::string_view payload = packet.payload;
   if (payload.empty()) return fail("an empty packet");
   const auto first = static_cast<std::uint8_t>(payload[0]);
-  if (first == kAnswerError) return fail("error: " + std::string(payload.substr(1)));
+  if (first == kAnswerError) {
+    if (payload.size() >= 3) {
+      error_code_ = static_cast<std::uint16_t>(static_cast<std::uint8_t>(payload[1]) |
+                                               static_cast<std::uint8_t>(payload[2]) << 8);
+    }
+    return fail("error: " + std::string(payload.substr(1)));
+  }
   const auto next = static_cast<std::uint8_t>(packet.sequence + 1);
   switch (state_) {
     case State::kGreeting: {
@@ -250,10 +256,19 @@ MysqlClient::Progress MysqlClient::take(const MysqlPackets::Packet& packet, std:
       }
       if (ends_ == 1) node_ = payload.substr(1, first);
       return Progress::kMore;
+    case State::kStatement:
+      if (first != kAnswerOk) return fail("an unknown answer to a statement");
+      state_ = State::kDone;
+      return Progress::kDone;
     case State::kDone:
       return Progress::kDone;
   }
   return Progress::kMore;
+}
+
+void MysqlClient::run(std::string_view statement, std::string& out) {
+  out += mysql_packet(0, std::string(1, static_cast<char>(kCommandQuery)).append(statement));
+  state_ = State::kStatement;
 }
 
 void MysqlClient::ask_again(std::string& out) {

@@ -54,6 +54,7 @@ class MysqlServer {
 
 // The client's side of one session: greeting, log in, ask who answers, and then quit or stay.
 //   kGreeting --> kLogin --> kAnswer --row and end--> kDone --ask_again()--> kAnswer
+//                               kStatement --done--> kDone --run()--> kStatement
 class MysqlClient {
  public:
   enum class Afterwards : std::uint8_t { kQuit, kStay };
@@ -65,11 +66,15 @@ class MysqlClient {
   Progress feed(std::string_view bytes, std::string& out);
   // For one who stays, after kDone: appends the next question.
   void ask_again(std::string& out);
+  // The same: a statement that gives back no rows.
+  void run(std::string_view statement, std::string& out);
   const std::string& node() const { return node_; }      // of kDone: who answered
   const std::string& reason() const { return reason_; }  // of kFailed
+  // Of kFailed: the server's own error number; 0 when it was not the server that said so.
+  std::uint16_t error_code() const { return error_code_; }
 
  private:
-  enum class State : std::uint8_t { kGreeting, kLogin, kAnswer, kDone };
+  enum class State : std::uint8_t { kGreeting, kLogin, kAnswer, kStatement, kDone };
   Progress take(const MysqlPackets::Packet& packet, std::string& out);
   Progress fail(std::string reason);
 
@@ -78,6 +83,7 @@ class MysqlClient {
   Afterwards afterwards_;
   std::string node_;
   std::string reason_;
+  std::uint16_t error_code_ = 0;
   State state_ = State::kGreeting;
   int ends_ = 0;     // EOF packets seen: one behind the columns, one behind the rows
   int answers_ = 0;  // packets of the answer seen

@@ -56,6 +56,31 @@ TEST(MysqlWire, OneWhoStaysAsksAgainInTheSameSession) {
   }
 }
 
+TEST(MysqlWire, ClientRunsATransactionAfterAnother) {
+  MysqlServer server("node02", 9);
+  MysqlClient client("lab", MysqlClient::Afterwards::kStay);
+  std::string to_client = server.greeting();
+  std::string to_server;
+  for (const auto* statement :
+       {"", "START TRANSACTION", "INSERT INTO t VALUES (1)", "COMMIT", "START TRANSACTION"}) {
+    auto progress = MysqlClient::Progress::kMore;
+    if (*statement != '\0') client.run(statement, to_server);
+    while (progress == MysqlClient::Progress::kMore) {
+      if (!to_server.empty()) {
+        ASSERT_TRUE(server.feed(std::exchange(to_server, {}), to_client));
+      }
+      progress = client.feed(std::exchange(to_client, {}), to_server);
+    }
+    ASSERT_EQ(progress, MysqlClient::Progress::kDone) << client.reason();
+    EXPECT_EQ(to_server, "");
+  }
+  std::string out;
+  client.run("COMMIT", out);
+  EXPECT_EQ(client.feed(mysql_packet(1, "\xff\x17\x04#08S01not prepared"s), out),
+            MysqlClient::Progress::kFailed);
+  EXPECT_EQ(client.error_code(), 1047);
+}
+
 TEST(MysqlWire, HaproxysCheckLogsInAndQuitsInOneWrite) {
   MysqlServer server("node01", 1);
   // "post-41": capabilities, packet size, charset, user, an empty password; then COM_QUIT.

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "lab/http_answer.h"
 #include "lab/lab_plan.h"
 
 namespace nines::lab {
@@ -62,15 +63,18 @@ std::string database_configuration(const HostPlan& host, std::span<const HostPla
          "evs.suspect_timeout=PT1S;evs.inactive_timeout=PT3S;evs.install_timeout=PT3S\"\n";
 }
 
-// `haproxy` is the one of "option mysql-check", `nines` that of "option galera-check", `lab` the
-// drills' client; none may do anything.
+// `haproxy` is the one of "option mysql-check", `nines` that of "option galera-check": neither may
+// do anything. `lab`, the drills' client, writes into a table of its own.
 std::string database_accounts() {
   return "CREATE DATABASE keystone;\n"
          "CREATE USER keystone@'%' IDENTIFIED BY '" +
          std::string(kDatabasePassword) +
          "';\nGRANT ALL ON keystone.* TO keystone@'%';\n"
          "CREATE USER haproxy@'%';\nCREATE USER lab@'%';\nCREATE USER nines@'%' IDENTIFIED BY '" +
-         std::string(kCheckPassword) + "';\n";
+         std::string(kCheckPassword) +
+         "';\nCREATE DATABASE lab;\n"
+         "CREATE TABLE lab.writes (id BIGINT AUTO_INCREMENT PRIMARY KEY, at DATETIME(6));\n"
+         "GRANT INSERT, SELECT ON lab.* TO lab@'%';\n";
 }
 
 std::string identity_configuration(std::string_view database, std::span<const HostPlan> hosts) {
@@ -92,7 +96,9 @@ std::string identity_server(const HostPlan& host) {
          "http-socket = " +
          host.address + ":5000\nhttp-socket = " + host.address +
          ":35357\ndie-on-term = true\nadd-header = Connection: close\nhttp-chunked-input = true\n"
-         "wsgi-file = /usr/bin/keystone-wsgi-public\ndisable-logging = true\n";
+         "add-header = " +
+         std::string(kNodeField) + ": " + host.name +
+         "\nwsgi-file = /usr/bin/keystone-wsgi-public\ndisable-logging = true\n";
 }
 
 std::string queue_configuration(const HostPlan& host, std::span<const HostPlan> hosts) {
