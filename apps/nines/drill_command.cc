@@ -133,6 +133,8 @@ int drill_command(std::span<char*> arguments) {
                      ->excludes("--name")
                      ->excludes(turns);
   app.add_option("--services", rounds.services, "of those labs: stand-ins or real");
+  app.add_option("--config", rounds.configuration_path,
+                 "a haproxy.cfg for those labs; without it the example of OpenStack");
   app.add_option("--priorities", rounds.priorities,
                  "of those labs' controllers, such as 254,253,252; without it 3,2,1");
   app.add_option("--loss", rounds.conditions.loss,
@@ -172,8 +174,8 @@ int drill_command(std::span<char*> arguments) {
     return kExitUsage;
   }
   rounds.conditions.delay = std::chrono::milliseconds(delay_ms);
-  if (!rounds.services.empty() && rounds.engines.empty()) {
-    std::fputs("nines drill: --services needs --engines or --incumbent\n", stderr);
+  if ((!rounds.services.empty() || !rounds.configuration_path.empty()) && rounds.engines.empty()) {
+    std::fputs("nines drill: --services and --config need --engines or --incumbent\n", stderr);
     return kExitUsage;
   }
   if (listing) return list();

@@ -49,9 +49,13 @@ std::string title_of(lab::EngineKind kind) {
 }
 
 Result<lab::Contender> contender_of(lab::EngineKind kind, const DrillRoundsWords& words) {
+  std::string configuration(lab::default_configuration());
+  if (!words.configuration_path.empty()) {
+    configuration = TRY(io::LinuxFiles().read(words.configuration_path));
+  }
   lab::LabWishes wishes{.name = words.lab + '-' + std::string(lab::name_of(kind)),
                         .controllers = kControllers,
-                        .configuration = std::string(lab::default_configuration()),
+                        .configuration = std::move(configuration),
                         .engine = kind,
                         .services = words.services.empty()
                                         ? lab::ServiceSource::kStandIns

@@ -19,12 +19,13 @@ struct DrillRoundsWords {
   int runs = 1;
   // Each in labs of its own, in turns; none: the one of the lab that is up.
   std::vector<lab::EngineKind> engines;
-  std::string services;    // of those labs, by name; empty: stand-ins
-  std::string priorities;  // of those labs' controllers
-  std::string rows;        // a file to keep the rows in, from each round on; empty: none
-  std::string picture;     // a file for the first run of each, drawn; empty: none
-  std::string stories;     // and one for what is drawn, to be kept
-  bool json = false;       // the rows instead of the table
+  std::string services;            // of those labs, by name; empty: stand-ins
+  std::string configuration_path;  // their haproxy.cfg; empty: the example
+  std::string priorities;          // of those labs' controllers
+  std::string rows;                // a file to keep the rows in, from each round on; empty: none
+  std::string picture;             // a file for the first run of each, drawn; empty: none
+  std::string stories;             // and one for what is drawn, to be kept
+  bool json = false;               // the rows instead of the table
   bool markdown = false;
 };
 

@@ -117,6 +117,13 @@ class Stream {
   virtual std::optional<Credentials> peer_credentials() const = 0;
   // SO_KEEPALIVE with the kernel's own intervals.
   virtual void set_keepalive(bool on) = 0;
+  // From now on the kernel asks the peer's each second, while nothing else is said, whether the
+  // connection still stands there (RFC 9293, section 3.8.4). For good, and never a reason to end
+  // it: a probe that stays unanswered is told by acknowledgement_overdue(). TCP alone.
+  virtual void probe_peer() = 0;
+  // The peer's kernel owes an acknowledgement: bytes of ours had to be sent again, or a probe is
+  // out. One lost packet looks the same for an instant: look twice. False for Unix sockets.
+  virtual bool acknowledgement_overdue() const = 0;
   // Acknowledges at once what came, because more is awaited: a peer that writes in pieces under
   // Nagle's algorithm (RFC 896) holds the next one back until then, and our delayed ACK would
   // cost it 40 ms. Does nothing while more may be read already.

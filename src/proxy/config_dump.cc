@@ -237,6 +237,7 @@ class Dumper {
     if (server.backup) text += " backup";
     if (server.disabled) text += " disabled";
     if (server.mark_down_kills_sessions) text += " on-marked-down shutdown-sessions";
+    if (server.mark_up_kills_backup_sessions) text += " on-marked-up shutdown-backup-sessions";
     fact(text);
   }
 

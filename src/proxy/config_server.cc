@@ -63,6 +63,16 @@ void server_on_marked_down(ServerConfig& server, Statement& statement) {
   server.mark_down_kills_sessions = true;
 }
 
+void server_on_marked_up(ServerConfig& server, Statement& statement) {
+  const Word* word = statement.take_word("an action");
+  if (word == nullptr) return;
+  if (word->text != "shutdown-backup-sessions") {
+    statement.error(*word, "unknown action").with_allowed("shutdown-backup-sessions");
+    return;
+  }
+  server.mark_up_kills_backup_sessions = true;
+}
+
 constexpr std::string_view kNoTls =
     "TLS to servers is not offered: use a plain port, or pass TLS through with 'mode tcp'";
 constexpr std::string_view kNoProxyProtocol =
@@ -152,7 +162,7 @@ constexpr Keyword<ServerConfig> kServerKeywords[] = {
     absent("observe", kPassive),
     absent("on-error", kPassive),
     {"on-marked-down", kAnywhere, &server_on_marked_down},
-    absent("on-marked-up", "remove it: sessions on backup servers finish there"),
+    {"on-marked-up", kAnywhere, &server_on_marked_up},
     no_effect("pool-low-conn", 1, "pooled connections are chosen by nines"),
     no_effect("pool-max-conn", 1, "pooled connections are chosen by nines"),
     no_effect("pool-purge-delay", 1, "pooled connections are chosen by nines"),

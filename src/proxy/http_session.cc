@@ -190,6 +190,7 @@ bool HttpSession::begin_request(http::RequestHead& head, const char* base) {
   }
   enter_backend(target);
   backend_counters().requests.add();
+  repeatable_ = http::is_idempotent(method_);
   request_.clear();
   render_request(head, base, facts(), request_);
   request_kept_ = true;
@@ -358,6 +359,8 @@ void HttpSession::send_request() {
   connection_->count_use();
   phase_ = Phase::kWaiting;
   asked_about_silence_ = false;
+  watching_peer_ = false;
+  overdue_looks_ = 0;
   request_sent_ = true;
   to_server(request_);
   if (!request_body_.done && !server_backlogged_) set_client_reading(true);
@@ -377,7 +380,7 @@ void HttpSession::attempt_failed(bool connecting, bool timed_out) {
                                                  .other_usable = other_server_usable(),
                                                  .pooled = pooled,
                                                  .untouched = !request_sent_,
-                                                 .idempotent = http::is_idempotent(method_),
+                                                 .idempotent = repeatable_,
                                                  .kept = request_kept_,
                                                  .answered = false});
   if (decision == Retry::kGiveUp) {
@@ -416,25 +419,54 @@ void HttpSession::attempt_failed(bool connecting, bool timed_out) {
   arm_until(failed_at_ + retry_pause());
 }
 
+// Before the deadline.
+void HttpSession::look_again(Instant now) {
+  if (phase_ == Phase::kWaiting && request_body_.done) return look_for_silence(now);
+  if (!watching_peer_ || connection_ == nullptr || phase_ == Phase::kConnecting) {
+    worker_.loop().arm(*this, deadline_);
+    return;
+  }
+  if (server().state->up.load(std::memory_order_relaxed)) {
+    watching_peer_ = false;
+  } else if (peer_is_lost()) {
+    if (phase_ == Phase::kWaiting) {
+      give_up_on_lost_server();
+    } else {
+      server_aborted();
+    }
+    return;
+  }
+  worker_.loop().arm(*this, watching_peer_ ? std::min(deadline_, now + kSilenceLook) : deadline_);
+}
+
 // A request that waits may wait on a slow server, or on one that will never answer (silence.h).
 void HttpSession::look_for_silence(Instant now) {
   const Instant patience_over = facts_.connected + kAnswerPatience;
-  if (phase_ != Phase::kWaiting || !request_body_.done) {
-    worker_.loop().arm(*this, deadline_);
-  } else if (now < patience_over) {
+  if (now < patience_over) {
     worker_.loop().arm(*this, std::min(deadline_, patience_over));
-  } else if (server().state->unresponsive() && http::is_idempotent(method_) && request_kept_ &&
-             answer_input_.empty() && backend().config->redispatch != 0 &&
-             failures_ < backend().config->retries && other_server_usable(Others::kUnsuspected)) {
+    return;
+  }
+  const bool lost = peer_is_lost();
+  if (server().state->unresponsive() && may_leave_server()) {
     leave_silent_server();
+  } else if (lost && server().state->unresponsive()) {
+    give_up_on_lost_server();
   } else {
     if (!asked_about_silence_) {
       asked_about_silence_ = true;
+      connection_->stream().probe_peer();
       worker_.hub().on_silence(generation_->shared, static_cast<int>(backend_index_),
                                server_index_);
     }
     worker_.loop().arm(*this, std::min(deadline_, now + kSilenceLook));
   }
+}
+
+// Nothing of an answer has come, and another server could give it.
+bool HttpSession::may_leave_server() const {
+  return repeatable_ && request_kept_ && request_body_.done && answer_input_.empty() &&
+         backend().config->redispatch != 0 && failures_ < backend().config->retries &&
+         other_server_usable(Others::kUnsuspected);
 }
 
 void HttpSession::leave_silent_server() {
@@ -447,6 +479,26 @@ void HttpSession::leave_silent_server() {
   if (tried_.size() < kTriedMax) tried_.push_back(server_index_);
   leave_server();
   dispatch();
+}
+
+// It may have been carried out there: only the client can know whether it may be asked for again.
+void HttpSession::give_up_on_lost_server() {
+  server_counters().response_errors.add();
+  backend_counters().response_errors.add();
+  abort_connection();
+  send_error(504, 's', 'H');
+}
+
+// The timer goes on by itself where it looks every so often anyway.
+void HttpSession::watch_peer() {
+  if (connection_ == nullptr || phase_ == Phase::kConnecting) return;
+  watching_peer_ = true;
+  connection_->stream().probe_peer();
+  if (phase_ == Phase::kWaiting) {
+    worker_.loop().arm(*this, std::min(deadline_, worker_.loop().now() + kSilenceLook));
+  } else {
+    arm_relay();
+  }
 }
 
 void HttpSession::abort_connection() {
@@ -691,6 +743,7 @@ void HttpSession::end_tunnel_if_done() {
 
 void HttpSession::answer_done() {
   const bool reusable = server_keep_alive_ && request_body_.done && !server_backlogged_ &&
+                        !asked_about_silence_ && !watching_peer_ &&
                         frontend().config->connection_mode == HttpConnectionMode::kKeepAlive &&
                         backend().config->connection_mode == HttpConnectionMode::kKeepAlive &&
                         backend().config->http_reuse != HttpReuse::kNever;
@@ -1029,7 +1082,7 @@ void HttpSession::on_drained(io::Stream&) {
 void HttpSession::on_timer(Instant now) {
   if (now < deadline_) {
     watch_client();
-    look_for_silence(now);
+    look_again(now);
     return;
   }
   if (peer_takes()) {
@@ -1148,6 +1201,10 @@ void HttpSession::note_backlogs() {
 void HttpSession::arm_until(Instant deadline) {
   deadline_ = deadline;
   note_backlogs();
+  if (watching_peer_ && connection_ != nullptr) {
+    worker_.loop().arm(*this, std::min(deadline, worker_.loop().now() + kSilenceLook));
+    return;
+  }
   const Instant first_look = worker_.loop().now() + kAbortWatch;
   worker_.loop().arm(
       *this, watched_ || phase_ == Phase::kHead || deadline < first_look ? deadline : first_look);
@@ -1171,8 +1228,8 @@ void HttpSession::arm_relay() {
     limit = back.tunnel ? back.tunnel : front.client;
     if (!back.tunnel && back.server && (!limit || *back.server < *limit)) limit = back.server;
   }
-  if (limit) {
-    arm_until(worker_.loop().now() + *limit);
+  if (limit || watching_peer_) {
+    arm_until(limit ? worker_.loop().now() + *limit : Instant::max());
   } else {
     cancel();
   }
@@ -1227,10 +1284,18 @@ void HttpSession::kill(char cause) {
     case Phase::kTunnel:
       answer_cut(cause, 'D');
       return;
+    case Phase::kWaiting:
+      if (cause == 'D' && may_leave_server()) {
+        leave_silent_server();
+        return;
+      }
+      client_keep_alive_ = false;
+      abort_connection();
+      send_error(502, cause, 'H');
+      return;
     case Phase::kQueued:
     case Phase::kConnecting:
     case Phase::kPausing:
-    case Phase::kWaiting:
       client_keep_alive_ = false;
       abort_connection();
       send_error(503, cause, state_of_phase());

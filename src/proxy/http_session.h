@@ -22,6 +22,7 @@ class HttpSession final : public Session {
   SessionInfo info() const override;
   void kill(char cause) override;
   void end_if_idle() override;
+  void watch_peer() override;
   void on_slot() override;
 
   void on_data(io::Stream&, io::LentBytes bytes) override;
@@ -87,8 +88,11 @@ class HttpSession final : public Session {
   void send_request();
   void attempt_failed(bool connecting, bool timed_out);
   void abort_connection();
+  void look_again(Instant now);
   void look_for_silence(Instant now);
+  bool may_leave_server() const;
   void leave_silent_server();
+  void give_up_on_lost_server();
 
   // The answer
   void take_answer(io::LentBytes bytes);
@@ -149,6 +153,7 @@ class HttpSession final : public Session {
   bool server_ended_ = false;       // its FIN came, in a tunnel
   bool server_keep_alive_ = false;
   bool upgrade_ = false;
+  bool repeatable_ = false;           // may be sent again although a server may have carried it out
   bool dechunk_ = false;              // the answer is chunked and the client knows no chunks
   bool request_sent_ = false;         // some of it is with the kernel
   bool request_kept_ = true;          // request_ still holds all of it

@@ -359,6 +359,11 @@ void Plane::on_traffic_failure(const std::shared_ptr<const Generation>& generati
 void Plane::on_silence(const std::shared_ptr<const Generation>& generation, int proxy, int server) {
   loop_.post([this, generation, proxy, server] {
     if (silence_ != nullptr) silence_->on_evidence(generation, proxy, server);
+    // Its own check asks the application too, and may settle it for everybody.
+    if (generation->proxies[static_cast<std::size_t>(proxy)].config->check.kind ==
+        CheckKind::kKeystone) {
+      health_->on_traffic_failure(*generation, proxy, server);
+    }
   });
 }
 
@@ -557,14 +562,12 @@ void Plane::on_health_log(const Proxy& proxy, LogLevel level, const std::string&
 }
 
 void Plane::on_server_down(const Proxy&, const Server& server) {
-  if (!server.config->mark_down_kills_sessions) return;
-  to_all_workers(
-      [state = server.state](Worker& worker) { worker.kill_server_sessions(*state, 'D'); });
+  to_all_workers(task_for_server_down(server));
 }
 
 // Who waits for a slot hears of the new ones.
-void Plane::on_server_up(const Proxy& proxy, const Server&) {
-  to_all_workers([backend = proxy.backend](Worker& worker) { worker.serve_queues(*backend); });
+void Plane::on_server_up(const Proxy& proxy, const Server& server) {
+  to_all_workers(task_for_server_up(proxy, server));
 }
 
 }  // namespace nines::proxy

@@ -151,7 +151,8 @@ struct ServerConfig {
   Duration slowstart{};
   bool backup = false;
   bool disabled = false;
-  bool mark_down_kills_sessions = false;  // "on-marked-down shutdown-sessions"
+  bool mark_down_kills_sessions = false;       // "on-marked-down shutdown-sessions"
+  bool mark_up_kills_backup_sessions = false;  // "on-marked-up shutdown-backup-sessions"
   Place place;
 };
 

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -172,13 +173,21 @@ class ServerState {
            !draining.load(std::memory_order_relaxed) && weight.load(std::memory_order_relaxed) > 0;
   }
 
+  // Checks found it down, and not by a word of its kernel's: unanswered, or nobody on the network
+  // knows it.
+  bool looks_dead() const {
+    const CheckStatus found = check_status.load(std::memory_order_relaxed);
+    return !up.load(std::memory_order_relaxed) &&
+           (found == CheckStatus::kLayer4Timeout ||
+            (found == CheckStatus::kLayer4Connection &&
+             check_errno.load(std::memory_order_relaxed) != ECONNREFUSED));
+  }
   // Nothing comes back from it: a probe of ours says so, or checks that were not even refused. What
   // waits on it waits in vain.
   bool unresponsive() const {
-    if (silent.load(std::memory_order_relaxed)) return true;
-    const CheckStatus found = check_status.load(std::memory_order_relaxed);
-    return !up.load(std::memory_order_relaxed) &&
-           (found == CheckStatus::kLayer4Timeout || found == CheckStatus::kLayer7Timeout);
+    return silent.load(std::memory_order_relaxed) || looks_dead() ||
+           (!up.load(std::memory_order_relaxed) &&
+            check_status.load(std::memory_order_relaxed) == CheckStatus::kLayer7Timeout);
   }
   // Usable, and yet passed over while another server can take the work.
   bool avoided() const {

@@ -216,6 +216,15 @@ void Session::suspect_server() {
                                    server_index_);
 }
 
+bool Session::peer_is_lost() {
+  if (!connection_->stream().acknowledgement_overdue()) {
+    overdue_looks_ = 0;
+    return false;
+  }
+  if (++overdue_looks_ == 1) suspect_server();
+  return overdue_looks_ >= kOverdueLooks;
+}
+
 void Session::fill_record(SessionRecord& record) const {
   const bool backend_known = has_backend();
   record.client = &client_->peer();

@@ -29,10 +29,14 @@ class Session : public io::StreamHandler, public ServerConnectionUser, protected
   std::uint64_t id() const { return id_; }
   virtual SessionInfo info() const = 0;
   // Ends it now; `cause` is the first termination character (8.5): 'D' for a server marked down,
-  // 'K' for an operator.
+  // 'U' for a backup whose active server came up, 'K' for an operator.
   virtual void kill(char cause) = 0;
   // Ends it if it only waits for the client's next request.
   virtual void end_if_idle() {}
+  // Its server was found down by what looks like a dead host: whether the session's own connection
+  // still stands there is asked until the server is up again, and the session ends when it does
+  // not.
+  virtual void watch_peer() {}
   // A slot may have come free for this queued session.
   virtual void on_slot() = 0;
   const ServerState* server_state() const;
@@ -74,6 +78,9 @@ class Session : public io::StreamHandler, public ServerConnectionUser, protected
   void leave_backend();
   // Tells the checks; at most once while the server is a suspect.
   void suspect_server();
+  // To be asked each kSilenceLook: whether the server's kernel has owed an acknowledgement on this
+  // connection for two looks in a row. The first such look makes the server a suspect.
+  bool peer_is_lost();
 
   const Proxy& frontend() const { return generation_->shared->proxies[frontend_index_]; }
   const Proxy& backend() const { return generation_->shared->proxies[backend_index_]; }
@@ -108,8 +115,9 @@ class Session : public io::StreamHandler, public ServerConnectionUser, protected
   void write_log(const SessionRecord& record, bool http, LogLevel level);
 
   static constexpr std::size_t kNoBackend = SIZE_MAX;
-  static constexpr int kAllWorkers = -1;  // for Hub::on_slot_freed: ourselves too
-  static constexpr int kTriedMax = 16;    // servers remembered as having failed this request
+  static constexpr int kAllWorkers = -1;   // for Hub::on_slot_freed: ourselves too
+  static constexpr int kOverdueLooks = 2;  // one may be a single lost packet
+  static constexpr int kTriedMax = 16;     // servers remembered as having failed this request
 
   Worker& worker_;
   io::Stream* client_;
@@ -126,6 +134,8 @@ class Session : public io::StreamHandler, public ServerConnectionUser, protected
   bool queued_ = false;
   bool in_backend_ = false;
   bool ended_ = false;
+  bool watching_peer_ = false;  // watch_peer()
+  int overdue_looks_ = 0;       // in a row, on this connection
   std::uint64_t id_;
   Instant accepted_;
   Facts facts_;

@@ -3,9 +3,10 @@
 // each request waits for "timeout server". Pure.
 //
 // A session that has waited for kAnswerPatience is evidence, no more: many requests take long. It
-// has the server probed with a request of our own; whatever byte comes back means that somebody is
-// there. A server whose probe stays unanswered is *silent*: it gets no new work while another can
-// take it, and idempotent requests that wait on it go elsewhere. It is probed until it answers.
+// has the server probed with a request of our own; whatever byte comes back, there or to anybody
+// else, means that somebody is there. A server whose probe stays unanswered is *silent*: it gets no
+// new work while another can take it, and idempotent requests that wait on it go elsewhere. It is
+// probed until it answers.
 #pragma once
 
 #include <cstdint>
@@ -46,6 +47,7 @@ class SilenceMachine {
 
   std::optional<Instant> deadline() const { return deadline_; }
   bool silent() const { return silent_; }
+  bool probing() const { return state_ == State::kProbing; }
 
  private:
   //           evidence            no answer              pause over

@@ -32,6 +32,7 @@ class SilenceDriver::Watch final : public io::StreamHandler, private Timer {
   void carry_out(const SilenceEffects& effects) {
     if (effects.drop_probe) drop();
     if (effects.start_probe) {
+      answers_before_ = answers();
       stream_ = &driver_.loop_.connect(server_.config->address, {}, *this);
       stream_->send(kProbe);
     }
@@ -45,6 +46,13 @@ class SilenceDriver::Watch final : public io::StreamHandler, private Timer {
     // A quiet watch is kept for as long as its last answer is trusted, then forgotten.
     driver_.loop_.arm(*this,
                       machine_.deadline().value_or(driver_.loop_.now() + SilenceMachine::kTrust));
+  }
+
+  // Of the server to anybody, so far.
+  std::uint64_t answers() const {
+    std::uint64_t sum = 0;
+    for (const ServerCounters& each : server_.state->counters) sum += each.requests.value();
+    return sum;
   }
 
   void drop() {
@@ -75,7 +83,12 @@ class SilenceDriver::Watch final : public io::StreamHandler, private Timer {
       driver_.forget(server_.state.get());
       return;
     }
-    machine_.on_timer(now, effects);
+    // One that answered somebody meanwhile has its hands full, and is there.
+    if (machine_.probing() && answers() != answers_before_) {
+      machine_.on_answered(now, effects);
+    } else {
+      machine_.on_timer(now, effects);
+    }
     carry_out(effects);
   }
 
@@ -84,6 +97,7 @@ class SilenceDriver::Watch final : public io::StreamHandler, private Timer {
   const Proxy& proxy_;
   const Server& server_;
   SilenceMachine machine_;
+  std::uint64_t answers_before_ = 0;  // when the last probe went out
   io::Stream* stream_ = nullptr;
 };
 

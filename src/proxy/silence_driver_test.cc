@@ -119,6 +119,27 @@ TEST(SilenceDriver, a_slow_server_is_probed_once_and_left_in_peace) {
   });
 }
 
+TEST(SilenceDriver, a_server_whose_hands_are_full_is_not_silent_while_it_answers_others) {
+  sim::for_each_seed(20, [](std::uint64_t, sim::World& world) {
+    Scene scene(world, 0ms);
+    scene.server.pause();  // as far as the probe can tell
+    auto& answered = scene.generation->proxies[0].servers[0].state->counters[0].requests;
+    answered.add();
+    scene.evidence();
+    world.run_for(900ms);
+    answered.add();
+    world.run_for(200ms);
+    EXPECT_FALSE(scene.silent());
+    EXPECT_TRUE(scene.changes.empty());
+    // What it answered before does not count.
+    EXPECT_TRUE(world.run_until([&] { return scene.watched() == 0; }, 1100ms));
+    scene.evidence();
+    EXPECT_TRUE(world.run_until([&] { return scene.silent(); }, 1100ms));
+    scene.server.resume();
+    EXPECT_TRUE(world.run_until([&] { return !scene.silent(); }, 2200ms));
+  });
+}
+
 TEST(SilenceDriver, a_server_that_dies_is_left_to_the_checks) {
   sim::for_each_seed(20, [](std::uint64_t, sim::World& world) {
     Scene scene(world, 0ms);

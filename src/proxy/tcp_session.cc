@@ -1,4 +1,5 @@
-// The relay: a full queue on one side pauses the other; silence on both ends the session.
+// The relay: a full queue on one side pauses the other; silence on both ends the session, and so
+// does a server's kernel that takes nothing any more while checks call the server down.
 #include "proxy/tcp_session.h"
 
 #include <algorithm>
@@ -116,14 +117,41 @@ void TcpSession::arm_idle() {
     shorten(client_done_ && front.client_fin ? front.client_fin : front.client);
     shorten(server_done_ && back.server_fin ? back.server_fin : back.server);
   }
-  if (limit) {
-    worker_.loop().arm(*this, *limit);
-  } else {
+  idle_deadline_ = limit ? last_activity_ + *limit : Instant::max();
+  arm_timer();
+}
+
+void TcpSession::arm_timer() {
+  const Instant at = look_at_ == Instant{} ? idle_deadline_ : std::min(idle_deadline_, look_at_);
+  if (at == Instant::max()) {
     cancel();
+  } else {
+    worker_.loop().arm(*this, at);
   }
 }
 
-void TcpSession::on_timer(Instant) {
+// Long questions are nothing unusual: that the kernel over there does not acknowledge them is.
+void TcpSession::look_at_peer(Instant now) {
+  const bool lost = peer_is_lost();
+  const bool up = server().state->up.load(std::memory_order_relaxed);
+  if (lost && !up) {
+    server_broke();
+    return;
+  }
+  watching_peer_ = watching_peer_ && !up;
+  look_at_ = watching_peer_ || overdue_looks_ > 0 ? now + kSilenceLook : Instant{};
+  arm_timer();
+}
+
+void TcpSession::watch_peer() {
+  if (phase_ != Phase::kRelaying) return;
+  watching_peer_ = true;
+  connection_->stream().probe_peer();
+  look_at_ = worker_.loop().now() + kSilenceLook;
+  arm_timer();
+}
+
+void TcpSession::on_timer(Instant now) {
   switch (phase_) {
     case Phase::kQueued:
       backend_counters().connect_errors.add();
@@ -144,6 +172,10 @@ void TcpSession::on_timer(Instant) {
       }
       return;
     case Phase::kRelaying: {
+      if (now < idle_deadline_) {
+        look_at_peer(now);
+        return;
+      }
       // A slow peer is not a silent one.
       if (client_->queued() < client_backlog_ || connection_->stream().queued() < server_backlog_) {
         arm_idle();
@@ -162,12 +194,15 @@ void TcpSession::on_timer(Instant) {
 void TcpSession::on_data(io::Stream&, io::LentBytes bytes) {
   facts_.bytes_in += bytes.size();
   if (connection_->stream().send(bytes.view()) == io::Sent::kQueued) client_->pause();
+  if (look_at_ == Instant{}) look_at_ = worker_.loop().now() + kAnswerPatience;
   arm_idle();
 }
 
 void TcpSession::on_server_data(io::LentBytes bytes) {
   facts_.bytes_out += bytes.size();
   if (client_->send(bytes.view()) == io::Sent::kQueued) connection_->stream().pause();
+  if (!watching_peer_) look_at_ = Instant{};
+  overdue_looks_ = 0;
   arm_idle();
 }
 
@@ -225,13 +260,18 @@ void TcpSession::on_server_failed(const Error&) {
     connect_failed();
     return;
   }
+  server_broke();
+}
+
+void TcpSession::server_broke() {
   server_counters().response_errors.add();
   backend_counters().response_errors.add();
   finish('S', 'D');
 }
 
 void TcpSession::kill(char cause) {
-  finish(cause, phase_ == Phase::kRelaying ? 'D' : phase_ == Phase::kQueued ? 'Q' : 'C');
+  // HAProxy tells no state of a session that was relaying.
+  finish(cause, phase_ == Phase::kRelaying ? '-' : phase_ == Phase::kQueued ? 'Q' : 'C');
 }
 
 void TcpSession::finish(char cause, char state) {

@@ -13,6 +13,7 @@ class TcpSession final : public Session {
   void start();
   SessionInfo info() const override;
   void kill(char cause) override;
+  void watch_peer() override;
   void on_slot() override;
 
   void on_data(io::Stream&, io::LentBytes bytes) override;
@@ -36,6 +37,9 @@ class TcpSession final : public Session {
   void connect();
   void connect_failed();
   void arm_idle();
+  void arm_timer();
+  void look_at_peer(Instant now);
+  void server_broke();
   void finish(char cause, char state);
   void end_if_both_done();
 
@@ -43,6 +47,9 @@ class TcpSession final : public Session {
   bool client_done_ = false;  // its FIN was passed on
   bool server_done_ = false;
   Instant last_activity_{};
+  Instant idle_deadline_{};  // by the timeouts; Instant::max(): none
+  // When to look whether the server's kernel takes what was sent: it has not answered meanwhile.
+  Instant look_at_{};
   std::size_t client_backlog_ = 0;  // bytes queued for each side at that time
   std::size_t server_backlog_ = 0;
 };

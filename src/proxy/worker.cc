@@ -239,6 +239,14 @@ int Worker::kill_server_sessions(const ServerState& server, char cause) {
   return killed;
 }
 
+void Worker::watch_server_sessions(const ServerState& server) {
+  for (Session* session = sessions_; session != nullptr;) {
+    Session* const next = session->next_;
+    if (session->server_state() == &server) session->watch_peer();
+    session = next;
+  }
+}
+
 int Worker::kill_session(std::uint64_t id) {
   for (Session* session = sessions_; session != nullptr; session = session->next_) {
     if (session->id() == id) {
@@ -413,6 +421,30 @@ std::optional<Worker::PageAnswer> Worker::statistics_page(
   answer.status = (*text)[9] == '4' ? 401 : (*text)[9] == '3' ? 303 : 200;
   answer.text = *std::move(text);
   return answer;
+}
+
+std::function<void(Worker&)> task_for_server_down(const Server& server) {
+  const auto state = server.state;
+  if (server.config->mark_down_kills_sessions) {
+    return [state](Worker& worker) { worker.kill_server_sessions(*state, 'D'); };
+  }
+  if (!state->looks_dead()) return [](Worker&) {};
+  return [state](Worker& worker) { worker.watch_server_sessions(*state); };
+}
+
+std::function<void(Worker&)> task_for_server_up(const Proxy& proxy, const Server& server) {
+  std::vector<std::shared_ptr<ServerState>> left;
+  // Only by one that takes the work over from the backups (section 5.2, "on-marked-up").
+  if (server.config->mark_up_kills_backup_sessions && !server.config->backup &&
+      server.state->usable()) {
+    for (const Server& other : proxy.servers) {
+      if (other.config->backup) left.push_back(other.state);
+    }
+  }
+  return [backend = proxy.backend, left](Worker& worker) {
+    for (const auto& state : left) worker.kill_server_sessions(*state, 'U');
+    worker.serve_queues(*backend);
+  };
 }
 
 }  // namespace nines::proxy

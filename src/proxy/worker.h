@@ -135,6 +135,8 @@ class Worker : private Timer {
   // Ends all sessions on a server, or the one with that id; returns how many.
   int kill_server_sessions(const ServerState& server, char cause);
   int kill_session(std::uint64_t id);
+  // Session::watch_peer() of all sessions on a server.
+  void watch_server_sessions(const ServerState& server);
   // "disable frontend" and back; also applied to maxconn.
   void update_listeners();
   void set_frontend_maxconn(const std::string& proxy, int maxconn);
@@ -212,5 +214,10 @@ class Worker : private Timer {
   std::vector<std::unique_ptr<ServerConnection>> dead_connections_;
   std::unordered_map<ServerConnection*, std::unique_ptr<ServerConnection>> connections_;
 };
+
+// What a change of a server's health means for sessions, to be done by each worker. Made on
+// control, after the state has changed.
+std::function<void(Worker&)> task_for_server_down(const Server& server);
+std::function<void(Worker&)> task_for_server_up(const Proxy& proxy, const Server& server);
 
 }  // namespace nines::proxy

@@ -575,6 +575,25 @@ TYPED_TEST(LoopConformance, ADeferredConnectionIsAcceptedWithItsBytes) {
   this->server.stream().close();
 }
 
+TYPED_TEST(LoopConformance, APeerThatIsAskedAndThereOwesNothing) {
+  this->server.peer.echo = true;
+  Stream& stream = this->connect(this->listen().local());
+  EXPECT_FALSE(stream.acknowledgement_overdue());
+  stream.send("hello");
+  ASSERT_TRUE(this->until([&] { return this->client.received == "hello"; }));
+  stream.probe_peer();
+  this->server.stream().probe_peer();
+  this->bench.linger();
+  EXPECT_FALSE(stream.acknowledgement_overdue());
+  // Whoever is asked goes on as before.
+  stream.send(", again");
+  ASSERT_TRUE(this->until([&] { return this->client.received == "hello, again"; }));
+  EXPECT_FALSE(stream.acknowledgement_overdue());
+  EXPECT_EQ(this->client.failures, 0);
+  stream.close();
+  this->server.stream().close();
+}
+
 TYPED_TEST(LoopConformance, AnAddressThatIsNotHereIsBoundAllTheSame) {
   const auto elsewhere = *SocketAddress::parse("192.0.2.1:45987");
   io::ListenOptions options;

@@ -96,6 +96,12 @@ class SimLoop::SimStream final : public Pollable, public io::Stream {
   }
   // Idle probes come after hours on Linux: there is nothing to simulate.
   void set_keepalive(bool) override {}
+  void probe_peer() override {
+    if (tcp_ != nullptr && peer_.is_ip()) tcp_->probe_peer();
+  }
+  bool acknowledgement_overdue() const override {
+    return tcp_ != nullptr && peer_.is_ip() && tcp_->acknowledgement_overdue();
+  }
 
   void on_events() override {
     if (flags_.closed || flags_.failed || tcp_ == nullptr) return;

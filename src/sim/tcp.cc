@@ -143,6 +143,8 @@ void Tcp::handle(Packet*& packet) {
     return;
   }
   if (seen.kind != PacketKind::kSegment) return;
+  heard_at_ = core_.now;
+  probes_out_ = 0;
   const std::uint32_t life = generation_;
   handle_acknowledgement(seen);
   if (life != generation_ || state_ == State::kDead) return;
@@ -365,7 +367,8 @@ void Tcp::fail(int error) {
   state_ = State::kDead;
   error_ = error;
   empty(out_, out_head_);
-  retransmit_at_ = uncork_at_ = end_at_ = defer_until_ = Instant{};
+  retransmit_at_ = uncork_at_ = end_at_ = defer_until_ = probe_at_ = heard_at_ = Instant{};
+  probes_out_ = 0;
   if (std::exchange(in_table_, false)) kernel_->remove(ends_);
   notify();
 }
@@ -454,9 +457,19 @@ std::uint32_t Tcp::window() const {
   return static_cast<std::uint32_t>(std::max(received_ + room, told_edge_) - received_);
 }
 
+void Tcp::probe_peer() {
+  if (state_ != State::kOpen || probe_at_ != Instant{}) return;
+  probe_at_ = core_.now + kProbeInterval;
+  schedule_timer();
+}
+
+bool Tcp::acknowledgement_overdue() const {
+  return state_ == State::kOpen && ((outstanding() && retries_ > 0) || probes_out_ > 0);
+}
+
 void Tcp::schedule_timer() {
   Instant earliest = Instant::max();
-  for (const Instant at : {retransmit_at_, uncork_at_, end_at_, defer_until_}) {
+  for (const Instant at : {retransmit_at_, uncork_at_, end_at_, defer_until_, probe_at_}) {
     if (at != Instant{}) earliest = std::min(earliest, at);
   }
   if (earliest == Instant::max()) return;
@@ -485,6 +498,14 @@ void Tcp::on_timer_event(std::uint32_t generation) {
   if (due(uncork_at_)) {
     corked_ = false;
     send_new();
+  }
+  if (due(probe_at_)) {
+    probe_at_ = core_.now + kProbeInterval;
+    // Bytes that wait for their acknowledgement ask the same.
+    if (!outstanding() && core_.now - heard_at_ >= kProbeInterval) {
+      ++probes_out_;
+      send_plain(PacketKind::kSegment, true);
+    }
   }
   if (due(retransmit_at_)) {
     on_retransmit_timer();

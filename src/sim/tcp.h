@@ -44,6 +44,7 @@ class Tcp {
   static constexpr Duration kTimeWait = 3s;    // shorter than Linux's 60 s: late packets end sooner
   static constexpr Duration kOrphanMax = 60s;  // a closed socket whose peer does not finish
   static constexpr Duration kDeferMax = 1s;    // a deferred connection is accepted without bytes
+  static constexpr Duration kProbeInterval = 1s;         // of probe_peer()
   static constexpr std::size_t kSegmentMax = 16u << 10;  // bytes; as with segmentation offload
   static constexpr std::size_t kEarlyMax = 64;  // segments kept that came before their turn
 
@@ -60,6 +61,8 @@ class Tcp {
   void finish();           // shutdown(SHUT_WR)
   void close(bool reset);  // the caller's pointer is dead then
   int take_error();        // SO_ERROR
+  void probe_peer();       // SO_KEEPALIVE with the shortest interval, and no end
+  bool acknowledgement_overdue() const;
   Readiness readiness() const;
   void set_watcher(Watcher* watcher) { watcher_ = watcher; }
   int peer_process_id() const { return peer_process_id_; }
@@ -144,7 +147,9 @@ class Tcp {
 
   Duration retransmit_after_{};
   int retries_ = 0;
-  Instant retransmit_at_{}, uncork_at_{}, end_at_{}, defer_until_{};
+  Instant retransmit_at_{}, uncork_at_{}, end_at_{}, defer_until_{}, probe_at_{};
+  Instant heard_at_{};      // of probe_peer(): the last packet
+  int probes_out_ = 0;      // since then
   Instant timer_queued_{};  // the earliest event in the queue for this life
 };
 

@@ -350,6 +350,58 @@ TEST(ProxyHttp, a_stopped_server_delays_what_it_was_given_and_runs_nothing_twice
   });
 }
 
+TEST(ProxyHttp,
+     who_waits_on_a_host_that_vanished_is_told_within_two_seconds_and_nothing_is_repeated) {
+  sim::for_each_seed(20, [](std::uint64_t, sim::World& world) {
+    ProxyWorld proxy(world);
+    proxy.load(kThreeServers);
+    world.run_for(3s);
+    std::vector<std::uint64_t> ids;
+    for (int i = 0; i < 3; ++i) {
+      Ask ask = proxy.ask();
+      ask.method = "POST";
+      ask.delay_ms = 300;
+      ids.push_back(ask.id);
+      proxy.add_client().ask(ask);
+    }
+    // Sent, acknowledged, and being worked on; or on the way.
+    world.run_for(std::chrono::microseconds(100 + world.rng().below(200000)));
+    world.isolate(proxy.server_host(2));
+    const Instant vanished = world.now();
+    EXPECT_TRUE(world.run_until([&] { return proxy.clients_done(); }, 2300ms)) << proxy.pending();
+    EXPECT_GE(world.now() - vanished, 1s);
+    EXPECT_EQ(proxy.count(Outcome::kWhole), 2);
+    EXPECT_EQ(proxy.count(Outcome::kError), 1);
+    for (const auto id : ids) EXPECT_LE(proxy.journal().arrivals[id].size(), 1u);
+    world.heal_all();
+    proxy.expect_quiet();
+  });
+}
+
+TEST(ProxyHttp, marked_down_with_its_sessions_a_server_gives_up_what_waits_and_others_take_it) {
+  sim::for_each_seed(20, [](std::uint64_t, sim::World& world) {
+    ProxyWorld proxy(world);
+    std::string text = with(kThreeServers, "fall 5", "fall 5 on-marked-down shutdown-sessions");
+    text = with(text, "server s2 %s2 check inter 2000 rise 2 fall 5",
+                "server s2 %s2 check inter 2000 rise 2 fall 5 on-marked-down shutdown-sessions");
+    proxy.load(text);
+    world.run_for(3s);
+    for (int i = 0; i < 6; ++i) {
+      Ask ask = proxy.ask();
+      ask.method = i < 3 ? "GET" : "POST";
+      ask.delay_ms = 400;
+      proxy.add_client().ask(ask);
+      world.run_for(1ms);
+    }
+    world.run_for(50ms);
+    proxy.set_state("api", "s2", proxy::AdminState::kMaintenance);
+    EXPECT_TRUE(world.run_until([&] { return proxy.clients_done(); }, 1s)) << proxy.pending();
+    EXPECT_EQ(proxy.count(Outcome::kWhole), 5);
+    EXPECT_EQ(proxy.count(Outcome::kError), 1);  // the POST
+    proxy.expect_quiet();
+  });
+}
+
 TEST(ProxyHttp, a_proxy_that_dies_breaks_connections_and_no_answer_looks_whole) {
   sim::for_each_seed(20, [](std::uint64_t, sim::World& world) {
     ProxyWorld proxy(world);

@@ -318,5 +318,98 @@ TEST(ProxyTcp, sessions_on_a_server_marked_down_end_when_that_is_asked_for) {
   });
 }
 
+TEST(ProxyTcp, a_session_that_asks_a_vanished_host_ends_when_checks_have_found_it_down) {
+  sim::for_each_seed(20, [](std::uint64_t, sim::World& world) {
+    Database database(world);
+    EchoClient& client = database.connect();
+    ASSERT_TRUE(world.run_until([&] { return client.whole(); }, 1s));
+    world.run_for(std::chrono::milliseconds(world.rng().below(5000)));
+    world.isolate(database.proxy.server_host(1));
+    world.run_for(std::chrono::milliseconds(world.rng().below(1000)));
+    client.send(5);
+    const Instant asked = world.now();
+    // Nobody else connects there: its own unanswered bytes hurry the checks.
+    EXPECT_TRUE(world.run_until([&] { return client.ended() || client.broken(); }, 3s));
+    EXPECT_TRUE(client.broken());
+    EXPECT_LE(world.now() - asked, 2600ms);
+    EXPECT_FALSE(database.proxy.state("db", "s1").up);
+    world.heal_all();
+    database.proxy.expect_quiet();
+  });
+}
+
+TEST(ProxyTcp, sessions_that_rest_on_a_vanished_host_end_too) {
+  sim::for_each_seed(20, [](std::uint64_t, sim::World& world) {
+    Database database(world);
+    EchoClient& resting = database.connect();
+    EchoClient& asking = database.connect();
+    ASSERT_TRUE(world.run_until([&] { return resting.whole() && asking.whole(); }, 1s));
+    world.isolate(database.proxy.server_host(1));
+    asking.send(5);
+    EXPECT_TRUE(world.run_until([&] { return asking.broken() && resting.broken(); }, 5s));
+    world.heal_all();
+    database.proxy.expect_quiet();
+  });
+}
+
+TEST(ProxyTcp, a_stopped_process_keeps_the_sessions_that_its_host_answers_for) {
+  sim::for_each_seed(20, [](std::uint64_t, sim::World& world) {
+    Database database(world);
+    EchoClient& client = database.connect();
+    ASSERT_TRUE(world.run_until([&] { return client.whole(); }, 1s));
+    // Its connections are taken and never answered: long questions look like that, too.
+    database.processes[1]->pause();
+    client.send(5);
+    world.run_for(10s);
+    EXPECT_FALSE(client.ended() || client.broken());
+    EXPECT_TRUE(database.proxy.state("db", "s1").up);
+    database.processes[1]->resume();
+    EXPECT_TRUE(world.run_until([&] { return client.whole(); }, 1s));
+    client.end();
+    database.proxy.expect_quiet();
+  });
+}
+
+TEST(ProxyTcp, a_network_that_loses_packets_ends_no_session) {
+  sim::for_each_seed(20, [](std::uint64_t, sim::World& world) {
+    Database database(world);
+    EchoClient& client = database.connect();
+    ASSERT_TRUE(world.run_until([&] { return client.whole(); }, 1s));
+    world.set_default_link({.latency_min = 50us, .latency_max = 500us, .loss = 0.1});
+    for (int i = 0; i < 30; ++i) {
+      client.send(5);
+      ASSERT_TRUE(world.run_until([&] { return client.whole(); }, 30s)) << i;
+    }
+    EXPECT_FALSE(client.broken());
+    client.end();
+    database.proxy.expect_quiet();
+  });
+}
+
+TEST(ProxyTcp, sessions_on_backups_end_when_the_active_server_is_up_and_asks_for_that) {
+  sim::for_each_seed(10, [](std::uint64_t seed, sim::World& world) {
+    std::string text = kDatabase;
+    const bool asked = seed % 2 == 0;
+    const std::string_view all = "server s1 %s1 check inter 2000 rise 2 fall 5";
+    if (asked) text.insert(text.find(all) + all.size(), " on-marked-up shutdown-backup-sessions");
+    Database database(world, text.c_str());
+    database.processes[1]->kill();
+    ASSERT_TRUE(world.run_until([&] { return !database.proxy.state("db", "s1").up; }, 20s));
+    EchoClient& client = database.connect();
+    ASSERT_TRUE(world.run_until([&] { return client.whole(); }, 2s));
+    EXPECT_EQ(client.server(), "s2");
+    database.start(1);
+    ASSERT_TRUE(world.run_until([&] { return database.proxy.state("db", "s1").up.load(); }, 20s));
+    world.run_for(100ms);
+    EXPECT_EQ(client.ended() || client.broken(), asked);
+    EchoClient& next = database.connect();
+    ASSERT_TRUE(world.run_until([&] { return next.whole(); }, 100ms));
+    EXPECT_EQ(next.server(), "s1");
+    next.end();
+    client.end();
+    database.proxy.expect_quiet();
+  });
+}
+
 }  // namespace
 }  // namespace nines::scenarios

@@ -285,13 +285,11 @@ void ProxyWorld::on_health_log(const proxy::Proxy&, proxy::LogLevel, const std::
 }
 
 void ProxyWorld::on_server_down(const proxy::Proxy&, const proxy::Server& server) {
-  if (!server.config->mark_down_kills_sessions) return;
-  on_workers(
-      [state = server.state](proxy::Worker& worker) { worker.kill_server_sessions(*state, 'D'); });
+  on_workers(proxy::task_for_server_down(server));
 }
 
-void ProxyWorld::on_server_up(const proxy::Proxy& proxy, const proxy::Server&) {
-  on_workers([backend = proxy.backend](proxy::Worker& worker) { worker.serve_queues(*backend); });
+void ProxyWorld::on_server_up(const proxy::Proxy& proxy, const proxy::Server& server) {
+  on_workers(proxy::task_for_server_up(proxy, server));
 }
 
 Result<io::Acceptor*> ProxyWorld::open(io::Loop& loop, const proxy::BindConfig& bind, bool,

@@ -23,6 +23,8 @@ namespace nines::io {
 
 namespace {
 
+// The most that TCP_KEEPCNT takes: two minutes of probes, within which somebody has decided.
+constexpr int kProbesMax = 127;
 constexpr std::uint32_t kStreamEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 constexpr Duration kAcceptPause =
     std::chrono::milliseconds(100);  // after running out of descriptors
@@ -150,6 +152,24 @@ class EpollLoop::EpollStream final : public Pollable, public Stream {
   void set_keepalive(bool on) override {
     const int value = on ? 1 : 0;
     static_cast<void>(setsockopt(descriptor_, SOL_SOCKET, SO_KEEPALIVE, &value, sizeof value));
+  }
+  void probe_peer() override {
+    if (descriptor_ < 0 || !peer_.is_ip()) return;
+    const auto set = [this](int level, int option, int value) {
+      static_cast<void>(setsockopt(descriptor_, level, option, &value, sizeof value));
+    };
+    set(IPPROTO_TCP, TCP_KEEPIDLE, 1);
+    set(IPPROTO_TCP, TCP_KEEPINTVL, 1);
+    set(IPPROTO_TCP, TCP_KEEPCNT, kProbesMax);
+    set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  }
+  bool acknowledgement_overdue() const override {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    if (descriptor_ < 0 || getsockopt(descriptor_, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) {
+      return false;
+    }
+    return (info.tcpi_unacked > 0 && info.tcpi_retransmits > 0) || info.tcpi_probes > 0;
   }
   int descriptor() const override { return descriptor_; }
 
