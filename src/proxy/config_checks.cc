@@ -332,19 +332,23 @@ void read_galera_check(ProxyDraft& draft, Statement& statement) {
   if (expect_credentials(check, statement)) draft.config.check = std::move(check);
 }
 
-// "option keystone-check credentials FILE"
+// "option keystone-check credentials FILE [repeat-tokens]"
 void read_keystone_check(ProxyDraft& draft, Statement& statement) {
+  constexpr std::array<std::string_view, 2> kArguments = {"credentials", "repeat-tokens"};
   CheckConfig check;
   check.kind = CheckKind::kKeystone;
   while (const Word* word = statement.take()) {
-    if (word->text != "credentials") {
+    if (word->text == "credentials") {
+      if (!set_credentials(draft, check, statement)) return;
+    } else if (word->text == "repeat-tokens") {
+      check.repeats_tokens = true;
+    } else {
       text::Diagnostic& diagnostic =
           statement.error(*word, "unknown argument of 'option keystone-check'");
-      diagnostic.with_allowed("credentials FILE");
-      add_suggestion(diagnostic, word->text, std::array<std::string_view, 1>{"credentials"});
+      diagnostic.with_allowed("credentials FILE, repeat-tokens");
+      add_suggestion(diagnostic, word->text, kArguments);
       return;
     }
-    if (!set_credentials(draft, check, statement)) return;
   }
   if (expect_credentials(check, statement)) draft.config.check = std::move(check);
 }

@@ -197,7 +197,8 @@ class Dumper {
     }
     if (check.kind == CheckKind::kGalera || check.kind == CheckKind::kKeystone) {
       fact(text + " credentials " + quoted(check.credentials_path) +
-           (check.donor_is_available ? " available-when-donor" : ""));
+           (check.donor_is_available ? " available-when-donor" : "") +
+           (check.repeats_tokens ? " repeat-tokens" : ""));
       return;
     }
     fact(text + " " + check.method + " " + check.uri + " " + check.version);

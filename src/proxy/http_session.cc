@@ -9,6 +9,7 @@
 #include "http/edit.h"
 #include "http/error_response.h"
 #include "proxy/header_rules.h"
+#include "proxy/keystone_check.h"
 
 namespace nines::proxy {
 
@@ -190,7 +191,8 @@ bool HttpSession::begin_request(http::RequestHead& head, const char* base) {
   }
   enter_backend(target);
   backend_counters().requests.add();
-  repeatable_ = http::is_idempotent(method_);
+  repeatable_ = http::is_idempotent(method_) || (backend().config->check.repeats_tokens &&
+                                                 asks_for_token(method_, head.target.in(base)));
   request_.clear();
   render_request(head, base, facts(), request_);
   request_kept_ = true;

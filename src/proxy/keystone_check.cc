@@ -8,6 +8,7 @@
 namespace nines::proxy {
 namespace {
 
+constexpr std::string_view kTokensPath = "/v3/auth/tokens";
 constexpr int kCreated = 201;
 constexpr std::string_view kTokenField = "x-subject-token";
 
@@ -45,7 +46,8 @@ std::string encode_token_request(const CheckCredentials& credentials) {
     body += "}}";
   }
   body += "}}";
-  return "POST /v3/auth/tokens HTTP/1.1\r\nhost: keystone\r\ncontent-type: application/json\r\n"
+  return "POST " + std::string(kTokensPath) +
+         " HTTP/1.1\r\nhost: keystone\r\ncontent-type: application/json\r\n"
          "content-length: " +
          std::to_string(body.size()) + "\r\nconnection: close\r\n\r\n" + body;
 }
@@ -66,6 +68,11 @@ CheckOutcome judge_token_answer(const http::ResponseHead& head, std::string_view
   }
   outcome.info = "created, but no token came";
   return outcome;
+}
+
+bool asks_for_token(http::Method method, std::string_view target) {
+  target = target.substr(0, target.find('?'));
+  return method == http::Method::kPost && target.ends_with(kTokensPath);
 }
 
 }  // namespace nines::proxy

@@ -18,4 +18,8 @@ std::string encode_token_request(const CheckCredentials& credentials);
 // it; else L7STS with the status and its reason. The token itself is not kept.
 CheckOutcome judge_token_answer(const http::ResponseHead& head, std::string_view bytes);
 
+// Whether a request asks for a token: it changes nothing, so that a second one does no more than
+// the first, though its method does not say so (RFC 9110, section 9.2.2).
+bool asks_for_token(http::Method method, std::string_view target);
+
 }  // namespace nines::proxy

@@ -131,6 +131,7 @@ struct CheckConfig {
   std::string credentials_path;
   CheckCredentials credentials;     // of that file, once take_credentials() has been called
   bool donor_is_available = false;  // kGalera
+  bool repeats_tokens = false;      // kKeystone: a request for a token may be sent twice
   friend bool operator==(const CheckConfig&, const CheckConfig&) = default;
 };
 

@@ -15,7 +15,7 @@ std::string lower(std::string text) {
 }  // namespace
 
 std::string Ask::target() const {
-  std::string text = "/" + std::to_string(id) + "?";
+  std::string text = "/" + std::to_string(id) + (token ? "/v3/auth/tokens" : "") + "?";
   const auto add = [&text](const char* name, std::size_t value) {
     if (value != 0) text += std::string(name) + "=" + std::to_string(value) + "&";
   };
@@ -37,6 +37,7 @@ Ask Ask::parse(std::string_view target) {
   const std::string text(target);
   ask.id = std::strtoull(text.c_str() + 1, nullptr, 10);
   std::size_t at = text.find('?');
+  ask.token = text.substr(0, at).ends_with("/v3/auth/tokens");
   while (at != std::string::npos && at + 1 < text.size()) {
     const std::size_t equals = text.find('=', at);
     const std::string name = text.substr(at + 1, equals - at - 1);

@@ -25,6 +25,7 @@ struct Ask {
   bool server_closes = false;
   bool client_closes = false;
   bool http10 = false;
+  bool token = false;  // asked for where keystone gives tokens out
 
   std::string target() const;
   static Ask parse(std::string_view target);  // id 0: none of ours

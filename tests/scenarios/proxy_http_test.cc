@@ -350,6 +350,84 @@ TEST(ProxyHttp, a_stopped_server_delays_what_it_was_given_and_runs_nothing_twice
   });
 }
 
+// Servers that no check finds down: keystone-check is there for what it says about tokens alone.
+constexpr const char* kKeystones = R"(
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 30s
+  timeout server 60s
+  retries 3
+  option redispatch
+listen api
+  bind %front:8080
+  option keystone-check credentials /etc/nines/keystone repeat-tokens
+  server s1 %s1
+  server s2 %s2
+  server s3 %s3
+)";
+
+TEST(ProxyHttp, a_token_that_a_stopped_keystone_owes_comes_from_another_where_that_is_allowed) {
+  sim::for_each_seed(20, [](std::uint64_t seed, sim::World& world) {
+    const bool allowed = seed % 2 == 0;
+    ProxyWorld proxy(world);
+    proxy.load(allowed ? kKeystones : with(kKeystones, " repeat-tokens", ""));
+    proxy.server_process(2).pause();
+    std::vector<std::uint64_t> ids;
+    for (int i = 0; i < 3; ++i) {
+      Ask ask = proxy.ask();
+      ask.method = "POST";
+      ask.upload = 200;
+      ask.token = true;
+      ids.push_back(ask.id);
+      proxy.add_client().ask(ask);
+    }
+    world.run_until([&] { return proxy.clients_done(); }, 2s);
+    EXPECT_EQ(proxy.count(Outcome::kWhole), allowed ? 3 : 2) << proxy.pending();
+    // Who asks next waits for nobody, whatever it asks for.
+    WebClient& next = proxy.add_client();
+    for (int i = 0; i < 4; ++i) {
+      Ask ask = proxy.ask();
+      ask.method = "POST";
+      next.ask(ask);
+    }
+    EXPECT_TRUE(world.run_until([&] { return next.done(); }, 100ms));
+    proxy.server_process(2).resume();
+    EXPECT_TRUE(world.run_until([&] { return proxy.clients_done(); }, 10s));
+    EXPECT_EQ(proxy.count(Outcome::kWhole), 7);
+    for (const auto id : ids) {
+      EXPECT_LE(proxy.journal().arrivals[id].size(), allowed ? 2u : 1u) << id;
+    }
+    proxy.expect_quiet();
+  });
+}
+
+TEST(ProxyHttp, what_is_no_request_for_a_token_is_not_repeated_beside_those_that_are) {
+  sim::for_each_seed(20, [](std::uint64_t, sim::World& world) {
+    ProxyWorld proxy(world);
+    proxy.load(kKeystones);
+    std::vector<std::uint64_t> others;
+    for (int i = 0; i < 6; ++i) {
+      WebClient& client = proxy.add_client();
+      for (int n = 0; n < 10; ++n) {
+        Ask ask = proxy.ask();
+        ask.method = "POST";
+        ask.token = world.rng().chance(0.5);
+        ask.delay_ms = static_cast<int>(world.rng().below(20));
+        if (!ask.token) others.push_back(ask.id);
+        client.ask(ask);
+      }
+    }
+    world.after(std::chrono::milliseconds(world.rng().below(200)), [&] { proxy.kill_server(2); });
+    world.after(std::chrono::milliseconds(world.rng().below(200)),
+                [&] { proxy.server_process(3).pause(); });
+    world.after(5s, [&] { proxy.server_process(3).resume(); });
+    EXPECT_TRUE(world.run_until([&] { return proxy.clients_done(); }, 100s)) << proxy.pending();
+    for (const auto id : others) EXPECT_LE(proxy.journal().arrivals[id].size(), 1u) << id;
+    proxy.expect_quiet();
+  });
+}
+
 TEST(ProxyHttp,
      who_waits_on_a_host_that_vanished_is_told_within_two_seconds_and_nothing_is_repeated) {
   sim::for_each_seed(20, [](std::uint64_t, sim::World& world) {
