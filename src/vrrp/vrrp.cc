@@ -55,7 +55,7 @@ std::optional<Instant> Vrrp::deadline() const {
   if (status_.leaving) return leave_repeats_ > 0 ? std::min(next_at_, leave_by_) : leave_by_;
   Instant first = next_at_;
   if (retake_at_ != Instant{}) first = std::min(first, retake_at_);
-  for (const Announcement* each : {&soon_, &second_, &refresh_}) {
+  for (const Announcement* each : {&spaced_, &soon_, &second_, &refresh_}) {
     if (each->at != Instant{}) first = std::min(first, each->at);
   }
   return first;
@@ -257,7 +257,7 @@ void Vrrp::on(const event::HandOver&, Instant now, Effects& out) {
   if (status_.leaving) return;
   if (status_.state != State::kMaster) return on(event::Stop{}, now, out);
   status_.leaving = true;
-  soon_ = second_ = refresh_ = {};
+  spaced_ = soon_ = second_ = refresh_ = {};
   leave_by_ = now + hand_over_patience();
   leave_repeats_ = kHandOverRepeats;
   next_at_ = now + kHandOverSpacing;
@@ -329,8 +329,7 @@ void Vrrp::become_master(Instant now, Effects& out) {
   announce(announcements.master_repeat, now, out);
   // Again once the address is there: the first advert of a master, not of a claimant.
   advertise(now, out);
-  soon_ = {};
-  second_ = {};
+  spaced_ = soon_ = second_ = {};
   if (announcements.master_delay > Duration{}) {
     second_ = {now + announcements.master_delay, announcements.master_repeat};
   }
@@ -407,17 +406,17 @@ void Vrrp::announce_after_doubt(Instant now, Effects& out) {
   const int count = std::max(announcements.lower_priority_repeat, 1);
   if (announced_at_ == Instant{} || now - announced_at_ >= kAnnounceSpacing) {
     announce(count, now, out);
-    soon_ = {now + instance_.advert_int, count};
   } else {
-    soon_ = {announced_at_ + kAnnounceSpacing, count};
+    spaced_ = {announced_at_ + kAnnounceSpacing, count};
   }
+  soon_ = {now + instance_.advert_int, count};
   if (announcements.lower_priority_delay > Duration{}) {
     second_ = {now + announcements.lower_priority_delay, count};
   }
 }
 
 void Vrrp::announce_due(Instant now, Effects& out) {
-  for (Announcement* each : {&soon_, &second_, &refresh_}) {
+  for (Announcement* each : {&spaced_, &soon_, &second_, &refresh_}) {
     if (each->at == Instant{} || now < each->at) continue;
     announce(each->count, now, out);
     each->at = Instant{};

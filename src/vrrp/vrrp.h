@@ -216,12 +216,13 @@ class Vrrp {
   Instant leave_by_{};
   int leave_repeats_ = 0;
   Instant preempt_at_{};  // zero: not begun
-  // When next to announce: after doubt, the second round, the refresh. Zero: not due.
+  // When next to announce: what came too soon after the last, an interval after doubt, the second
+  // round, the refresh. Zero: not due.
   struct Announcement {
     Instant at{};
     int count = 0;
   };
-  Announcement soon_, second_, refresh_;
+  Announcement spaced_, soon_, second_, refresh_;
   Instant announced_at_{};
 };
 
