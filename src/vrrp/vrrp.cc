@@ -41,8 +41,12 @@ Vrrp::Vrrp(VrrpInstance instance, Start start)
 void Vrrp::handle(const Event& event, Instant now, Effects& out) {
   if (status_.state == State::kStopped) return;
   // Before anything else is judged by a state that the world has left behind.
-  if (status_.state == State::kMaster && !status_.leaving && was_stopped_too_long(now)) {
-    stand_again(now, out);
+  const bool counted_on = status_.claiming || (status_.state == State::kMaster && !status_.leaving);
+  if (counted_on && was_stopped_too_long(now)) {
+    // Those who gave way to a claim have waited in vain for its adverts. One that holds nothing yet
+    // claims again, unless it hears first of somebody whom it follows.
+    status_.claiming = false;
+    if (may_hold()) stand_again(now, out);
   }
   std::visit([&](const auto& one) { on(one, now, out); }, event);
 }
@@ -158,9 +162,7 @@ void Vrrp::heard_as_master(const event::AdvertHeard& advert, Instant now, Effect
 void Vrrp::on(const event::TimerFired&, Instant now, Effects& out) {
   if (status_.state == State::kBackup) {
     if (status_.waiting || now < next_at_) return;
-    // Stopped since it claimed: those who gave way to the claim have waited for its adverts in
-    // vain.
-    if (!status_.claiming || was_stopped_too_long(now)) return seek(now, out);
+    if (!status_.claiming) return seek(now, out);
     if (!grouped()) return become_master(now, out);
     status_.waiting = true;
     return;
