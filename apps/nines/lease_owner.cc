@@ -153,7 +153,7 @@ Result<cluster::Lease> LeaseOwner::make_machine(const node::ClusterConfig& clust
   return cluster::Lease::create(std::move(options), base::Rng(seed));
 }
 
-void LeaseOwner::start(const std::set<std::string>&) {
+void LeaseOwner::start(const vrrp::Predecessor&) {
   watches_.push_back(loop_.watch_descriptor(monitor_.descriptor(), EPOLLIN,
                                             [this](std::uint32_t) { network_changed(); }));
   watches_.push_back(loop_.watch_descriptor(gate_->monitor(), EPOLLIN,

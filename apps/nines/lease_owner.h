@@ -4,7 +4,6 @@
 
 #include <functional>
 #include <memory>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,7 +35,7 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
                                                             io::EpollLoop& loop, io::Log& log);
   ~LeaseOwner() override;
 
-  void start(const std::set<std::string>&) override;
+  void start(const vrrp::Predecessor&) override;
   void set_fit(bool fit) override;
   Result<void> reload(vrrp::Config config) override;
   void stop() override { driver_->handle(cluster::lease_event::Stop{}); }

@@ -42,6 +42,7 @@ void PlaneWatch::on(const event::Begin&, Instant now, Out& out) {
 
 void PlaneWatch::on(const event::Served&, Instant now, Out& out) {
   if (state_ != State::kStarting) return;
+  seen_at_ = since_;
   enter(State::kServing, now);
   unfit_at_.reset();
   answer_due_ = Instant{};
@@ -49,7 +50,10 @@ void PlaneWatch::on(const event::Served&, Instant now, Out& out) {
   if (deaths_ < policy_.deaths_max) set_fit(true, out);
 }
 
-void PlaneWatch::on(const event::Answered&, Instant, Out&) { answer_due_ = Instant{}; }
+void PlaneWatch::on(const event::Answered&, Instant, Out&) {
+  if (answer_due_ != Instant{}) seen_at_ = asked_at_;
+  answer_due_ = Instant{};
+}
 
 void PlaneWatch::on(const event::Died&, Instant now, Out& out) {
   killed_ = false;
@@ -123,7 +127,9 @@ void PlaneWatch::ask(Instant now, Out& out) {
   if (now < ask_at_) return;
   ask_at_ = now + policy_.ask_interval;
   out.push_back(PlaneEffect::kAsk);
-  if (answer_due_ == Instant{}) answer_due_ = now + policy_.answer_within;
+  if (answer_due_ != Instant{}) return;
+  answer_due_ = now + policy_.answer_within;
+  asked_at_ = now;
 }
 
 void PlaneWatch::set_fit(bool fit, Out& out) {

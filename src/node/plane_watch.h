@@ -71,6 +71,9 @@ class PlaneWatch {
   // Of kWaiting.
   Duration restart_delay() const { return delay_; }
   Instant since() const { return since_; }
+  // The plane, or when it is dead the one before, was at work then or later: it has answered a
+  // question of that time. Zero: none ever was.
+  Instant seen_at() const { return seen_at_; }
 
  private:
   using Out = std::vector<PlaneEffect>;
@@ -89,13 +92,15 @@ class PlaneWatch {
   State state_ = State::kIdle;
   Instant since_{};
   bool fit_ = false;
-  bool killed_ = false;              // and not yet dead
-  int deaths_ = 0;                   // since it was last healthy
-  int deaths_total_ = 0;             // but those that were asked for
-  Duration delay_{};                 // the latest
-  Instant restart_at_{};             // of kWaiting
-  Instant ask_at_{};                 // of kServing
-  Instant answer_due_{};             // of kServing; zero: nothing is asked
+  bool killed_ = false;   // and not yet dead
+  int deaths_ = 0;        // since it was last healthy
+  int deaths_total_ = 0;  // but those that were asked for
+  Duration delay_{};      // the latest
+  Instant restart_at_{};  // of kWaiting
+  Instant ask_at_{};      // of kServing
+  Instant answer_due_{};  // of kServing; zero: nothing is asked
+  Instant asked_at_{};    // the first question without an answer
+  Instant seen_at_{};
   std::optional<Instant> unfit_at_;  // unless it serves before
 };
 

@@ -131,6 +131,27 @@ TEST_F(PlaneWatchTest, AStoppedSupervisorBlamesNobody) {
   EXPECT_THAT(run_until(66s + 100ms, false), ElementsAre(PlaneEffect::kKill));
 }
 
+TEST_F(PlaneWatchTest, ItWasSeenWhenTheQuestionThatItAnsweredWasAsked) {
+  at(0ms, event::Begin{});
+  EXPECT_EQ(watch_.seen_at(), Instant{});
+  at(30ms, event::Served{});  // so it had begun
+  EXPECT_EQ(watch_.seen_at(), kOrigin);
+  at(130ms, event::WatchTimer{});
+  EXPECT_EQ(watch_.seen_at(), kOrigin);
+  at(230ms, event::WatchTimer{});
+  // However late the supervisor hears it, and however many questions went out meanwhile.
+  at(90s, event::Answered{});
+  EXPECT_EQ(watch_.seen_at(), kOrigin + 130ms);
+  at(90s, event::Answered{});
+  EXPECT_EQ(watch_.seen_at(), kOrigin + 130ms);
+  // The next one follows a plane that was last seen then, until it serves itself.
+  at(91s, event::Died{});
+  run_until(91s + 10ms);
+  EXPECT_EQ(watch_.seen_at(), kOrigin + 130ms);
+  at(92s, event::Served{});
+  EXPECT_EQ(watch_.seen_at(), kOrigin + 91s + 10ms);
+}
+
 TEST_F(PlaneWatchTest, OneThatNeverBeginsToServeIsKilled) {
   at(0s, event::Begin{});
   EXPECT_THAT(run_until(29s), IsEmpty());

@@ -75,9 +75,7 @@ class VrrpOwner final : public OwnerService {
  public:
   explicit VrrpOwner(std::unique_ptr<VrrpService> service) : service_(std::move(service)) {}
 
-  void start(const std::set<std::string>& masters_before) override {
-    service_->start(masters_before);
-  }
+  void start(const Predecessor& predecessor) override { service_->start(predecessor); }
   void set_fit(bool fit) override { service_->set_fit(fit); }
   Result<void> reload(Config config) override { return service_->reload(std::move(config)); }
   void stop() override { service_->stop(); }
@@ -111,7 +109,7 @@ class OwnerMain {
     say({ChannelMessage::Kind::kScheduling, scheduling_, {}});
     service_->on_change([this] { report(); });
     service_->set_fit(options_.proxy_fit);
-    service_->start(options_.masters);
+    service_->start(options_.predecessor);
     loop_.watch_descriptor(node::kPlaneChannel, EPOLLIN, [this](std::uint32_t) { on_channel(); });
     report();
     say({ChannelMessage::Kind::kTaken, "", {}});

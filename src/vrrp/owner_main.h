@@ -3,8 +3,6 @@
 #pragma once
 
 #include <functional>
-#include <set>
-#include <string>
 
 #include "base/result.h"
 #include "vrrp/owner_service.h"
@@ -18,8 +16,7 @@ struct OwnerMainOptions {
   // Reads the configuration again; an error changes nothing.
   std::function<Result<Config>()> reload;
   bool proxy_fit = true;
-  // Instances that an earlier owner of this supervisor's was master of when it died, a moment ago.
-  std::set<std::string> masters;
+  Predecessor predecessor;  // this supervisor's owner before
 };
 
 // In the plane, over node::kPlaneChannel; returns the exit status. It ends when it is told to

@@ -42,7 +42,7 @@ OwnerPlane::OwnerPlane(Config config, Load load, MakeOwner make, io::EpollLoop& 
                .make = std::move(make),
                .reload = std::move(load),
                .proxy_fit = true,
-               .masters = {}},
+               .predecessor = {}},
       plane_("owner", policy(), loop, log, *this) {}
 
 Result<void> OwnerPlane::start() { return plane_.start(); }
@@ -131,7 +131,10 @@ std::vector<OwnerReport> OwnerPlane::reports() const {
   return reports;
 }
 
-int OwnerPlane::run_plane() { return run_owner_main(options_); }
+int OwnerPlane::run_plane() {
+  options_.predecessor.seen_at = plane_.watch().seen_at();
+  return run_owner_main(options_);
+}
 
 Result<void> OwnerPlane::on_plane_started() { return {}; }
 
@@ -206,13 +209,13 @@ void OwnerPlane::remove_addresses() {
                  [this](const std::string& about) { log_.write(io::Severity::kError, about); });
   }
   reports_.clear();
-  options_.masters.clear();
+  options_.predecessor.masters.clear();
 }
 
 void OwnerPlane::note_masters() {
-  options_.masters.clear();
+  options_.predecessor.masters.clear();
   for (const auto& [name, report] : reports_) {
-    if (report.state == State::kMaster) options_.masters.insert(name);
+    if (report.state == State::kMaster) options_.predecessor.masters.insert(name);
   }
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 #include "io/linux/epoll_loop.h"
 #include "io/ports.h"
 #include "vrrp/owner_report.h"
@@ -17,13 +18,18 @@
 
 namespace nines::vrrp {
 
+// The process of this host that owned before this one, and died.
+struct Predecessor {
+  std::set<std::string> masters;  // instances of which it was master; empty: there was no process
+  Instant seen_at{};              // it was at work then or later
+};
+
 // Lives on its loop's thread; loop and log outlive it. Destroyed, it lets go of its addresses.
 class OwnerService {
  public:
   virtual ~OwnerService() = default;
-  // Once. `masters_before`: instances of which a process of this host was master when it died, a
-  // moment ago.
-  virtual void start(const std::set<std::string>& masters_before) = 0;
+  // Once.
+  virtual void start(const Predecessor& predecessor) = 0;
   // Whether what the addresses are for works; while it does not, none is held.
   virtual void set_fit(bool fit) = 0;
   // A bad one changes nothing.

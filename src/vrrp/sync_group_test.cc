@@ -111,7 +111,7 @@ struct World {
         {10, 0, static_cast<std::uint8_t>(segment), static_cast<std::uint8_t>(host.id)}, 0);
   }
 
-  void start(Host& host, Start start = Start::kFresh) {
+  void start(Host& host, std::optional<Instant> master_seen_at = {}) {
     host.members.clear();
     for (int segment = 0; segment < kSegments; ++segment) {
       VrrpInstance instance;
@@ -121,7 +121,7 @@ struct World {
       instance.priority = host.priority;
       instance.version = 3;
       instance.advert_int = kInterval;
-      host.members.push_back(std::make_unique<Vrrp>(instance, start));
+      host.members.push_back(std::make_unique<Vrrp>(instance, master_seen_at));
     }
     tell_conditions(host);
   }
@@ -270,7 +270,7 @@ TEST(SyncGroup, AProcessThatFollowsADeadOneGoesOnAsTheMasterItWas) {
   World world(1, {200, 100});
   world.run_for(kSettled);
   ASSERT_EQ(world.owner(), 1);
-  world.start(world.hosts[0], Start::kAsMaster);
+  world.start(world.hosts[0], world.now);
   // Nothing is dropped meanwhile, and both claims are held within a step or two.
   world.run_for(std::chrono::milliseconds(5));
   EXPECT_EQ(world.owner(), 1);

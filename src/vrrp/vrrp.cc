@@ -32,8 +32,11 @@ std::string_view name_of(State state) {
   CHECK(false);
 }
 
-Vrrp::Vrrp(VrrpInstance instance, Start start)
-    : instance_(std::move(instance)), resuming_(start == Start::kAsMaster) {
+Vrrp::Vrrp(VrrpInstance instance, std::optional<Instant> master_seen_at)
+    : instance_(std::move(instance)),
+      resuming_(master_seen_at.has_value()),
+      // Its last advert left an interval before that at the earliest: this is when one was due.
+      next_at_(master_seen_at.value_or(Instant{})) {
   status_.master_interval = instance_.advert_int;
   update_priority();
 }
@@ -195,7 +198,7 @@ void Vrrp::on(const event::Conditions& conditions, Instant now, Effects& out) {
     return enter(State::kFault, now, out);
   }
   if (status_.state == State::kInit || status_.state == State::kFault) {
-    if (resuming_) return resume(now, out);
+    if (resuming_) return was_stopped_too_long(now) ? stand_again(now, out) : resume(now, out);
     if (!conditions_.known) return;
     become_backup(now, out);
     // RFC 5798, 6.4.1: the owner waits for nobody.

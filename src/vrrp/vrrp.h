@@ -14,9 +14,10 @@
 //    master announce again.
 //  - A master that was stopped for longer than its backups wait (a paused process or machine) is no
 //    master any more: it drops its addresses and stands for election again.
-//  - A process that follows a dead one of this host as the master it was (Start::kAsMaster) finds
-//    the addresses in the kernel. It claims without waiting and keeps them meanwhile, or drops them
-//    at once when it may not stand or a better router answers.
+//  - A process that follows a dead one of this host that was master finds the addresses in the
+//    kernel. It claims without waiting and keeps them meanwhile, or drops them at once when it may
+//    not stand or a better router answers. One that follows too late, so that its backups may have
+//    lost patience, is treated as if it had been stopped until then.
 //  - A master that leaves as planned (HandOver) says priority 0 while it still serves, and drops
 //  the
 //    addresses when its successor speaks: clients miss only what that one takes to announce them.
@@ -38,10 +39,6 @@ namespace nines::vrrp {
 //   └──────────fault──────────> kFault <──fault── any    any ──Stop──> kStopped
 enum class State : std::uint8_t { kInit, kBackup, kMaster, kFault, kStopped };
 std::string_view name_of(State state);  // as keepalived's scripts get it: "MASTER"
-
-// kAsMaster: an earlier process of this host died as master a moment ago, and its addresses are
-// still in the kernel. What scripts have not said yet is then taken for what that one knew.
-enum class Start : std::uint8_t { kFresh, kAsMaster };
 
 namespace event {
 // An advertisement that examine() let through.
@@ -146,8 +143,10 @@ class Vrrp {
   static constexpr Duration kHandOverMargin = std::chrono::milliseconds(100);
   static constexpr Duration kHandOverSkewMax = std::chrono::seconds(2);
 
-  // `instance` as vrrp_config.h bounds it.
-  explicit Vrrp(VrrpInstance instance, Start start = Start::kFresh);
+  // `instance` as vrrp_config.h bounds it. `master_seen_at`: an earlier process of this host was
+  // master, at work then at least, and has died; its addresses may still be in the kernel. What
+  // scripts have not said yet is then taken for what that one knew.
+  explicit Vrrp(VrrpInstance instance, std::optional<Instant> master_seen_at = {});
 
   // Appends to `out`. TimerFired before the deadline does nothing.
   void handle(const Event& event, Instant now, Effects& out);

@@ -51,12 +51,13 @@ Result<void> start_notification(VrrpWorld& world, const Command& command,
   return {};
 }
 
-VrrpDriver::VrrpDriver(VrrpInstance instance, VrrpWorld& world, Start start)
+VrrpDriver::VrrpDriver(VrrpInstance instance, VrrpWorld& world,
+                       std::optional<Instant> master_seen_at)
     : world_(world),
-      machine_(std::move(instance), start),
+      machine_(std::move(instance), master_seen_at),
       owned_(owned_by(machine_.instance())),
       routing_(routing_of(machine_.instance())),
-      holding_(start == Start::kAsMaster),
+      holding_(master_seen_at.has_value()),
       resumed_(holding_) {
   if (holding_) return;
   drop_routing(world_.routing, routing_, [](const std::string&) {});

@@ -5,6 +5,7 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,9 +50,10 @@ const Command& command_of(const Notifications& notifications, State state);
 
 class VrrpDriver {
  public:
-  // kFresh: addresses that an earlier process left behind are removed. kAsMaster: they stay where
-  // they are until this one is master, or is not to be, and then go with their sessions.
-  VrrpDriver(VrrpInstance instance, VrrpWorld& world, Start start = Start::kFresh);
+  // Addresses that an earlier process left behind are removed; but with `master_seen_at` (vrrp.h)
+  // they stay where they are until this one is master, or is not to be, and then go with their
+  // sessions.
+  VrrpDriver(VrrpInstance instance, VrrpWorld& world, std::optional<Instant> master_seen_at = {});
   ~VrrpDriver();
   VrrpDriver(const VrrpDriver&) = delete;
   VrrpDriver& operator=(const VrrpDriver&) = delete;

@@ -87,7 +87,7 @@ bool VrrpService::was_master(const VrrpInstance& instance,
   });
 }
 
-void VrrpService::start(const std::set<std::string>& masters_before) {
+void VrrpService::start(const Predecessor& predecessor) {
   apply_scheduling();
   monitor_watch_ = loop_.watch_descriptor(monitor_.descriptor(), EPOLLIN,
                                           [this](std::uint32_t) { network_changed(); });
@@ -95,8 +95,8 @@ void VrrpService::start(const std::set<std::string>& masters_before) {
   if (config_.global.startup_delay > Duration{}) loop_.arm(startup_, ready_at_);
   const Together together(*this);
   for (const VrrpInstance& instance : config_.instances) {
-    const bool before = was_master(instance, masters_before);
-    add_driver(instance, before ? Start::kAsMaster : Start::kFresh);
+    const bool before = was_master(instance, predecessor.masters);
+    add_driver(instance, before ? std::optional(predecessor.seen_at) : std::nullopt);
   }
   load_scripts();
   hear_routing_if_needed();
@@ -128,7 +128,7 @@ Result<void> VrrpService::reload(Config config) {
     const bool kept = std::any_of(members_.begin(), members_.end(), [&](const Member& member) {
       return same_router(member.driver->instance(), instance);
     });
-    if (!kept) add_driver(instance, Start::kFresh);
+    if (!kept) add_driver(instance, {});
   }
   std::erase_if(group_states_, [&](const auto& entry) {
     return std::none_of(config_.sync_groups.begin(), config_.sync_groups.end(),
@@ -489,8 +489,8 @@ void VrrpService::malformed(WireFault fault, const std::string& interface) {
 
 // ---- Instances and scripts ---------------------------------------------------------------------
 
-void VrrpService::add_driver(const VrrpInstance& instance, Start start) {
-  members_.push_back({std::make_unique<VrrpDriver>(instance, world_, start), {}});
+void VrrpService::add_driver(const VrrpInstance& instance, std::optional<Instant> master_seen_at) {
+  members_.push_back({std::make_unique<VrrpDriver>(instance, world_, master_seen_at), {}});
 }
 
 ScriptState VrrpService::initial_state_of(const VrrpScript& script) const {

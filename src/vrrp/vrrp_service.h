@@ -22,6 +22,7 @@
 #include "io/linux/netlink.h"
 #include "io/linux/processes.h"
 #include "io/ports.h"
+#include "vrrp/owner_service.h"
 #include "vrrp/script_runner.h"
 #include "vrrp/sync_group.h"
 #include "vrrp/vrrp_config.h"
@@ -47,9 +48,8 @@ class VrrpService {
   VrrpService(const VrrpService&) = delete;
   VrrpService& operator=(const VrrpService&) = delete;
 
-  // `masters_before`: names of instances of which a process of this host was master when it died,
-  // less than an advert interval ago. Their addresses are still in the kernel, and stay.
-  void start(const std::set<std::string>& masters_before = {});
+  // Addresses of which the predecessor was master may still be in the kernel, and stay (vrrp.h).
+  void start(const Predecessor& predecessor = {});
   // Keeps the instances that stay. What check_against_host() refuses changes nothing.
   Result<void> reload(Config config);
   // Ends all instances at once: addresses dropped, priority 0 said, notify scripts started.
@@ -149,7 +149,7 @@ class VrrpService {
   void drain();
   void deliver(std::string_view bytes, const SocketKey& from);
   void malformed(WireFault fault, const std::string& interface);
-  void add_driver(const VrrpInstance& instance, Start start);
+  void add_driver(const VrrpInstance& instance, std::optional<Instant> master_seen_at);
   ScriptState initial_state_of(const VrrpScript& script) const;
   void load_scripts();
   void state_changed();

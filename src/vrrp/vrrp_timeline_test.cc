@@ -39,7 +39,7 @@ class Timeline {
       words >> first;
       if (first == "instance") {
         configure(words);
-        machine_.emplace(instance_, start_);
+        machine_.emplace(instance_, master_seen_at_);
       } else {
         advance_to(kOrigin + std::chrono::milliseconds(std::stol(first)));
         happen(words);
@@ -57,7 +57,7 @@ class Timeline {
         continue;
       }
       if (word == "as_master") {
-        start_ = Start::kAsMaster;
+        master_seen_at_ = kOrigin;
         continue;
       }
       if (word == "lower_prio_no_advert") {
@@ -164,7 +164,7 @@ class Timeline {
   }
 
   VrrpInstance instance_;
-  Start start_ = Start::kFresh;
+  std::optional<Instant> master_seen_at_;
   std::optional<Vrrp> machine_;
   Instant now_ = kOrigin;
   std::ostringstream output_;

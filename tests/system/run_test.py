@@ -294,6 +294,24 @@ def a_stopped_owner_is_replaced_before_its_addresses_expire(scope):
 
 
 @test
+def an_owner_that_is_followed_late_takes_nothing_from_who_took_over(scope):
+    segment = Segment(scope).start()
+    first, second = segment.nodes
+    stopped = first.kill("owner", signal.SIGSTOP)
+    first.daemon.signal(signal.SIGSTOP)
+    scope.wait_until(second.has_address, what="the address on the second")
+    at = time.monotonic()
+    os.kill(stopped, signal.SIGKILL)
+    first.daemon.signal(signal.SIGCONT)  # and forks one to go on as the master that it knows of
+    scope.wait_until(lambda: first.plane("owner")["pid"] not in (0, stopped), what="another owner")
+    segment.wait_for_answers_after(at, count=100, by="node2")
+    assert not segment.failed_after(at), segment.failed_after(at)[:5]
+    assert segment.holders() == ["node2"]
+    assert first.says("entering MASTER") == 1 and second.says("entering MASTER") == 1
+    scope.wait_until(lambda: not first.has_route(), what="the route to go with its address")
+
+
+@test
 def an_owner_that_cannot_stay_leaves_no_address_behind(scope):
     segment = Segment(scope).start()
     first, second = segment.nodes
