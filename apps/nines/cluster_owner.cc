@@ -42,10 +42,11 @@ Result<void> check_for_leases(const vrrp::Config& config) {
   return {};
 }
 
-vrrp::MakeOwner make_lease_owner(node::ClusterConfig cluster) {
-  return [cluster = std::move(cluster)](const vrrp::Config& config, io::EpollLoop& loop,
-                                        io::Log& log) {
-    return LeaseOwner::create(cluster, config, loop, log);
+vrrp::MakeOwner make_lease_owner(std::function<node::ClusterConfig()> current,
+                                 std::function<Result<node::ClusterConfig>()> load) {
+  return [current = std::move(current), load = std::move(load)](const vrrp::Config& config,
+                                                                io::EpollLoop& loop, io::Log& log) {
+    return LeaseOwner::create(current(), load, config, loop, log);
   };
 }
 

@@ -2,6 +2,8 @@
 // election a majority grants the addresses of keepalived.conf, and the kernel enforces it.
 #pragma once
 
+#include <functional>
+
 #include "node/run_config.h"
 #include "vrrp/owner_service.h"
 
@@ -9,7 +11,9 @@ namespace nines {
 
 // kUnsupported for what only an election has a meaning for.
 Result<void> check_for_leases(const vrrp::Config& config);
-// `cluster` is copied into what is made.
-vrrp::MakeOwner make_lease_owner(node::ClusterConfig cluster);
+// `current` gives the cluster's section as it is at work, for each owner that is made; `load` reads
+// it again, in the owner's process.
+vrrp::MakeOwner make_lease_owner(std::function<node::ClusterConfig()> current,
+                                 std::function<Result<node::ClusterConfig>()> load);
 
 }  // namespace nines

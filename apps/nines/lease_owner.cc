@@ -58,12 +58,14 @@ Duration patience_of(const vrrp::VrrpInstance& instance) {
 }  // namespace
 
 Result<std::unique_ptr<vrrp::OwnerService>> LeaseOwner::create(const node::ClusterConfig& cluster,
+                                                               Load load,
                                                                const vrrp::Config& config,
                                                                io::EpollLoop& loop, io::Log& log) {
   TRY(check_for_leases(config));
   auto owner = std::unique_ptr<LeaseOwner>(new LeaseOwner(
       config, loop, log, TRY(address::InterfaceAddresses::open()), TRY(address::Routing::open()),
       TRY(io::Netlink::open()), TRY(io::NetworkMonitor::open())));
+  owner->load_ = std::move(load);
   TRY(owner->prepare(cluster));
   return std::unique_ptr<vrrp::OwnerService>(std::move(owner));
 }
@@ -86,6 +88,7 @@ LeaseOwner::LeaseOwner(vrrp::Config config, io::EpollLoop& loop, io::Log& log,
 LeaseOwner::~LeaseOwner() {
   *alive_ = false;
   for (const auto watch : watches_) loop_.unwatch_descriptor(watch);
+  dead_peers_.reset();
   driver_.reset();
 }
 
@@ -118,6 +121,7 @@ Result<void> LeaseOwner::prepare(const node::ClusterConfig& cluster) {
                                                             now_exactly, *peers_);
   membership_->on_verdict([this](const cluster::NodeVerdict& verdict) { log_verdict(verdict); });
   membership_->on_change([this] { members_changed(); });
+  dead_peers_ = TRY(OwnerDeadPeers::create(cluster, config_, *membership_, loop_, log_));
   self_ = cluster.self;
   maintenance_ = TRY(is_in_maintenance(cluster.state));
   for (const auto& node : cluster.nodes) {
@@ -168,6 +172,7 @@ void LeaseOwner::start(const vrrp::Predecessor&) {
                          : static_cast<std::uint64_t>(now_exactly().nanoseconds));
   if (maintenance_) membership_->stand(cluster::Standing::kMaintenance);
   peers_->start(*driver_, *membership_);
+  dead_peers_->start();
   tracks_.load(config_);
   refresh();
 }
@@ -195,6 +200,8 @@ Result<void> LeaseOwner::reload(vrrp::Config config) {
         ErrorCode::kUnsupported,
         "instances, their addresses and routes change by a restart when they are held by lease");
   }
+  const node::ClusterConfig cluster = TRY(load_());
+  dead_peers_->reload(cluster.dead_peers);
   config_ = std::move(config);
   for (std::size_t i = 0; i < instances_.size(); ++i) instances_[i].config = config_.instances[i];
   tracks_.load(config_);
@@ -244,7 +251,7 @@ std::vector<vrrp::OwnerReport> LeaseOwner::reports() const {
 }
 
 std::string LeaseOwner::answer(std::string_view request) {
-  if (request == "cluster status") return status();
+  if (request == "cluster status") return with_dead_peers(status());
   if (request == "cluster maintenance on") return set_maintenance(true);
   if (request == "cluster maintenance off") return set_maintenance(false);
   return Json({{"error",
@@ -275,6 +282,12 @@ std::string LeaseOwner::set_maintenance(bool on) {
                {"standing", cluster::name_of(membership_->machine().standing())},
                {"moved", std::move(moved)}})
       .dump();
+}
+
+std::string LeaseOwner::with_dead_peers(const std::string& status) const {
+  Json json = Json::parse(status);
+  json["dead_peers"] = dead_peers_->report();
+  return json.dump();
 }
 
 std::string LeaseOwner::status() const {
@@ -338,6 +351,7 @@ void LeaseOwner::members_changed() {
     if (silent) absent.add(peer.node);
   }
   driver_->handle(cluster::lease_event::Absent{absent});
+  dead_peers_->changed();
 }
 
 void LeaseOwner::log_verdict(const cluster::NodeVerdict& verdict) {

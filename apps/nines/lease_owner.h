@@ -18,6 +18,7 @@
 #include "io/linux/netlink.h"
 #include "io/linux/processes.h"
 #include "node/run_config.h"
+#include "owner_dead_peers.h"
 #include "owner_notify.h"
 #include "owner_peers.h"
 #include "owner_routes.h"
@@ -30,8 +31,10 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
  public:
   // Everything that can be refused is refused here; the gate is shut before any address is there.
   // `config`: as check_for_leases() has it.
+  // `load` reads the cluster's section again, for reload().
+  using Load = std::function<Result<node::ClusterConfig>()>;
   static Result<std::unique_ptr<vrrp::OwnerService>> create(const node::ClusterConfig& cluster,
-                                                            const vrrp::Config& config,
+                                                            Load load, const vrrp::Config& config,
                                                             io::EpollLoop& loop, io::Log& log);
   ~LeaseOwner() override;
 
@@ -42,6 +45,9 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   void hand_over(std::function<void()> done) override;
   void on_change(std::function<void()> callback) override { changed_ = std::move(callback); }
   std::vector<vrrp::OwnerReport> reports() const override;
+  void on_share(std::function<void(const node::HostShare&)> callback) override {
+    dead_peers_->on_share(std::move(callback));
+  }
   // Requests: "cluster status", "cluster maintenance on", "cluster maintenance off". Each has a
   // function of its own below answer().
   std::string answer(std::string_view request) override;
@@ -67,6 +73,7 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   std::string status() const;
   std::string set_maintenance(bool on);
   cluster::NodeId successor() const;
+  std::string with_dead_peers(const std::string& status) const;
 
   void network_changed();
   void members_changed();
@@ -90,6 +97,8 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   std::unique_ptr<OwnerPeers> peers_;
   std::unique_ptr<cluster::LeaseDriver> driver_;
   std::unique_ptr<cluster::MembershipDriver> membership_;
+  std::unique_ptr<OwnerDeadPeers> dead_peers_;
+  Load load_;
   cluster::NodeId self_ = 0;
   std::vector<cluster::ClusterViewNode> nodes_;  // all of the cluster, by id
   std::vector<io::EpollLoop::WatchId> watches_;

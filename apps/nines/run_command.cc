@@ -72,6 +72,21 @@ Result<node::RunConfig> load_run_file(const std::string& path) {
   return std::move(loaded.config);
 }
 
+Result<node::ClusterConfig> load_cluster(const std::string& path) {
+  node::RunConfig config = TRY(load_run_file(path));
+  if (!config.cluster) return Error(ErrorCode::kInvalid, path + " names no cluster any more");
+  return *std::move(config.cluster);
+}
+
+// But for what a running cluster can take: how it deals with dead peers.
+bool is_same_cluster(const std::optional<node::ClusterConfig>& a,
+                     std::optional<node::ClusterConfig> b) {
+  if (!a || !b) return a.has_value() == b.has_value();
+  auto addresses = std::move(b->dead_peers.addresses);
+  b->dead_peers = a->dead_peers;
+  return a->dead_peers.addresses == addresses && *a == *b;
+}
+
 Result<vrrp::Config> load_keepalived(const std::string& path) {
   auto loaded = TRY(vrrp::load_config_file(path, ""));
   vrrp::check_names_on_host(loaded);
@@ -119,8 +134,10 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
       vrrp::Config owners = TRY(load_keepalived(config_.keepalived));
       const auto load = [path = config_.keepalived] { return load_keepalived(path); };
       if (config_.cluster) TRY(check_for_leases(owners));
-      const auto make = config_.cluster ? make_lease_owner(*config_.cluster)
-                                        : vrrp::MakeOwner(vrrp::make_vrrp_owner);
+      const auto make = config_.cluster
+                            ? make_lease_owner([this] { return *config_.cluster; },
+                                               [path = config_path_] { return load_cluster(path); })
+                            : vrrp::MakeOwner(vrrp::make_vrrp_owner);
       owner_ = TRY(vrrp::OwnerPlane::create(std::move(owners), load, make, loop_, log_, *this));
     }
     TRY(control_.listen(config_.control));
@@ -212,7 +229,7 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
       node::RunConfig fresh = TRY(load_run_file(config_path_));
       if (fresh.haproxy.empty() != config_.haproxy.empty() ||
           fresh.keepalived != config_.keepalived || fresh.control != config_.control ||
-          fresh.cluster != config_.cluster) {
+          !is_same_cluster(config_.cluster, fresh.cluster)) {
         return Error(ErrorCode::kUnsupported,
                      "what runs, keepalived's path, the control socket and the cluster change by a "
                      "restart");
@@ -255,6 +272,12 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
       log_.write(io::Severity::kAlert, "the owner did not reload: " + result.error().message());
     }
     reload_ended();
+  }
+  void on_owner_share(const node::HostShare& share) override {
+    if (proxy_) proxy_->set_share(share);
+  }
+  void on_owner_lost() override {
+    if (proxy_) proxy_->forget_shares();
   }
   void on_owner_ended(bool good) override { dispatch(node::event::OwnerEnded{good}); }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cluster/cluster_view.h"
+#include "owner_dead_peers.h"
 #include "run_command.h"
 #include "run_control.h"
 #include "version.h"
@@ -131,6 +132,9 @@ void print(const Json& status) {
   }
   if (status.contains("cluster")) {
     std::fputs(cluster::render_cluster_text(status["cluster"].dump()).c_str(), stdout);
+  }
+  if (status.contains("cluster") && status["cluster"].contains("dead_peers")) {
+    std::fputs(render_dead_peers(status["cluster"]["dead_peers"]).c_str(), stdout);
   }
   if (!status["instances"].empty() && text(status, "mode") == "vrrp") {
     std::puts("  VRRP mode: if the hosts cannot hear each other, each side holds the addresses");

@@ -90,14 +90,20 @@ void DeadPeersDriver::handle(const DeadPeerEvent& event) {
 void DeadPeersDriver::perform(const DeadPeerEffect& effect, Instant now) {
   if (const auto* const block = std::get_if<dead_peer_effect::Block>(&effect)) {
     if (cut_off_ != nullptr) cut_off_->block(block->node, block->until);
+    if (gone_.contains(block->node)) return;
+    gone_.add(block->node);
+    shared_(options_.hosts.at(block->node), Share::kGone);
   } else if (const auto* const destroy = std::get_if<dead_peer_effect::Destroy>(&effect)) {
     if (cut_off_ != nullptr) cut_off_->destroy(destroy->node);
   } else if (const auto* const unblock = std::get_if<dead_peer_effect::Unblock>(&effect)) {
     if (cut_off_ != nullptr) cut_off_->unblock(unblock->node);
     tallies_[unblock->node].error.clear();
+    gone_.remove(unblock->node);
+    shared_(options_.hosts.at(unblock->node), Share::kNone);
     say(io::Severity::kNotice, unblock->node, "is dead no longer", now);
   } else if (const auto* const shun = std::get_if<dead_peer_effect::Shun>(&effect)) {
     say(io::Severity::kNotice, shun->node, "gets no new work", now);
+    if (gone_.contains(shun->node)) return;  // it knows already
     shared_(options_.hosts.at(shun->node), Share::kNone);
   } else if (const auto* const readmit = std::get_if<dead_peer_effect::Readmit>(&effect)) {
     say(io::Severity::kNotice, readmit->node,

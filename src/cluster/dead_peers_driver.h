@@ -28,7 +28,12 @@ struct DeadPeersHost {
 };
 
 // What a host's servers get of the balancer's work.
-enum class Share : std::uint8_t { kAll, kNone, kSlowly };
+enum class Share : std::uint8_t {
+  kAll,
+  kNone,    // a suspect: nothing new while another can take it
+  kGone,    // dead: nothing while anybody can take it, whatever that costs
+  kSlowly,  // all again, step by step
+};
 
 struct DeadPeersReport {
   struct Node {
@@ -102,6 +107,7 @@ class DeadPeersDriver : private Timer {
   std::unique_ptr<EchoProbe> echo_;
   std::unique_ptr<CutOff> cut_off_;  // none: the kernel cannot
   std::map<NodeId, Tally> tallies_;
+  NodeSet gone_;  // whom the balancer knows to be dead
   DeadPeerEffects effects_;
   bool handling_ = false;
   // Whether this driver still lives, for what the thread posts; shared with that alone.

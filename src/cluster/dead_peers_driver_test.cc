@@ -176,6 +176,7 @@ TEST_F(DeadPeersDriverTest, AHostDiesAndReturns) {
   EXPECT_EQ(told(held, 1000), ECONNABORTED);
   EXPECT_EQ(node().status.verdict, Verdict::kDead);
   EXPECT_TRUE(node().status.blocked);
+  EXPECT_EQ(shares_.back(), (std::pair<std::string, Share>{"node03", Share::kGone}));
   EXPECT_EQ(node().error, "");
   EXPECT_EQ(told(connecting(), 1000), ECONNREFUSED);
   // Renewed for as long as the reason holds.
@@ -186,12 +187,13 @@ TEST_F(DeadPeersDriverTest, AHostDiesAndReturns) {
   set_power(true);
   hear(true);
   EXPECT_EQ(node().status.verdict, Verdict::kBack);
+  EXPECT_EQ(shares_.back().second, Share::kNone) << "the rule goes first";
   ASSERT_TRUE(run_until([&] {
     const Descriptor socket = connecting();
     return told(socket, 200) == 0;
   }));
-  ASSERT_TRUE(run_until([&] { return shares_.size() == 2; }));
-  EXPECT_EQ(shares_[1], (std::pair<std::string, Share>{"node03", Share::kSlowly}));
+  ASSERT_TRUE(run_until([&] { return shares_.size() == 4; }));
+  EXPECT_EQ(shares_[3], (std::pair<std::string, Share>{"node03", Share::kSlowly}));
 }
 
 TEST_F(DeadPeersDriverTest, AHostWhoseKernelAnswersIsLeftAlone) {

@@ -29,6 +29,8 @@ struct ChannelMessage {
     kDrain = 'd',        // end each client's connection after its answer; accept as before
     kEndDrain = 'e',     // what was there at kDrain and is still there ends now
     kStopSoftly = 'S',   // accept nothing more, end with the last session
+    // From the owner plane, and on to the proxy plane.
+    kShare = 'w',  // what a controller's servers get (host_share.h)
     // From the proxy plane.
     kDrained = 'D',  // all that was under way at kDrain has ended
     // To the owner plane.

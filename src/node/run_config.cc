@@ -91,8 +91,9 @@ class Reader : private YamlReader {
   void read_cluster(fy_node* section) {
     ClusterConfig& cluster = loaded_.config.cluster.emplace();
     fy_node* self = nullptr;
+    fy_node* dead_peers = nullptr;
     bool has_key = false, has_nodes = false;
-    const std::array<Key, 5> keys = {{
+    const std::array<Key, 6> keys = {{
         {"key",
          [&](fy_node* value) {
            has_key = true;
@@ -106,6 +107,7 @@ class Reader : private YamlReader {
          }},
         {"self", [&](fy_node* value) { self = value; }},
         {"term", [&](fy_node* value) { cluster.term = term_of(value); }},
+        {"dead_peers", [&](fy_node* value) { dead_peers = value; }},
     }};
     read_mapping(section, "'cluster'", keys);
     if (section == nullptr || !fy_node_is_mapping(section)) return;
@@ -117,9 +119,16 @@ class Reader : private YamlReader {
       error(span_of(section), "the cluster has no nodes")
           .with_allowed("nodes: a mapping of 1 to 15 names");
     }
+    if (dead_peers != nullptr) read_dead_peers(dead_peers, cluster);
     if (!cluster.nodes.empty()) find_self(self, span_of(section), cluster);
     std::sort(cluster.nodes.begin(), cluster.nodes.end(),
               [](const ClusterNode& a, const ClusterNode& b) { return a.id < b.id; });
+  }
+
+  void read_dead_peers(fy_node* section, ClusterConfig& cluster) {
+    std::vector<std::string_view> names;
+    for (const ClusterNode& node : cluster.nodes) names.push_back(node.name);
+    cluster.dead_peers = read_dead_peers_config(*this, section, names);
   }
 
   void read_nodes(fy_node* value, ClusterConfig& cluster) {

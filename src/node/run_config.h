@@ -15,6 +15,7 @@
 //       node03: {id: 3, addresses: [192.0.2.43, 198.51.100.43]}
 //     self: node01                               # unless told otherwise: the host's name
 //     term: 120ms
+//     dead_peers: ...                            # dead_peers_config.h
 //   galera: ...                                  # galera_config.h
 #pragma once
 
@@ -26,6 +27,7 @@
 
 #include "base/socket_address.h"
 #include "base/time.h"
+#include "node/dead_peers_config.h"
 #include "node/galera_config.h"
 #include "text/diagnostics.h"
 #include "text/source.h"
@@ -60,6 +62,7 @@ struct ClusterConfig {
   std::vector<ClusterNode> nodes;        // by id; all have equally many addresses
   std::uint8_t self = 0;                 // the id of one of them
   Duration term = kTermDefault;          // of an address's lease
+  DeadPeersConfig dead_peers;
   friend bool operator==(const ClusterConfig&, const ClusterConfig&) = default;
 };
 

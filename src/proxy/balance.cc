@@ -87,19 +87,46 @@ void Balancer::refresh() {
 }
 
 void Balancer::collect_members() {
-  members_.clear();
-  for (const bool backup : {false, true}) {
-    for (std::size_t i = 0; i < proxy_.servers.size(); ++i) {
-      const Server& server = proxy_.servers[i];
-      if (server.config->backup != backup || !server.state->usable()) continue;
-      Member member;
-      member.server = static_cast<int>(i);
-      member.weight = std::max(1, server.state->weight.load(std::memory_order_relaxed));
-      member.name_hash = hash_bytes(server.config->name);
-      members_.push_back(member);
-      if (backup && !proxy_.config->all_backups) break;
+  // A server on a dead host counts for a class only where nobody else is left in any.
+  for (const bool dead_too : {false, true}) {
+    for (const bool backup : {false, true}) {
+      collect_class(backup, dead_too);
+      if (!members_.empty()) return share_weights();
     }
-    if (!members_.empty()) return;
+  }
+}
+
+void Balancer::collect_class(bool backup, bool dead_too) {
+  members_.clear();
+  for (std::size_t i = 0; i < proxy_.servers.size(); ++i) {
+    const Server& server = proxy_.servers[i];
+    if (server.config->backup != backup || !server.state->usable()) continue;
+    if (!dead_too && server.state->host_dead.load(std::memory_order_relaxed)) continue;
+    Member member;
+    member.server = static_cast<int>(i);
+    member.weight = std::max(1, server.state->weight.load(std::memory_order_relaxed));
+    member.name_hash = hash_bytes(server.config->name);
+    members_.push_back(member);
+    if (backup && !proxy_.config->all_backups) break;
+  }
+}
+
+// A part of a small weight needs larger ones to be a part of; none may go beyond kWeightMax.
+void Balancer::share_weights() {
+  const auto percent = [&](const Member& member) {
+    return proxy_.servers[static_cast<std::size_t>(member.server)].state->share_percent.load(
+        std::memory_order_relaxed);
+  };
+  int heaviest = 0;
+  bool shared = false;
+  for (const Member& member : members_) {
+    heaviest = std::max(heaviest, member.weight);
+    shared |= percent(member) < 100;
+  }
+  if (!shared) return;
+  const int factor = heaviest * kShareFactor <= kWeightMax ? kShareFactor : 1;
+  for (Member& member : members_) {
+    member.weight = std::max(1, member.weight * factor * percent(member) / 100);
   }
 }
 

@@ -41,8 +41,9 @@ bool is_full(const Server& server);
 // Lives on one worker. `proxy` is a backend, borrowed, and must outlive this (the Generation does).
 //
 // The class that is chosen from: usable servers that are no backups; if there is none, the first
-// usable backup in the text's order, or all of them with "option allbackups".
-// Within the class, best first: neither tried nor suspect; not tried; any.
+// usable backup in the text's order, or all of them with "option allbackups". Servers of a dead
+// host count where there are no others. Within the class, best first: neither tried nor suspect;
+// not tried; any.
 class Balancer {
  public:
   explicit Balancer(const Proxy& proxy);
@@ -61,6 +62,9 @@ class Balancer {
   // 256 servers of large weights that have no common divisor.
   static constexpr std::size_t kScheduleMax = 65536;
 
+  static constexpr int kWeightMax = 256;
+  static constexpr int kShareFactor = 10;  // while a returning host's servers get a part of theirs
+
   struct Member {
     int server = -1;  // index into Proxy::servers
     int weight = 1;
@@ -70,6 +74,8 @@ class Balancer {
 
   void refresh();
   void collect_members();
+  void collect_class(bool backup, bool dead_too);
+  void share_weights();
   void build_schedule();
   Rank rank_of(const Member& member, const PickInput& input, bool may_be_full) const;
   Pick pick_round_robin(const PickInput& input);

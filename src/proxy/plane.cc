@@ -171,6 +171,7 @@ void Plane::adopt_everywhere() {
   }
   listeners_ = listeners;
   health_->adopt(generation_);
+  share_work();
   open_runtime_sockets();
   auto left = std::make_shared<std::atomic<std::size_t>>(workers_.size());
   for (auto& entry : workers_) {
@@ -277,6 +278,16 @@ void Plane::drain(std::function<void()> done) {
   drained_ = std::move(done);
   to_all_workers([](Worker& worker) { worker.begin_draining(); },
                  [this] { look_whether_drained(); });
+}
+
+void Plane::set_host_share(const node::HostShare& share) {
+  host_shares_.set(share, loop_.now());
+  share_work();
+}
+
+void Plane::share_work() {
+  host_shares_.apply(*generation_, loop_.now());
+  if (const auto next = host_shares_.deadline()) loop_.arm(share_step_, *next);
 }
 
 void Plane::end_drain() {

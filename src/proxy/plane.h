@@ -19,6 +19,7 @@
 #include "io/ports.h"
 #include "proxy/control.h"
 #include "proxy/health_driver.h"
+#include "proxy/host_shares.h"
 #include "proxy/log_sender.h"
 #include "proxy/runtime.h"
 #include "proxy/runtime_socket_driver.h"
@@ -60,6 +61,8 @@ class Plane final : public Hub,
   void drain(std::function<void()> done);
   // Ends those that drain() waits for.
   void end_drain();
+  // What the servers on a controller's addresses get from now on; kept over reloads. After start().
+  void set_host_share(const node::HostShare& share);
   // `done` runs when every worker has had its turn: none of them is stuck. Asked again before that,
   // the newer `done` counts for nothing.
   void ask(std::function<void()> done);
@@ -117,6 +120,7 @@ class Plane final : public Hub,
   // `done` on the control thread once the last of them has done it.
   void to_all_workers(const std::function<void(Worker&)>& task, std::function<void()> done);
   void look_whether_drained();
+  void share_work();
   void log_to(const ProxyConfig& proxy, LogLevel level, std::string_view text);
   Result<const Server*> find_server(const std::string& proxy, const std::string& server) const;
   void measure_idle(Instant now);
@@ -158,6 +162,17 @@ class Plane final : public Hub,
     Plane& plane_;
   };
 
+  class ShareStep final : public Timer {
+   public:
+    explicit ShareStep(Plane& plane) : plane_(plane) {}
+    void on_timer(Instant) override { plane_.share_work(); }
+
+   private:
+    Plane& plane_;
+  };
+
+  HostShares host_shares_;
+  ShareStep share_step_{*this};
   std::function<void()> stopped_;
   std::function<void()> drained_;  // empty: nobody waits
   DrainLook drain_look_{*this};

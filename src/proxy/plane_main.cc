@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "io/linux/epoll_loop.h"
+#include "node/host_share.h"
 #include "node/plane_process.h"
 #include "proxy/master_config.h"
 #include "proxy/plane.h"
@@ -123,6 +124,9 @@ class PlaneMain {
           if (!started_) return say(node::ChannelMessage::Kind::kDrained);
           plane_.drain([this] { say(node::ChannelMessage::Kind::kDrained); });
           break;
+        case node::ChannelMessage::Kind::kShare:
+          share(message->text);
+          break;
         case node::ChannelMessage::Kind::kEndDrain:
           if (started_) plane_.end_drain();
           break;
@@ -130,6 +134,12 @@ class PlaneMain {
           break;  // ours to say, or another plane's to hear
       }
     }
+  }
+
+  void share(std::string_view text) {
+    const auto share = node::parse_host_share(text);
+    if (!share.has_value()) return log_.write(io::Severity::kError, share.error().message());
+    if (started_) plane_.set_host_share(*share);
   }
 
   void say(node::ChannelMessage::Kind kind) {

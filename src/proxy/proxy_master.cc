@@ -96,6 +96,30 @@ void ProxyMaster::end_drain() {
   static_cast<void>(plane_.send({node::ChannelMessage::Kind::kEndDrain, "", {}}).has_value());
 }
 
+void ProxyMaster::set_share(const node::HostShare& share) {
+  if (share.addresses.empty()) return;
+  const std::string host = share.addresses.front().ip_text();
+  // One that is on its way back is whole by the time another plane begins.
+  if (share.kind == node::HostShare::Kind::kNone || share.kind == node::HostShare::Kind::kGone) {
+    shares_[host] = share;
+  } else {
+    shares_.erase(host);
+  }
+  if (serving_) tell_share(share);
+}
+
+void ProxyMaster::forget_shares() {
+  for (auto& [host, share] : std::exchange(shares_, {})) {
+    share.kind = node::HostShare::Kind::kAll;
+    if (serving_) tell_share(share);
+  }
+}
+
+void ProxyMaster::tell_share(const node::HostShare& share) {
+  const auto sent = plane_.send({node::ChannelMessage::Kind::kShare, node::encode(share), {}});
+  if (!sent) log_.write(io::Severity::kError, sent.error().message());
+}
+
 void ProxyMaster::stop_softly() {
   ending_ = true;
   sockets_.clear();
@@ -247,6 +271,9 @@ void ProxyMaster::on_plane_message(node::ChannelMessage message) {
 void ProxyMaster::on_taken() {
   serving_ = true;
   plane_.served();
+  if (!reloading_) {
+    for (const auto& [host, share] : shares_) tell_share(share);
+  }
   if (!std::exchange(ever_taken_, true)) observer_.on_proxy_started();
   if (reloading_) {
     log_.write(io::Severity::kNotice, "reloaded: the new configuration runs");

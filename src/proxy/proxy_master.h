@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "io/linux/epoll_loop.h"
 #include "io/ports.h"
+#include "node/host_share.h"
 #include "node/plane_process.h"
 #include "proxy/master_config.h"
 #include "proxy/plane.h"
@@ -56,6 +57,11 @@ class ProxyMaster : private node::PlaneSupport {
   void stop_softly();
   void stop_hard();
 
+  // What the servers of a controller get; a plane that comes after this one is told as well.
+  void set_share(const node::HostShare& share);
+  // Everybody gets all that is configured.
+  void forget_shares();
+
   bool serving() const { return serving_; }
   const node::PlaneProcess& plane() const { return plane_; }
   const MasterConfig& config() const { return loaded_; }
@@ -84,6 +90,7 @@ class ProxyMaster : private node::PlaneSupport {
   void reload_if_asked_meanwhile();
   void drop_unused();
   void tell_bad_reload(const std::string& reason);
+  void tell_share(const node::HostShare& share);
 
   io::EpollLoop& loop_;
   io::Log& log_;
@@ -96,6 +103,7 @@ class ProxyMaster : private node::PlaneSupport {
   std::map<std::string, OwnPath> paths_;  // of Unix listeners, by listener_key()
   ListenerSockets fresh_;                 // opened for a reload that the plane has not taken yet
   std::optional<MasterConfig> reloading_;
+  std::map<std::string, node::HostShare> shares_;  // by the first address; all: not in it
   bool reload_again_ = false;
   bool serving_ = false;  // the plane that lives has taken a configuration
   bool ever_taken_ = false;

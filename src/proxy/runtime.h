@@ -159,6 +159,11 @@ class ServerState {
   // Written by control (silence.h): it is being found out, or was, that nobody answers there.
   std::atomic<bool> doubted{false};
   std::atomic<bool> silent{false};
+  // Written by control (host_shares.h): its host is not heard, or dead as well; how much of its
+  // weight it gets, 1 to 100.
+  std::atomic<bool> host_away{false};
+  std::atomic<bool> host_dead{false};
+  std::atomic<int> share_percent{100};
 
   // Moved by workers.
   Gauge sessions;  // scur: connections in use and requests being served
@@ -182,16 +187,18 @@ class ServerState {
             (found == CheckStatus::kLayer4Connection &&
              check_errno.load(std::memory_order_relaxed) != ECONNREFUSED));
   }
-  // Nothing comes back from it: a probe of ours says so, or checks that were not even refused. What
-  // waits on it waits in vain.
+  // Nothing comes back from it: a probe of ours says so, its host is dead, or checks were not even
+  // refused. What waits on it waits in vain.
   bool unresponsive() const {
-    return silent.load(std::memory_order_relaxed) || looks_dead() ||
+    return silent.load(std::memory_order_relaxed) || host_dead.load(std::memory_order_relaxed) ||
+           looks_dead() ||
            (!up.load(std::memory_order_relaxed) &&
             check_status.load(std::memory_order_relaxed) == CheckStatus::kLayer7Timeout);
   }
   // Usable, and yet passed over while another server can take the work.
   bool avoided() const {
-    return suspect.load(std::memory_order_relaxed) || doubted.load(std::memory_order_relaxed);
+    return suspect.load(std::memory_order_relaxed) || doubted.load(std::memory_order_relaxed) ||
+           host_away.load(std::memory_order_relaxed);
   }
 
   std::vector<ServerCounters> counters;  // by worker

@@ -108,6 +108,9 @@ class OwnerMain {
   int run() {
     say({ChannelMessage::Kind::kScheduling, scheduling_, {}});
     service_->on_change([this] { report(); });
+    service_->on_share([this](const node::HostShare& share) {
+      say({ChannelMessage::Kind::kShare, node::encode(share), {}});
+    });
     service_->set_fit(options_.proxy_fit);
     service_->start(options_.predecessor);
     loop_.watch_descriptor(node::kPlaneChannel, EPOLLIN, [this](std::uint32_t) { on_channel(); });

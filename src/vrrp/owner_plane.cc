@@ -161,6 +161,11 @@ void OwnerPlane::on_plane_message(ChannelMessage message) {
     }
     case ChannelMessage::Kind::kReply:
       return replied(message);
+    case ChannelMessage::Kind::kShare: {
+      const auto share = node::parse_host_share(message.text);
+      if (!share.has_value()) return log_.write(io::Severity::kError, share.error().message());
+      return observer_.on_owner_share(*share);
+    }
     case ChannelMessage::Kind::kScheduling:
       scheduling_ = std::move(message.text);
       return;
@@ -180,6 +185,7 @@ void OwnerPlane::on_plane_fit(bool fit) {
 
 void OwnerPlane::on_plane_died(bool asked_for) {
   fail_requests();
+  observer_.on_owner_lost();
   if (std::exchange(reloading_, std::nullopt)) {
     observer_.on_owner_reload_ended(
         Error(ErrorCode::kReset, "the owner died while it read its configuration again"));

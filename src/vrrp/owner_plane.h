@@ -29,6 +29,9 @@ class OwnerObserver {
   virtual ~OwnerObserver() = default;
   virtual void on_owner_started() = 0;  // for the first time
   virtual void on_owner_report(const OwnerReport&) {}
+  virtual void on_owner_share(const node::HostShare&) {}
+  // Its process is gone, for good or not: what it said of others counts no longer.
+  virtual void on_owner_lost() {}
   virtual void on_owner_reload_ended(const Result<void>& result) = 0;
   virtual void on_owner_ended(bool good) = 0;  // `good`: it was asked to
 };

@@ -13,6 +13,7 @@
 #include "base/time.h"
 #include "io/linux/epoll_loop.h"
 #include "io/ports.h"
+#include "node/host_share.h"
 #include "vrrp/owner_report.h"
 #include "vrrp/vrrp_config.h"
 
@@ -40,6 +41,8 @@ class OwnerService {
   // Called whenever a report would be another.
   virtual void on_change(std::function<void()> callback) = 0;
   virtual std::vector<OwnerReport> reports() const = 0;
+  // Called whenever a controller's servers are to get another share of the balancer's work.
+  virtual void on_share(std::function<void(const node::HostShare&)>) {}
   // An operator's request, as the control socket has heard it: one line. The reply is JSON; of a
   // request that is not known, {"error": "..."} and nothing else.
   virtual std::string answer(std::string_view request);

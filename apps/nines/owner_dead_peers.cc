@@ -1,0 +1,158 @@
+// A node's services are where the node is, and where nines.yaml says besides.
+#include "owner_dead_peers.h"
+
+#include <cstdio>
+#include <ctime>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "vrrp/owned.h"
+
+namespace nines {
+namespace {
+
+using Json = nlohmann::json;
+
+Instant now_exactly() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return Instant{now.tv_sec * 1'000'000'000ll + now.tv_nsec};
+}
+
+// A rule against the owner's address would cut this host off from whoever owns it next.
+Result<void> refuse_virtual(const std::vector<SocketAddress>& addresses,
+                            const vrrp::Config& config) {
+  for (const vrrp::VrrpInstance& instance : config.instances) {
+    for (const auto& owned : vrrp::owned_by(instance)) {
+      for (const SocketAddress& address : addresses) {
+        if (address.ip_bytes() != owned.address.ip_bytes()) continue;
+        return Error(ErrorCode::kInvalid, address.ip_text() + " is a virtual address of '" +
+                                              instance.name + "', not a node's own");
+      }
+    }
+  }
+  return {};
+}
+
+node::HostShare::Kind kind_of(cluster::Share share) {
+  switch (share) {
+    case cluster::Share::kAll:
+      return node::HostShare::Kind::kAll;
+    case cluster::Share::kNone:
+      return node::HostShare::Kind::kNone;
+    case cluster::Share::kGone:
+      return node::HostShare::Kind::kGone;
+    case cluster::Share::kSlowly:
+      return node::HostShare::Kind::kSlowly;
+  }
+  return node::HostShare::Kind::kAll;
+}
+
+double seconds(Duration time) { return static_cast<double>(milliseconds_of(time)) / 1000; }
+
+Json json_of(const cluster::DeadPeersReport::Node& node) {
+  const cluster::DeadPeerStatus& status = node.status;
+  Json json = {{"node", status.node},
+               {"name", node.name},
+               {"verdict", std::string(name_of(status.verdict))},
+               {"rule", status.blocked},
+               {"balanced", !status.shunned},
+               {"verdicts", status.verdicts},
+               {"connections_ended", node.sockets_destroyed},
+               {"answers_echo", status.evidence.answered.has_value()},
+               {"evidence", text_of(status.evidence)}};
+  json["dead_for"] = status.blocked_for ? Json(seconds(*status.blocked_for)) : Json(nullptr);
+  if (!node.error.empty()) json["error"] = node.error;
+  return json;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<OwnerDeadPeers>> OwnerDeadPeers::create(
+    const node::ClusterConfig& cluster, const vrrp::Config& config,
+    const cluster::MembershipDriver& membership, io::EpollLoop& loop, io::Log& log) {
+  const node::DeadPeersConfig& wanted = cluster.dead_peers;
+  cluster::DeadPeersDriver::Options options;
+  options.machine.self = cluster.self;
+  options.machine.on = wanted.on;
+  options.machine.silence = wanted.silence;
+  options.machine.hold_down = wanted.hold_down;
+  options.ports = wanted.ports;
+  int networks = 1;
+  for (const node::ClusterNode& each : cluster.nodes) {
+    options.machine.nodes.add(each.id);
+    networks = static_cast<int>(each.addresses.size());
+    cluster::DeadPeersHost host{
+        .name = each.name, .services = each.addresses, .networks = each.addresses};
+    if (const auto more = wanted.addresses.find(each.name); more != wanted.addresses.end()) {
+      host.services.insert(host.services.end(), more->second.begin(), more->second.end());
+    }
+    TRY(refuse_virtual(host.services, config));
+    if (each.id != cluster.self) options.hosts[each.id] = std::move(host);
+  }
+  std::unique_ptr<OwnerDeadPeers> owner(new OwnerDeadPeers());
+  owner->driver_ = TRY(cluster::DeadPeersDriver::create(
+      std::move(options), loop, now_exactly,
+      [&membership, networks](Instant now) {
+        return cluster::look_of(membership.machine(), networks, now);
+      },
+      [owner = owner.get()](const cluster::DeadPeersHost& host, cluster::Share share) {
+        if (owner->shared_) {
+          owner->shared_({.kind = kind_of(share), .addresses = host.services});
+        }
+      },
+      log));
+  return owner;
+}
+
+void OwnerDeadPeers::reload(const node::DeadPeersConfig& config) {
+  driver_->configure(config.on, config.silence, config.hold_down, config.ports);
+}
+
+Json OwnerDeadPeers::report() const {
+  const cluster::DeadPeersReport report = driver_->report();
+  Json nodes = Json::array();
+  for (const auto& node : report.nodes) nodes.push_back(json_of(node));
+  Json json = {{"on", report.on},
+               {"silence", seconds(report.silence)},
+               {"hold_down", seconds(report.hold_down)},
+               {"ports", report.ports},
+               {"covers", "this network namespace"},
+               {"nodes", nodes}};
+  if (!report.missing.empty()) json["missing"] = report.missing;
+  if (!report.no_echo.empty()) json["no_echo"] = report.no_echo;
+  return json;
+}
+
+std::string render_dead_peers(const Json& report) {
+  const auto word = [](const Json& json, const char* key) {
+    return json.contains(key) && json[key].is_string() ? json[key].get<std::string>()
+                                                       : std::string();
+  };
+  if (!report.value("on", false)) return "  dead peers: off\n";
+  char line[160];
+  std::snprintf(line, sizeof line, "  dead peers: after %.1f s of silence, on %zu ports\n",
+                report.value("silence", 0.0), report.value("ports", Json::array()).size());
+  std::string text = line;
+  if (const std::string missing = word(report, "missing"); !missing.empty()) {
+    text += "    their clients are not told: " + missing + "\n";
+  }
+  if (const std::string no_echo = word(report, "no_echo"); !no_echo.empty()) {
+    text += "    hosts are not asked whether they are there: " + no_echo + "\n";
+  }
+  for (const Json& node : report.value("nodes", Json::array())) {
+    text += "    " + word(node, "name") + " " + word(node, "verdict");
+    if (node.value("rule", false)) text += ", connections to it are refused";
+    if (!node.value("balanced", true)) text += ", no new work for its servers";
+    if (const auto ended = node.value("connections_ended", 0); ended > 0) {
+      text += ", " + std::to_string(ended) + " connections ended";
+    }
+    text += ": " + word(node, "evidence") + "\n";
+    if (const std::string error = word(node, "error"); !error.empty()) {
+      text += "      " + error + "\n";
+    }
+  }
+  return text;
+}
+
+}  // namespace nines
