@@ -1,6 +1,7 @@
 // The parts are made here and wired to each other; what each of them does is in its own file.
 #include "lease_owner.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -117,6 +118,7 @@ Result<void> LeaseOwner::prepare(const node::ClusterConfig& cluster) {
   peers_ = TRY(OwnerPeers::create(cluster, loop_, log_));
   driver_ = std::make_unique<cluster::LeaseDriver>(std::move(machine), std::move(store), loop_,
                                                    now_exactly, *peers_, *holder_, log_);
+  word_ = std::make_unique<OwnerWord>(cluster);
   membership_ = std::make_unique<cluster::MembershipDriver>(TRY(make_membership(cluster)), loop_,
                                                             now_exactly, *peers_);
   membership_->on_verdict([this](const cluster::NodeVerdict& verdict) { log_verdict(verdict); });
@@ -181,8 +183,8 @@ void LeaseOwner::set_fit(bool fit) {
   if (std::exchange(fit_, fit) != fit) refresh();
 }
 
-// What takes effect without a new process: priorities, tracks, scripts. Names and addresses are
-// what the guard and the machine were made for.
+// What takes effect without a new process: priorities, tracks, scripts. Names
+// and addresses are what the guard and the machine were made for.
 Result<void> LeaseOwner::reload(vrrp::Config config) {
   TRY(check_for_leases(config));
   const auto same_addresses = [&] {
@@ -254,9 +256,10 @@ std::string LeaseOwner::answer(std::string_view request) {
   if (request == "cluster status") return with_dead_peers(status());
   if (request == "cluster maintenance on") return set_maintenance(true);
   if (request == "cluster maintenance off") return set_maintenance(false);
+  if (request.starts_with(kGrantRequest)) return grant(request.substr(kGrantRequest.size()));
   return Json({{"error",
                 "known requests: cluster status, cluster maintenance on, cluster "
-                "maintenance off"}})
+                "maintenance off, lease grant"}})
       .dump();
 }
 
@@ -290,6 +293,35 @@ std::string LeaseOwner::with_dead_peers(const std::string& status) const {
   return json.dump();
 }
 
+std::string LeaseOwner::grant(std::string_view words) {
+  const auto judged = [&]() -> Result<cluster::lease_event::Grant> {
+    const GrantRequest request = TRY(parse_grant_request(words));
+    return word_->judge(request, word_view());
+  }();
+  if (!judged.has_value()) return Json({{"error", judged.error().message()}}).dump();
+  std::string names;
+  for (const std::string& name : word_->names_of(judged->switched_off)) names += ' ' + name;
+  log_.write(io::Severity::kAlert, "the operator's word: powered off are" + names,
+             {{"word", std::to_string(judged->word)}});
+  driver_->handle(*judged);
+  return Json({{"word", judged->word}}).dump();
+}
+
+WordView LeaseOwner::word_view() const {
+  WordView view;
+  view.leases = driver_->status();
+  view.now = now_exactly();
+  view.wall_seconds = static_cast<std::uint64_t>(::time(nullptr));
+  peers_->others().for_each([&](NodeId node) {
+    Instant& latest = view.last_heard[node];
+    for (const auto& link : peers_->sockets().statistics(node).links) {
+      latest = std::max(latest, link.last_heard);
+    }
+  });
+  for (const Instance& instance : instances_) view.instances.push_back(instance.config.name);
+  return view;
+}
+
 std::string LeaseOwner::status() const {
   cluster::ClusterView view;
   view.self = self_;
@@ -308,7 +340,15 @@ std::string LeaseOwner::status() const {
                           .wanted = instance.wanted,
                           .sight = driver_->sight(instance.name)});
   }
-  return cluster::render_cluster_json(view);
+  Json status = Json::parse(cluster::render_cluster_json(view));
+  const WordView word = word_view();
+  status["cold"] = word.leases.cold;
+  status["unheard"] = word_->names_of(word.leases.unheard);
+  status["word"] = {{"pending", word.leases.word_pending},
+                    {"off", word_->names_of(word.leases.off)},
+                    {"awaited", word_->names_of(word.leases.awaited)}};
+  status["advice"] = word_->advice(word);
+  return status.dump();
 }
 
 void LeaseOwner::network_changed() {

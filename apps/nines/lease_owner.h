@@ -23,6 +23,7 @@
 #include "owner_peers.h"
 #include "owner_routes.h"
 #include "owner_tracks.h"
+#include "owner_word.h"
 #include "vrrp/owner_service.h"
 
 namespace nines {
@@ -48,8 +49,8 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   void on_share(std::function<void(const node::HostShare&)> callback) override {
     dead_peers_->on_share(std::move(callback));
   }
-  // Requests: "cluster status", "cluster maintenance on", "cluster maintenance off". Each has a
-  // function of its own below answer().
+  // Requests: "cluster status", "cluster maintenance on", "cluster maintenance off", "lease grant".
+  // Each has a function of its own below answer().
   std::string answer(std::string_view request) override;
 
  private:
@@ -74,6 +75,8 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   std::string set_maintenance(bool on);
   cluster::NodeId successor() const;
   std::string with_dead_peers(const std::string& status) const;
+  std::string grant(std::string_view words);
+  WordView word_view() const;
 
   void network_changed();
   void members_changed();
@@ -96,6 +99,7 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   std::unique_ptr<cluster::AddressHolder> holder_;
   std::unique_ptr<OwnerPeers> peers_;
   std::unique_ptr<cluster::LeaseDriver> driver_;
+  std::unique_ptr<OwnerWord> word_;
   std::unique_ptr<cluster::MembershipDriver> membership_;
   std::unique_ptr<OwnerDeadPeers> dead_peers_;
   Load load_;

@@ -9,6 +9,7 @@
 #include "drill_command.h"
 #include "galera_command.h"
 #include "lab_command.h"
+#include "lease_command.h"
 #include "proxy_command.h"
 #include "run_command.h"
 #include "version.h"
@@ -39,6 +40,7 @@ constexpr Command kCommands[] = {
     {"run", "the one daemon of a host: what its nines.yaml names", nines::run_command},
     {"status", "how this host's daemon is, and who holds the addresses", nines::status_command},
     {"cluster", "the key that all controllers share", nines::cluster_command},
+    {"lease", "grant what the powered-off cannot: the word of the operator", nines::lease_command},
     {"proxy", "balance: runs a haproxy.cfg", run_proxy},
     {"vrrp", "hold an address with others: runs a keepalived.conf", run_vrrp},
     {"check", "say what is wrong with a configuration", nines::check_files_command},

@@ -132,6 +132,9 @@ void print(const Json& status) {
   }
   if (status.contains("cluster")) {
     std::fputs(cluster::render_cluster_text(status["cluster"].dump()).c_str(), stdout);
+    for (const Json& line : status["cluster"].value("advice", Json::array())) {
+      std::printf("  ! %s\n", line.get<std::string>().c_str());
+    }
   }
   if (status.contains("cluster") && status["cluster"].contains("dead_peers")) {
     std::fputs(render_dead_peers(status["cluster"]["dead_peers"]).c_str(), stdout);

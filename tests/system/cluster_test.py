@@ -5,6 +5,7 @@ recorder of who has it, while links are cut and planes are killed and stopped be
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -67,26 +68,43 @@ class Node:
     def __init__(self, cluster, number):
         scope = cluster.scope
         self.scope, self.number, self.name = scope, number, f"node{number}"
-        self.host = scope.namespace(self.name)
-        self.host.link(cluster.switch, "eth0", f"port{number}")
-        cluster.switch.ip("link", "set", f"port{number}", "master", "br0")
-        self.host.ip("addr", "add", f"10.9.0.{number}/24", "dev", "eth0")
-        self.host.run(["sh", "-c", "mount -t tmpfs tmpfs /run && "
-                                   "echo 1 > /proc/sys/net/ipv4/ip_nonlocal_bind"])
+        self.switch, self.daemon = cluster.switch, None
         self.folder = scope.path(self.name)
         os.makedirs(self.folder)
+        shutil.copy(cluster.key, os.path.join(self.folder, "cluster.key"))  # with its mode
         self.control = os.path.join(self.folder, "control.sock")
         self.config = os.path.join(self.folder, "nines.yaml")
         with open(os.path.join(self.folder, "keepalived.conf"), "w", encoding="utf-8") as file:
             file.write(KEEPALIVED.format(priority=255 - number, address=ADDRESS))
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(f"keepalived: keepalived.conf\ncontrol: {self.control}\n"
-                       f"cluster:\n  key: {cluster.key}\n  state: {self.folder}/state\n"
-                       f"  self: {self.name}\n  nodes:\n")
+                       f"cluster:\n  key: cluster.key\n  state: {self.folder}/state\n"
+                       f"{cluster.options}  self: {self.name}\n  nodes:\n")
             for each in NODES:
                 file.write(f"    node{each}: {{id: {each}, addresses: [10.9.0.{each}]}}\n")
-        self.host.start([sys.executable, "-c", ECHO], name=f"echo-{self.name}")
-        self.daemon = None
+        self.power_on()
+
+    def power_on(self):
+        """The host, with the disk that it had and an empty /run."""
+        port = f"port{self.number}"
+        self.host = self.scope.namespace(self.name)
+        self.host.link(self.switch, "eth0", port)
+        self.switch.ip("link", "set", port, "master", "br0")
+        self.host.ip("addr", "add", f"10.9.0.{self.number}/24", "dev", "eth0")
+        self.host.run(["sh", "-c", "mount -t tmpfs tmpfs /run && "
+                                   "echo 1 > /proc/sys/net/ipv4/ip_nonlocal_bind"])
+        self.echo = self.host.start([sys.executable, "-c", ECHO], name=f"echo-{self.name}")
+
+    def power_off(self):
+        """Its processes and its kernel: the namespace, its addresses and its guard."""
+        pids = [self.daemon.pid, self.owner(), self.echo.pid, self.host.holder.pid]
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in pids:
+                os.kill(pid, number)
+        for process in (self.daemon, self.echo, self.host.holder):
+            process.wait(timeout=10)
+        self.scope.wait_until(
+            lambda: f"port{self.number}" not in self.switch.ip("-o", "link"), what="no host")
 
     def init(self):
         self.host.run([NINES, "cluster", "init", self.config])
@@ -102,6 +120,14 @@ class Node:
         result = subprocess.run([NINES, "status", "--json", "--control", self.control],
                                 capture_output=True, text=True, timeout=10, check=False)
         return json.loads(result.stdout)
+
+    def status_text(self):
+        return subprocess.run([NINES, "status", "--control", self.control], capture_output=True,
+                              text=True, timeout=10, check=False).stdout
+
+    def nines(self, *arguments):
+        return subprocess.run([NINES, *arguments, "--control", self.control], capture_output=True,
+                              text=True, timeout=30, check=False)
 
     def ask(self, request):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
@@ -124,10 +150,10 @@ class Node:
 
 
 class Cluster:
-    def __init__(self, scope):
+    def __init__(self, scope, options=""):
         if os.geteuid() != 0:
             raise Skip("namespaces with raw sockets need root's rights")
-        self.scope = scope
+        self.scope, self.options = scope, options
         self.key = scope.path("cluster.key")
         scope.run([NINES, "cluster", "keygen", self.key])
         self.switch = scope.namespace("switch")
@@ -162,6 +188,13 @@ class Cluster:
 
     def cut(self, node, state="down"):
         self.switch.ip("link", "set", f"port{node.number}", state)
+
+    def isolate(self, node):
+        """From everybody, while its own link runs."""
+        self.switch.ip("link", "set", f"port{node.number}", "nomaster")
+
+    def rejoin(self, node):
+        self.switch.ip("link", "set", f"port{node.number}", "master", "br0")
 
     def wait_for_other(self, node, since, timeout=10):
         def answered():
@@ -386,6 +419,95 @@ def maintenance_moves_the_address_and_keeps_it_away(scope):
     bad = scope.run([NINES, "cluster", "maintenance", "soon"], check=False)
     assert bad.returncode == 2 and "'on' or 'off'" in bad.stderr, bad.stderr
     cluster.never_two_answer()
+
+
+def grant_of(node):
+    """The command that the status of a lone survivor says to type, as words."""
+    for line in node.status_text().splitlines():
+        if "nines lease grant" in line:
+            return line[line.index("lease grant"):].split()
+    return None
+
+
+@test
+def a_lone_survivor_owns_by_the_operators_word_alone(scope):
+    cluster = Cluster(scope).start()
+    last, others = cluster.nodes[3], [cluster.nodes[1], cluster.nodes[2]]
+    early = last.nines("lease", "grant", "--i-have-powered-off", "node1",
+                       "--i-have-powered-off", "node2")
+    assert early.returncode == 1 and "it is not off: node1 was heard" in early.stderr, early
+    assert grant_of(last) is None, last.status_text()
+    for node in others:
+        node.power_off()
+    scope.wait_until(lambda: grant_of(last), 10, "the status to say what to do")
+    assert not last.has_address()
+    half = last.nines("lease", "grant", "--i-have-powered-off", "node1")
+    assert half.returncode == 1 and "node2 is not heard either" in half.stderr, half
+    granted = last.nines(*grant_of(last), "internal")
+    at = time.monotonic()
+    assert granted.returncode == 0 and "internal: held here" in granted.stdout, granted
+    cluster.wait_for_answers(at)
+    assert cluster.holder() is last
+
+    # It outlives the process, and the host.
+    pids = [last.daemon.pid, last.owner()]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    last.daemon.wait(timeout=10)
+    last.start()
+    at = time.monotonic()
+    cluster.wait_for_answers(at)
+    last.power_off()
+    last.power_on()
+    last.start()
+    at = time.monotonic()
+    cluster.wait_for_answers(at)
+    assert cluster.holder() is last and last.status()["instances"][0]["epoch"] > 0
+
+    # Those who return on the client's side of a cut are a majority of what they remember.
+    cluster.isolate(last)
+    for node in others:
+        node.power_on()
+        node.start()
+    for node in others:
+        scope.wait_until(lambda: node.status()["cluster"]["unheard"] == ["node3"], 10,
+                         f"{node.name} to hear all but the survivor")
+        assert node.status()["cluster"]["cold"]
+    scope.wait_until(lambda: all(grant_of(node) for node in others), 10, "what to do")
+    assert not any(node.has_address() for node in others)
+    assert last.has_address() and cluster.answers()[-1][2] == last.name
+    cluster.rejoin(last)
+    healed = time.monotonic()
+    cluster.wait_for_answers(healed)
+    assert cluster.holder() is last
+    for node in cluster.nodes.values():
+        scope.wait_until(lambda: node.status()["cluster"]["voters"]["nodes"] == ["node1", "node2", "node3"], 20,
+                         f"{node.name} to know of three voters")
+    last.power_off()
+    at = time.monotonic()
+    cluster.wait_for_other(last, at)
+    cluster.never_two_answer()
+
+
+@test
+def a_word_about_nodes_that_live_ends_with_the_cut(scope):
+    cluster = Cluster(scope).start()
+    first = cluster.holder()
+    alone = next(node for node in cluster.nodes.values() if node is not first)
+    cluster.isolate(alone)
+    scope.wait_until(lambda: grant_of(alone), 10, "the status to say what to do")
+    granted = alone.nines(*grant_of(alone))
+    assert granted.returncode == 0, granted
+    # Two hold it, each on its side: the operator was wrong.
+    assert alone.has_address() and first.has_address()
+    by_word = alone.status()["instances"][0]["epoch"]
+    assert by_word > first.status()["instances"][0]["epoch"]
+    cluster.rejoin(alone)
+    scope.wait_until(lambda: not first.has_address(), 3, "the older holder to let go")
+    healed = time.monotonic()
+    cluster.wait_for_answers(healed)
+    assert cluster.holder() is alone
+    assert "overruled" in first.daemon.log()
 
 
 @test
