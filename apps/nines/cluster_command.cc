@@ -33,6 +33,7 @@ constexpr int kExitUsage = 2;
 void print_usage(FILE* to) {
   std::fputs(
       "usage: nines cluster keygen FILE    make a new key in FILE, which must not exist\n"
+      "       nines cluster keygen --add FILE    a second key behind the one in FILE\n"
       "       nines cluster key-id FILE    which keys are in FILE, without showing them\n"
       "       nines cluster init FILE      begin the cluster of a nines.yaml, once on each of its "
       "nodes\n"
@@ -65,6 +66,19 @@ int keygen(const std::string& path) {
       "name it in /etc/nines/nines.yaml (cluster: key:), and compare with 'nines cluster "
       "key-id'.\n",
       path.c_str(), cluster::id_text(key->id).c_str(), path.c_str(), path.c_str());
+  return kExitDone;
+}
+
+int add_key(const std::string& path) {
+  const auto key = cluster::add_key_to_file(path);
+  if (!key) return failed(key.error());
+  std::printf(
+      "%s: key %s opens, and does not seal yet\n"
+      "Next: copy the file to the other controllers, as root and with its mode, and 'systemctl "
+      "reload nines' on\n"
+      "each; then exchange the two keys in it, the same way; then take the old one out, the same "
+      "way.\n",
+      path.c_str(), cluster::id_text(key->id).c_str());
   return kExitDone;
 }
 
@@ -155,6 +169,10 @@ int cluster_command(std::span<char*> arguments) {
     return kExitDone;
   }
   if (verb == "maintenance") return maintenance(arguments.subspan(1));
+  if (verb == "keygen" && arguments.size() == 3 && std::string_view(arguments[1]) == "--add" &&
+      arguments[2][0] != '-' && arguments[2][0] != '\0') {
+    return add_key(arguments[2]);
+  }
   const bool known = verb == "keygen" || verb == "key-id" || verb == "init";
   if (known && arguments.size() == 2 && arguments[1][0] != '-' && arguments[1][0] != '\0') {
     if (verb == "init") return init(arguments[1]);

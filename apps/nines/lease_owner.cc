@@ -183,7 +183,7 @@ void LeaseOwner::set_fit(bool fit) {
   if (std::exchange(fit_, fit) != fit) refresh();
 }
 
-// What takes effect without a new process: priorities, tracks, scripts. Names
+// What takes effect without a new process: priorities, tracks, scripts, the cluster's keys. Names
 // and addresses are what the guard and the machine were made for.
 Result<void> LeaseOwner::reload(vrrp::Config config) {
   TRY(check_for_leases(config));
@@ -203,6 +203,8 @@ Result<void> LeaseOwner::reload(vrrp::Config config) {
         "instances, their addresses and routes change by a restart when they are held by lease");
   }
   const node::ClusterConfig cluster = TRY(load_());
+  auto keys = TRY(peers_->read_keys());
+  TRY(peers_->set_keys(std::move(keys)));
   dead_peers_->reload(cluster.dead_peers);
   config_ = std::move(config);
   for (std::size_t i = 0; i < instances_.size(); ++i) instances_[i].config = config_.instances[i];

@@ -9,6 +9,17 @@
 
 namespace nines {
 
+namespace {
+
+// In the file's order: the first seals.
+std::vector<std::uint32_t> ids_of(const cluster::ClusterKeys& keys) {
+  std::vector<std::uint32_t> ids;
+  for (const cluster::ClusterKey& key : keys) ids.push_back(key.id);
+  return ids;
+}
+
+}  // namespace
+
 Result<std::unique_ptr<OwnerPeers>> OwnerPeers::create(const node::ClusterConfig& cluster,
                                                        io::Loop& loop, io::Log& log) {
   auto peers = std::unique_ptr<OwnerPeers>(new OwnerPeers());
@@ -18,11 +29,26 @@ Result<std::unique_ptr<OwnerPeers>> OwnerPeers::create(const node::ClusterConfig
     options.nodes[node.id] = node.addresses;
     if (node.id != cluster.self) peers->others_.add(node.id);
   }
-  options.keys = TRY(cluster::read_key_file(cluster.key));
+  peers->key_path_ = cluster.key;
+  options.keys = TRY(peers->read_keys());
+  peers->key_ids_ = ids_of(options.keys);
   options.incarnation = TRY(cluster::fresh_incarnation());
   cluster::PeerHandler& handler = *peers;
   peers->sockets_ = TRY(cluster::PeerSockets::create(std::move(options), loop, handler, log));
   return peers;
+}
+
+Result<cluster::ClusterKeys> OwnerPeers::read_keys() const {
+  return cluster::read_key_file(key_path_);
+}
+
+Result<void> OwnerPeers::set_keys(cluster::ClusterKeys keys) {
+  std::vector<std::uint32_t> ids = ids_of(keys);
+  if (ids == key_ids_) return {};
+  const cluster::Incarnation incarnation = TRY(cluster::fresh_incarnation());
+  TRY(sockets_->set_keys(std::move(keys), incarnation));
+  key_ids_ = std::move(ids);
+  return {};
 }
 
 void OwnerPeers::start(cluster::LeaseDriver& leases, cluster::MembershipDriver& membership) {

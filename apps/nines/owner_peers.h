@@ -2,9 +2,12 @@
 // is for.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "cluster/lease_driver.h"
 #include "cluster/membership_driver.h"
@@ -32,6 +35,11 @@ class OwnerPeers final : public cluster::LeasePeers,
   void send(cluster::NodeId to, const cluster::Message& message) override;
   void send(std::size_t network, cluster::NodeId to, const cluster::Heartbeat& heartbeat) override;
 
+  // The key file as it is now; nothing is changed by reading it.
+  Result<cluster::ClusterKeys> read_keys() const;
+  // From here on by these. Nothing when they are what is used, in the same order.
+  Result<void> set_keys(cluster::ClusterKeys keys);
+
   cluster::NodeSet others() const { return others_; }
   const cluster::PeerSockets& sockets() const { return *sockets_; }
 
@@ -40,6 +48,8 @@ class OwnerPeers final : public cluster::LeasePeers,
   void on_message(cluster::NodeId from, std::size_t network, std::string_view bytes) override;
 
   cluster::NodeSet others_;
+  std::string key_path_;
+  std::vector<std::uint32_t> key_ids_;  // that are used
   std::unique_ptr<cluster::PeerSockets> sockets_;
   cluster::LeaseDriver* leases_ = nullptr;
   cluster::MembershipDriver* membership_ = nullptr;

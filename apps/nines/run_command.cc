@@ -235,6 +235,7 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
                      "restart");
       }
       if (owner_) owners = TRY(load_keepalived(fresh.keepalived));
+      if (fresh.cluster) TRY(cluster::read_key_file(fresh.cluster->key));
       io::LinuxFiles files;
       if (proxy_) TRY(proxy::load_again(files, proxy_options(fresh)));
       config_ = std::move(fresh);

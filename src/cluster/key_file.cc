@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "io/linux/descriptor.h"
+#include "io/linux/files.h"
 
 namespace nines::cluster {
 
@@ -109,7 +110,28 @@ Result<ClusterKey> create_key(const std::string& path) {
   return key;
 }
 
+Result<ClusterKey> add_key(const std::string& path) {
+  const ClusterKeys there = TRY(read_keys(path));
+  if (there.size() >= kKeysMax) {
+    return Error(ErrorCode::kExists, "holds two keys already: take the old one out first");
+  }
+  io::LinuxFiles files;
+  KeyText text{TRY(files.read(path))};
+  const ClusterKey key = TRY(random_key());
+  if (!text.bytes.ends_with('\n')) text.bytes += '\n';
+  text.bytes += KeyText{key_file_text(key)}.bytes;
+  TRY(parse_keys(text.bytes));  // comments may have filled it
+  TRY(files.replace(path, text.bytes, 0600));
+  return key;
+}
+
 }  // namespace
+
+Result<ClusterKey> add_key_to_file(const std::string& path) {
+  auto key = add_key(path);
+  if (!key) return std::move(key).error().with_context(path);
+  return key;
+}
 
 Result<ClusterKeys> read_key_file(const std::string& path) {
   auto keys = read_keys(path);

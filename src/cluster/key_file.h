@@ -18,4 +18,8 @@ Result<ClusterKeys> read_key_file(const std::string& path);
 // returns. kExists: something stands there, which is left alone.
 Result<ClusterKey> create_key_file(const std::string& path);
 
+// A new key behind the one that the file holds, which goes on sealing; the file is replaced as a
+// whole. kExists: it holds two already. Otherwise as read_key_file().
+Result<ClusterKey> add_key_to_file(const std::string& path);
+
 }  // namespace nines::cluster

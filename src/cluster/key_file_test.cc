@@ -100,5 +100,20 @@ TEST_F(KeyFileTest, WhatElseMayBeWrongIsSaid) {
   EXPECT_THAT(complaint(write(std::string(10'000, '#'), 0600)), HasSubstr("larger than 4096"));
 }
 
+TEST_F(KeyFileTest, ASecondKeyComesBehindTheFirst) {
+  const auto first = create_key_file(path("key"));
+  ASSERT_TRUE(first.has_value());
+  const auto second = add_key_to_file(path("key"));
+  ASSERT_TRUE(second.has_value()) << second.error().message();
+  const auto keys = read_key_file(path("key"));
+  ASSERT_TRUE(keys.has_value()) << keys.error().message();
+  ASSERT_EQ(keys->size(), 2u);
+  EXPECT_EQ((*keys)[0].id, first->id);
+  EXPECT_EQ((*keys)[1].id, second->id);
+  EXPECT_EQ(add_key_to_file(path("key")).error().code(), ErrorCode::kExists);
+  EXPECT_EQ(read_key_file(path("key"))->size(), 2u) << "left as it was";
+  EXPECT_FALSE(add_key_to_file(path("none")).has_value());
+}
+
 }  // namespace
 }  // namespace nines::cluster

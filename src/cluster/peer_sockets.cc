@@ -135,6 +135,16 @@ Result<std::unique_ptr<PeerSockets>> PeerSockets::create(PeerSocketsOptions opti
 
 void PeerSockets::start() { on_timer(loop_.now()); }
 
+Result<void> PeerSockets::set_keys(ClusterKeys keys, Incarnation incarnation) {
+  sealer_ = TRY(Sealer::create(std::move(keys), sealer_.self(), sealer_.peers(), incarnation));
+  for (auto& [node, peer] : peers_) {
+    peer.hello_at = Instant{};
+    peer.hello_pause = kHelloFirst;
+  }
+  on_timer(loop_.now());
+  return {};
+}
+
 // Networks without a socket are bound, peers that are not ready hear a hello.
 void PeerSockets::on_timer(Instant now) {
   Instant next = Instant::max();

@@ -104,6 +104,11 @@ class PeerSockets final : private Timer {
   // On that network alone.
   bool send_on(std::size_t network, NodeId to, std::string_view bytes);
 
+  // Other keys, and a life of their own: `incarnation` is fresh. Each peer is introduced anew,
+  // which takes it a round trip and a half; what is sent or heard meanwhile is lost. An error
+  // changes nothing.
+  Result<void> set_keys(ClusterKeys keys, Incarnation incarnation);
+
   bool ready(NodeId peer) const { return sealer_.ready(peer); }
   NodeSet peers() const { return sealer_.peers(); }
   std::size_t networks() const { return networks_.size(); }

@@ -100,6 +100,31 @@ class PeerSocketsTest : public testing::Test {
   Lines log_;
 };
 
+// Old alone, old and new, new and old, new alone: each node in its turn, and the other one goes on
+// sending to a life that is no more.
+TEST_F(PeerSocketsTest, KeysAreReplacedWithoutANewProcess) {
+  Inbox inbox1, inbox2;
+  const auto one = node(1, inbox1), two = node(2, inbox2);
+  ASSERT_TRUE(wait_for([&] { return one->ready(2) && two->ready(1); }));
+  int life = 1;
+  const auto both_hear = [&] {
+    const std::size_t heard1 = inbox1.heard.size(), heard2 = inbox2.heard.size();
+    return wait_for([&] {
+      one->send(2, "still there?");
+      two->send(1, "still there?");
+      return inbox1.heard.size() > heard1 && inbox2.heard.size() > heard2;
+    });
+  };
+  for (const ClusterKeys& keys : {keys_of({1, 2}), keys_of({2, 1}), keys_of({2})}) {
+    ASSERT_TRUE(one->set_keys(keys, incarnation_of(1, ++life)).has_value());
+    ASSERT_TRUE(both_hear()) << "one has keys that two has not, life " << life;
+    ASSERT_TRUE(two->set_keys(keys, incarnation_of(2, life)).has_value());
+    ASSERT_TRUE(both_hear()) << "both have them, life " << life;
+  }
+  EXPECT_FALSE(one->set_keys({}, incarnation_of(1, ++life)).has_value());
+  EXPECT_TRUE(both_hear()) << "a bad change changes nothing";
+}
+
 TEST_F(PeerSocketsTest, AMessageIsHeardOnceThoughItComesByTwoNetworks) {
   Inbox inbox1, inbox2;
   const auto one = node(1, inbox1), two = node(2, inbox2);

@@ -185,6 +185,8 @@ TEST(SealTest, EachFaultThatNeedsNoKeyHasItsName) {
   EXPECT_EQ(with(3, 3), SealFault::kNotForUs);
   EXPECT_EQ(with(2, 9), SealFault::kUnknownSender);
   EXPECT_EQ(with(4, static_cast<char>(good[4] + 1)), SealFault::kUnknownKey);
+  EXPECT_EQ(with(8, 0), SealFault::kMalformed);   // the number 0: its others are 0 already
+  EXPECT_EQ(with(52, 0), SealFault::kMalformed);  // no ticket given
   EXPECT_EQ(with(60, static_cast<char>(good[60] + 1)), SealFault::kForged);
 }
 
@@ -273,6 +275,42 @@ TEST(SealTest, ALateDatagramOfTheLifeBeforeDoesNotLockTheNewOneOut) {
   EXPECT_EQ(asked.fault, SealFault::kNone);
   EXPECT_EQ(receiver.open(asked.answer).fault, SealFault::kNone);
   EXPECT_EQ(receiver.open(*late.seal(2, "two")).payload, "two");
+}
+
+TEST(SealTest, ALateDatagramTakesNoNewerTicketAway) {
+  Sealer receiver = sealer_of(2, 1);
+  Sealer early = sealer_of(1, 1), late = sealer_of(1, 2);
+  const std::string ask_early = receiver.open(early.hello(2)).answer;
+  const std::string ask_late = receiver.open(late.hello(2)).answer;
+  const std::string held = receiver.open(late.hello(2)).answer;  // gives the same ticket
+  ASSERT_EQ(late.open(ask_late).fault, SealFault::kNone);
+  ASSERT_EQ(receiver.open(early.open(ask_early).answer).fault, SealFault::kNone);
+  // That ticket is spent, and late gets another one; then comes what was held back.
+  ASSERT_EQ(late.open(receiver.open(*late.seal(2, "one")).answer).fault, SealFault::kNone);
+  ASSERT_EQ(late.open(held).fault, SealFault::kNone);
+  EXPECT_EQ(receiver.open(*late.seal(2, "two")).payload, "two");
+}
+
+TEST(SealTest, ATicketThatWasGivenToAnotherLifeIsNotShown) {
+  Pair pair;
+  Sealer again = sealer_of(2, 2);
+  const std::string answer = again.open(pair.from_a("for the life before")).answer;
+  ASSERT_EQ(answer.size(), kSealedMin);
+  EXPECT_EQ(answer.substr(48, 4), std::string(4, '\0'));
+}
+
+TEST(SealTest, ALifeIsOfOneKey) {
+  const ClusterKeys before = keys_of({1, 2}), after = keys_of({2, 1});
+  Sealer a = sealer_of(1, 1, before), b = sealer_of(2, 1, before);
+  introduce(a, b);
+  // The same life under the other key is one that was not heard yet, and no forgery.
+  Sealer other = sealer_of(1, 1, after);
+  const Opened opened = b.open(other.hello(2));
+  EXPECT_EQ(opened.fault, SealFault::kUnproven);
+  EXPECT_EQ(opened.from, 1);
+  ASSERT_EQ(b.open(other.open(opened.answer).answer).fault, SealFault::kNone);
+  EXPECT_EQ(b.open(*other.seal(2, "now")).payload, "now");
+  EXPECT_EQ(b.open(*a.seal(2, "before")).fault, SealFault::kUnproven);
 }
 
 TEST(SealTest, APeerThatSpeaksToOurLifeBeforeIsToldOfThisOne) {

@@ -524,6 +524,46 @@ def a_flushed_firewall_is_put_back(scope):
 
 
 @test
+def the_key_is_replaced_by_reloads_and_no_lease_is_lost(scope):
+    # A longer term than usual: the machine may be busy, and what is tried is not its speed.
+    cluster = Cluster(scope, "  term: 1s\n").start()
+    holder = cluster.holder()
+    epoch = holder.status()["instances"][0]["epoch"]
+    begun = time.monotonic()
+    added = scope.run([NINES, "cluster", "keygen", "--add", cluster.key])
+    assert "opens, and does not seal yet" in added.stdout, added
+    with open(cluster.key, encoding="utf-8") as file:
+        old, new = (line for line in file.read().splitlines() if line and line[0] != "#")
+    for step, lines in enumerate(((old, new), (new, old), (new,))):
+        for node in cluster.nodes.values():
+            # Each step on one node after the other: the others have what they had.
+            path = os.path.join(node.folder, "cluster.key")
+            with open(path, "w", encoding="utf-8", opener=lambda name, flags:
+                      os.open(name, flags, 0o600)) as file:
+                file.write("\n".join(lines) + "\n")
+            node.daemon.signal(signal.SIGHUP)
+            scope.wait_until(
+                lambda: node.daemon.log().count("the owner's new configuration runs") > step,
+                10, f"{node.name} to reload")
+            at = time.monotonic()
+            cluster.wait_for_answers(at)
+            assert holder.status()["instances"][0]["epoch"] == epoch, (step, node.name)
+    print(f"   # longest silence {cluster.outage(begun) * 1000:.0f} ms")
+    # By the new key alone, they hear each other.
+    scope.wait_until(lambda: all(grant_of(node) is None for node in cluster.nodes.values()), 5,
+                     "a majority on each node")
+    assert cluster.outage(begun) < 1
+
+    # A file that cannot be used changes nothing.
+    os.chmod(os.path.join(holder.folder, "cluster.key"), 0o644)
+    holder.daemon.signal(signal.SIGHUP)
+    scope.wait_until(lambda: "not reloaded, what runs stays" in holder.daemon.log(), 10, "a refusal")
+    at = time.monotonic()
+    cluster.wait_for_answers(at)
+    assert holder.status()["instances"][0]["epoch"] == epoch
+
+
+@test
 def a_cluster_is_begun_once(scope):
     cluster = Cluster(scope)
     node = cluster.nodes[1]
