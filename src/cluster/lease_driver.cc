@@ -107,8 +107,21 @@ void LeaseDriver::kept(const Result<void>& result) {
 }
 
 void LeaseDriver::disk_written(std::uint64_t sequence, const Result<void>& result) {
-  if (result.has_value()) return handle(lease_event::DiskWritten{sequence});
-  log_.write(io::Severity::kError, "the state of leases: " + result.error().message());
+  if (result.has_value()) {
+    if (std::exchange(disk_failures_, 0) != 0) {
+      log_.write(io::Severity::kNotice, "the state of leases is on the disk again");
+    }
+    disk_told_ = Instant{};
+    return handle(lease_event::DiskWritten{sequence});
+  }
+  ++disk_failures_;
+  const Instant now = clock_();
+  if (disk_told_ != Instant{} && now - disk_told_ < kDiskComplaintEvery) return;
+  disk_told_ = now;
+  log_.write(io::Severity::kError,
+             "the state of leases cannot be written, and nothing new is granted without it: " +
+                 result.error().message(),
+             {{"failures", std::to_string(disk_failures_)}});
 }
 
 LeaseDriver::DiskThread::DiskThread(const LeaseStore& store,

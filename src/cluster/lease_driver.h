@@ -38,6 +38,8 @@ class LeaseHolder {
 // Lives on its loop; all references outlive it.
 class LeaseDriver : private Timer {
  public:
+  // A disk that takes nothing is told of so often.
+  static constexpr Duration kDiskComplaintEvery = std::chrono::minutes(1);
   // The clock at this very moment: a loop's own is of the beginning of its pass.
   using Clock = std::function<Instant()>;
 
@@ -100,6 +102,8 @@ class LeaseDriver : private Timer {
   // Whether this driver still lives, for what the disk thread posts; shared with that alone.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::unique_ptr<DiskThread> disk_;
+  std::uint64_t disk_failures_ = 0;  // since a write last succeeded
+  Instant disk_told_{};
 };
 
 }  // namespace nines::cluster

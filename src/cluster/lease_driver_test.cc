@@ -2,6 +2,7 @@
 // it is gone, and promises outlive a process.
 #include "cluster/lease_driver.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -24,9 +25,17 @@ Instant now_exactly() {
   return Instant{now.tv_sec * 1'000'000'000ll + now.tv_nsec};
 }
 
-class Silent final : public io::Log {
+class Lines final : public io::Log {
  public:
-  void write(io::Severity, std::string_view, const std::vector<io::LogField>&) override {}
+  void write(io::Severity, std::string_view message, const std::vector<io::LogField>&) override {
+    lines.emplace_back(message);
+  }
+  int count(std::string_view part) const {
+    return static_cast<int>(std::count_if(lines.begin(), lines.end(), [&](const auto& line) {
+      return line.find(part) != line.npos;
+    }));
+  }
+  std::vector<std::string> lines;
 };
 
 class Node final : public LeasePeers, public LeaseHolder {
@@ -71,6 +80,8 @@ class Node final : public LeasePeers, public LeaseHolder {
   void let_go(Name) override { holds = false; }
 
   LeaseDriver& driver() { return *driver_; }
+  std::string disk() const { return folder_ + "/" + std::to_string(id_) + "/state/lease.state"; }
+  Lines log_;
   bool holds = false;
   Epoch epoch = 0;
 
@@ -85,7 +96,6 @@ class Node final : public LeasePeers, public LeaseHolder {
   std::string folder_;
   io::Loop& loop_;
   Post post_;
-  Silent log_;
   std::uint64_t nonce_ = 1;
   std::unique_ptr<LeaseDriver> driver_;
 };
@@ -166,6 +176,27 @@ TEST_F(LeaseDriverTest, APlannedHandoverGoesWhereItIsMeantTo) {
   nodes_[first]->driver().hand_over(kName, second);
   ASSERT_TRUE(run_until([this] { return holder() != 0; }));
   EXPECT_EQ(holder(), second);
+}
+
+// A change of voters has to be written; until it is, nothing that depends on it is said.
+TEST_F(LeaseDriverTest, AFailedWriteIsTriedAgainAndToldOfOnce) {
+  ASSERT_TRUE(run_until([this] { return holder() != 0; }));
+  Node& node = *nodes_[1];
+  // A folder with something in it stands where the file is to be: no rename replaces it.
+  std::filesystem::rename(node.disk(), node.disk() + ".kept");
+  std::filesystem::create_directories(node.disk() + "/in-the-way");
+  node.driver().handle(lease_event::ChangeVoters{{1, 2}});
+  const auto failures = [&] { return node.log_.count("cannot be written"); };
+  ASSERT_TRUE(run_until([&] { return failures() > 0; }));
+  EXPECT_EQ(node.driver().status().generation.voters, (NodeSet{1, 2, 3}));
+  const Instant told = now_exactly();
+  ASSERT_TRUE(run_until([&] { return now_exactly() - told > 1s; }));
+  EXPECT_EQ(failures(), 1) << "and not with each try";
+  std::filesystem::remove_all(node.disk());
+  ASSERT_TRUE(run_until([&] { return node.log_.count("on the disk again") == 1; }));
+  EXPECT_TRUE(run_until([&] {
+    return node.driver().status().generation.voters == NodeSet({1, 2});
+  }));
 }
 
 TEST_F(LeaseDriverTest, WithoutAMajorityNobodyHolds) {

@@ -79,6 +79,15 @@ Result<void> make_folder(const std::string& path) {
   return Error::from_errno(errno, "cannot make " + path);
 }
 
+// Held until the descriptor is closed, by this process's end at the latest.
+Result<io::Descriptor> lock_file(const std::string& path) {
+  io::Descriptor lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode));
+  if (!lock) return Error::from_errno(errno, path);
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
+  if (errno != EWOULDBLOCK) return Error::from_errno(errno, path);
+  return Error(ErrorCode::kExists, "another process has this node's leases: it holds " + path);
+}
+
 Result<void> write_at(int file, std::string_view bytes, std::size_t offset,
                       const std::string& what) {
   const ssize_t written = ::pwrite(file, bytes.data(), bytes.size(), static_cast<off_t>(offset));
@@ -157,13 +166,8 @@ Result<LeaseStore> LeaseStore::open(std::string state_folder, std::string memory
   LeaseStore store(std::move(state_folder), std::move(memory_folder));
   TRY(make_folder(store.state_folder_));
   TRY(make_folder(store.memory_folder_));
-  const std::string lock = store.state_folder_ + "/lease.lock";
-  store.lock_ = io::Descriptor(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode));
-  if (!store.lock_) return Error::from_errno(errno, lock);
-  if (::flock(store.lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return Error::from_errno(errno, lock);
-    return Error(ErrorCode::kExists, "another process has this node's leases: it holds " + lock);
-  }
+  store.lock_ = TRY(lock_file(store.state_folder_ + "/lease.lock"));
+  store.memory_lock_ = TRY(lock_file(store.memory_folder_ + "/lease.lock"));
   io::LinuxFiles files;
   store.boot_id_ = TRY(files.read("/proc/sys/kernel/random/boot_id"));
   if (const auto bytes = files.read(store.disk_path()); bytes.has_value()) {

@@ -18,7 +18,8 @@ inline constexpr std::string_view kMemoryFolder = "/run/nines";  // a tmpfs
 // thread.
 class LeaseStore {
  public:
-  // Makes both folders when they are missing. kExists: another process holds the lock.
+  // Makes both folders when they are missing. kExists: another process holds the lock of one of
+  // them. The memory's is the host's: a second daemon with a state folder of its own finds it.
   static Result<LeaseStore> open(std::string state_folder, std::string memory_folder);
 
   // As they were when it was opened; nothing when lost, of another boot, or never written.
@@ -41,7 +42,7 @@ class LeaseStore {
   void read_promises();
 
   std::string state_folder_, memory_folder_;
-  io::Descriptor lock_;
+  io::Descriptor lock_, memory_lock_;
   io::Descriptor promises_file_;
   std::string boot_id_;
   std::vector<Name> slots_;  // the name whose register is in each

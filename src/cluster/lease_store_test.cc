@@ -126,6 +126,14 @@ TEST_F(LeaseStoreTest, OneProcessAtATime) {
   EXPECT_EQ(second.error().code(), ErrorCode::kExists);
 }
 
+TEST_F(LeaseStoreTest, OneProcessOnAHostWhateverItsStateFolder) {
+  auto first = open();
+  ASSERT_TRUE(first.has_value());
+  const auto second = LeaseStore::open(folder_ + "/another", folder_ + "/memory");
+  ASSERT_FALSE(second.has_value()) << "both would write the same promises";
+  EXPECT_EQ(second.error().code(), ErrorCode::kExists);
+}
+
 TEST_F(LeaseStoreTest, NoMoreNamesThanThereIsRoomFor) {
   auto store = open();
   ASSERT_TRUE(store->keep(lease_effect::KeepAll{}).has_value());
