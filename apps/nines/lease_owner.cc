@@ -29,6 +29,7 @@ constexpr int kPriorityMax = 255;
 // After a handover its words are on their way; then this process may end.
 constexpr Duration kHandOverLinger = std::chrono::milliseconds(50);
 constexpr int kAnnounceAfterLink = 5;
+constexpr int kAnnounceAgainstRival = 1;
 
 Instant now_exactly() {
   timespec now{};
@@ -80,7 +81,8 @@ LeaseOwner::LeaseOwner(vrrp::Config config, io::EpollLoop& loop, io::Log& log,
       addresses_(std::move(addresses)),
       monitor_(std::move(monitor)),
       tracks_(loop, processes_, std::move(netlink), log, [this] { refresh(); }),
-      routes_(std::move(routing), loop, log) {
+      routes_(std::move(routing), loop, log),
+      rivals_(config_, loop, log, [this] { holder_->announce_all(kAnnounceAgainstRival); }) {
   for (const vrrp::VrrpInstance& instance : config_.instances) {
     instances_.push_back({.config = instance, .name = cluster::name_from(instance.name)});
   }
@@ -176,6 +178,7 @@ void LeaseOwner::start(const vrrp::Predecessor&) {
   peers_->start(*driver_, *membership_);
   dead_peers_->start();
   tracks_.load(config_);
+  rivals_.listen(config_);
   refresh();
 }
 
@@ -209,6 +212,7 @@ Result<void> LeaseOwner::reload(vrrp::Config config) {
   config_ = std::move(config);
   for (std::size_t i = 0; i < instances_.size(); ++i) instances_[i].config = config_.instances[i];
   tracks_.load(config_);
+  rivals_.listen(config_);
   refresh();
   return {};
 }
@@ -324,6 +328,20 @@ WordView LeaseOwner::word_view() const {
   return view;
 }
 
+Json LeaseOwner::conflicts(Instant now) const {
+  Json conflicts = Json::array();
+  for (const Rival& rival : rivals_.record().rivals()) {
+    conflicts.push_back(
+        {{"instance", rival.instance},
+         {"source", rival.source.ip_text()},
+         {"router_id", rival.router_id},
+         {"priority", rival.priority},
+         {"adverts", rival.adverts},
+         {"last_s", static_cast<double>(milliseconds_of(now - rival.last)) / 1000}});
+  }
+  return conflicts;
+}
+
 std::string LeaseOwner::status() const {
   cluster::ClusterView view;
   view.self = self_;
@@ -349,6 +367,7 @@ std::string LeaseOwner::status() const {
   status["word"] = {{"pending", word.leases.word_pending},
                     {"off", word_->names_of(word.leases.off)},
                     {"awaited", word_->names_of(word.leases.awaited)}};
+  status["conflicts"] = conflicts(word.now);
   status["advice"] = word_->advice(word);
   return status.dump();
 }
@@ -379,6 +398,7 @@ void LeaseOwner::network_changed() {
   }
   if (routes) routes_.restore();
   if (!links) return;
+  rivals_.listen(config_);
   refresh();
   // A carrier that came back: others may have learnt something else meanwhile.
   holder_->announce_all(kAnnounceAfterLink);
@@ -397,6 +417,8 @@ void LeaseOwner::members_changed() {
 }
 
 void LeaseOwner::log_verdict(const cluster::NodeVerdict& verdict) {
+  // Whoever was behind a cut may have learnt there that somebody else has them.
+  if (verdict.finding == cluster::Finding::kBack) holder_->announce_all(kAnnounceAfterLink);
   const bool bad = verdict.finding != cluster::Finding::kBack && !verdict.leaves;
   log_.write(bad ? io::Severity::kWarning : io::Severity::kNotice,
              name_of(verdict.node) + " is " + std::string(cluster::name_of(verdict.finding)) +

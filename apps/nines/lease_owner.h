@@ -4,6 +4,8 @@
 
 #include <functional>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +23,7 @@
 #include "owner_dead_peers.h"
 #include "owner_notify.h"
 #include "owner_peers.h"
+#include "owner_rivals.h"
 #include "owner_routes.h"
 #include "owner_tracks.h"
 #include "owner_word.h"
@@ -75,6 +78,7 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   std::string set_maintenance(bool on);
   cluster::NodeId successor() const;
   std::string with_dead_peers(const std::string& status) const;
+  nlohmann::json conflicts(Instant now) const;
   std::string grant(std::string_view words);
   WordView word_view() const;
 
@@ -100,6 +104,7 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   std::unique_ptr<OwnerPeers> peers_;
   std::unique_ptr<cluster::LeaseDriver> driver_;
   std::unique_ptr<OwnerWord> word_;
+  OwnerRivals rivals_;
   std::unique_ptr<cluster::MembershipDriver> membership_;
   std::unique_ptr<OwnerDeadPeers> dead_peers_;
   Load load_;

@@ -21,6 +21,7 @@
 #include "cluster_owner.h"
 #include "io/linux/epoll_loop.h"
 #include "io/linux/files.h"
+#include "lease_notes.h"
 #include "maintenance_mark.h"
 #include "node/run_config.h"
 #include "node/service_manager.h"
@@ -87,9 +88,10 @@ bool is_same_cluster(const std::optional<node::ClusterConfig>& a,
   return a->dead_peers.addresses == addresses && *a == *b;
 }
 
-Result<vrrp::Config> load_keepalived(const std::string& path) {
+Result<vrrp::Config> load_keepalived(const std::string& path, bool by_lease) {
   auto loaded = TRY(vrrp::load_config_file(path, ""));
   vrrp::check_names_on_host(loaded);
+  if (by_lease) say_for_leases(loaded.diagnostics);
   std::fputs(text::render_text(loaded.diagnostics, loaded.files, {.color = on_terminal()}).c_str(),
              stderr);
   if (!loaded.ok()) return Error(ErrorCode::kInvalid, path + " has errors");
@@ -131,8 +133,10 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
           loop_, log_, options_, TRY(proxy::load_again(files, options_)), false, observer);
     }
     if (!config_.keepalived.empty()) {
-      vrrp::Config owners = TRY(load_keepalived(config_.keepalived));
-      const auto load = [path = config_.keepalived] { return load_keepalived(path); };
+      vrrp::Config owners = TRY(load_keepalived(config_.keepalived, config_.cluster.has_value()));
+      const auto load = [path = config_.keepalived, by_lease = config_.cluster.has_value()] {
+        return load_keepalived(path, by_lease);
+      };
       if (config_.cluster) TRY(check_for_leases(owners));
       const auto make = config_.cluster
                             ? make_lease_owner([this] { return *config_.cluster; },
@@ -234,7 +238,7 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
                      "what runs, keepalived's path, the control socket and the cluster change by a "
                      "restart");
       }
-      if (owner_) owners = TRY(load_keepalived(fresh.keepalived));
+      if (owner_) owners = TRY(load_keepalived(fresh.keepalived, fresh.cluster.has_value()));
       if (fresh.cluster) TRY(cluster::read_key_file(fresh.cluster->key));
       io::LinuxFiles files;
       if (proxy_) TRY(proxy::load_again(files, proxy_options(fresh)));
@@ -401,8 +405,14 @@ int check_run_file(const std::string& path, bool json, bool quiet) {
     if (!parsed.has_value()) judge(parsed.error());
   }
   if (!loaded.config.keepalived.empty()) {
-    const auto parsed = load_keepalived(loaded.config.keepalived);
-    if (!parsed.has_value()) judge(parsed.error());
+    const bool by_lease = loaded.config.cluster.has_value();
+    const auto parsed = load_keepalived(loaded.config.keepalived, by_lease);
+    if (!parsed.has_value()) {
+      judge(parsed.error());
+    } else if (by_lease) {
+      const auto checked = check_for_leases(*parsed);
+      if (!checked.has_value()) judge(checked.error());
+    }
   }
   if (good && !quiet && !json) std::puts("Configuration file is valid");
   return good ? 0 : 1;

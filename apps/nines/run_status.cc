@@ -132,6 +132,14 @@ void print(const Json& status) {
   }
   if (status.contains("cluster")) {
     std::fputs(cluster::render_cluster_text(status["cluster"].dump()).c_str(), stdout);
+    for (const Json& each : status["cluster"].value("conflicts", Json::array())) {
+      std::printf(
+          "  ! %s: a VRRP router at %s claims it too (virtual router %s, priority %s, %s "
+          "adverts, the last %.1f s ago)\n",
+          text(each, "instance").c_str(), text(each, "source").c_str(),
+          text(each, "router_id").c_str(), text(each, "priority").c_str(),
+          text(each, "adverts").c_str(), each.value("last_s", 0.0));
+    }
     for (const Json& line : status["cluster"].value("advice", Json::array())) {
       std::printf("  ! %s\n", line.get<std::string>().c_str());
     }

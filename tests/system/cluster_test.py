@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from nines_test import NINES, Skip, main, test  # noqa: E402
 
 ADDRESS = "10.9.0.100"
+KEEPALIVED_PROGRAM = "/usr/sbin/keepalived"
 NODES = (1, 2, 3)
 
 KEEPALIVED = """
@@ -561,6 +562,44 @@ def the_key_is_replaced_by_reloads_and_no_lease_is_lost(scope):
     at = time.monotonic()
     cluster.wait_for_answers(at)
     assert holder.status()["instances"][0]["epoch"] == epoch
+
+
+@test
+def a_keepalived_that_claims_the_address_is_reported_and_not_obeyed(scope):
+    cluster = Cluster(scope).start()
+    holder = cluster.holder()
+    epoch = holder.status()["instances"][0]["epoch"]
+    rival = scope.namespace("rival")
+    rival.link(cluster.switch, "eth0", "port-rival")
+    cluster.switch.ip("link", "set", "port-rival", "master", "br0")
+    rival.ip("addr", "add", "10.9.0.50/24", "dev", "eth0")
+    folder = scope.path("rival")
+    os.makedirs(folder)
+    path = os.path.join(folder, "keepalived.conf")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(KEEPALIVED.format(priority=254, address=ADDRESS))
+    keepalived = rival.start([KEEPALIVED_PROGRAM, "--dont-fork", "--log-console", "-f", path, "-p",
+                 os.path.join(folder, "pid"), "-r", os.path.join(folder, "vrrp.pid")],
+                name="keepalived")
+    def conflicts(node):
+        return node.status()["cluster"]["conflicts"]
+    for node in cluster.nodes.values():
+        scope.wait_until(lambda: conflicts(node) and conflicts(node)[0]["adverts"] >= 3, 20,
+                         f"{node.name} to hear keepalived")
+        assert conflicts(node)[0]["source"] == "10.9.0.50", conflicts(node)
+        assert conflicts(node)[0]["router_id"] == 51 and conflicts(node)[0]["priority"] == 254
+        assert node.daemon.log().count("the VRRP router at 10.9.0.50") == 1, "once a minute"
+        assert "10.9.0.50" in node.status_text()
+    # Nobody can keep it from taking the address; but nobody gives way to it.
+    assert f"inet {ADDRESS}/" in rival.ip("-4", "addr", "show", "dev", "eth0")
+    assert holder.has_address() and holder.status()["instances"][0]["epoch"] == epoch
+    keepalived.signal(signal.SIGTERM)
+    keepalived.wait(timeout=10)
+    at = time.monotonic()
+    cluster.wait_for_answers(at)
+    assert cluster.holder() is holder
+    assert holder.status()["instances"][0]["epoch"] == epoch
+    cluster.never_two_answer()
 
 
 @test
