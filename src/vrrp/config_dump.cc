@@ -88,8 +88,6 @@ class Dumper {
     number("garp_master_refresh_repeat", a.master_refresh_repeat, usual.master_refresh_repeat);
     time("garp_lower_prio_delay", a.lower_priority_delay, usual.lower_priority_delay);
     number("garp_lower_prio_repeat", a.lower_priority_repeat, usual.lower_priority_repeat);
-    time("garp_interval", a.interval, usual.interval);
-    time("gna_interval", a.na_interval, usual.na_interval);
   }
 
   void global(const GlobalDefs& g) {
@@ -104,6 +102,15 @@ class Dumper {
     }
     if (g.multicast_group6.ip_text() != "ff02::12") {
       fact("vrrp_mcast_group6", g.multicast_group6.ip_text());
+    }
+    time("vrrp_garp_interval", g.announcement_gaps.arp, Duration{});
+    time("vrrp_gna_interval", g.announcement_gaps.neighbour, Duration{});
+    for (const AnnouncementGroup& group : g.announcement_groups) {
+      open("garp_group");
+      for (const std::string& name : group.interfaces) fact("interface", name);
+      time("garp_interval", group.gaps.arp, Duration{});
+      time("gna_interval", group.gaps.neighbour, Duration{});
+      close();
     }
     time("vrrp_startup_delay", g.startup_delay, Duration{});
     if (g.process_priority) fact("vrrp_priority", std::to_string(*g.process_priority));

@@ -1,4 +1,5 @@
 // global_defs, and what stands at the top of the file.
+#include <algorithm>
 #include <array>
 
 #include "vrrp/config_keywords.h"
@@ -16,7 +17,6 @@ constexpr std::string_view kMail = "nines sends no mail; use notify scripts";
 constexpr std::string_view kLvsOnly = "it concerns virtual servers, which are not served here";
 constexpr std::string_view kSnmp = "there is no SNMP here";
 constexpr std::string_view kBuffers = "socket buffers are sized by nines itself";
-constexpr std::string_view kAtOnce = "announcements of a round are sent at once";
 constexpr std::string_view kFifo = "use notify scripts";
 constexpr std::string_view kFirewall = "nines makes no packet filter from keepalived.conf";
 constexpr std::string_view kProcess = "nines has other processes than keepalived";
@@ -59,6 +59,46 @@ void read_group(Reader& reader, ConfigDraft& draft, const Statement& statement) 
     return;
   }
   draft.global.*Field = *address;
+}
+
+void read_gap(Reader& reader, const Statement& statement, Duration& gap) {
+  constexpr Duration kGapMin = std::chrono::microseconds(1);
+  constexpr Duration kGapMax = std::chrono::microseconds(4'294'967'295);
+  if (const auto value = reader.seconds(statement, kGapMin, kGapMax)) gap = *value;
+}
+
+void read_garp_group(Reader& reader, ConfigDraft& draft, const Statement& statement) {
+  reader.end(statement, 1);
+  AnnouncementGroup group;
+  const auto add = [&](const Word& word) {
+    for (const AnnouncementGroup& other : draft.global.announcement_groups) {
+      if (std::find(other.interfaces.begin(), other.interfaces.end(), word.text) !=
+          other.interfaces.end()) {
+        reader.error(word, "this interface is in another garp_group already").with_found(word.text);
+        return;
+      }
+    }
+    group.interfaces.push_back(word.text);
+  };
+  for (const Statement& inner : statement.block) {
+    const std::string& name = inner.keyword().text;
+    if (name == "garp_interval") {
+      read_gap(reader, inner, group.gaps.arp);
+    } else if (name == "gna_interval") {
+      read_gap(reader, inner, group.gaps.neighbour);
+    } else if (name == "interface") {
+      if (const Word* const word = reader.argument(inner)) add(*word);
+    } else if (name == "interfaces") {
+      for (const Statement& line : inner.block) {
+        for (const Word& word : line.words) add(word);
+      }
+    } else {
+      reader.error(inner.keyword(), "a garp_group knows no such word")
+          .with_found(name)
+          .with_allowed("garp_interval, gna_interval, interface, interfaces");
+    }
+  }
+  draft.global.announcement_groups.push_back(std::move(group));
 }
 
 void read_global_defs(Reader& reader, ConfigDraft& draft, const Statement& statement) {
@@ -215,8 +255,18 @@ constexpr K kGlobal[] = {
          draft.announcements.lower_priority_repeat = *value;
        }
      }},
-    {"vrrp_garp_interval", kHarmless, kAtOnce},
-    {"vrrp_gna_interval", kHarmless, kAtOnce},
+    {"vrrp_garp_interval",
+     kRead,
+     {},
+     [](Reader& reader, ConfigDraft& draft, const Statement& statement) {
+       read_gap(reader, statement, draft.global.announcement_gaps.arp);
+     }},
+    {"vrrp_gna_interval",
+     kRead,
+     {},
+     [](Reader& reader, ConfigDraft& draft, const Statement& statement) {
+       read_gap(reader, statement, draft.global.announcement_gaps.neighbour);
+     }},
     {"vrrp_min_garp", kRead, {}, read_minimal_announcements},
     {"vrrp_down_timer_adverts",
      kRead,
@@ -387,7 +437,7 @@ constexpr K kTop[] = {
     {"linkbeat_interfaces", kHarmless, "the kernel tells of every change of a link"},
     {"child_wait_time", kHarmless, kProcess},
     {"interface_up_down_delays", kUnsupported, "a link that goes down is a fault at once"},
-    {"garp_group", kUnsupported, "announcements of a round are sent at once"},
+    {"garp_group", kRead, {}, read_garp_group, true},
     {"static_ipaddress", kUnsupported, kStaticNetwork},
     {"static_routes", kUnsupported, kStaticNetwork},
     {"static_rules", kUnsupported, kStaticNetwork},

@@ -163,8 +163,17 @@ struct Announcements {
   // After a lower priority's advertisement was heard; both default to those of the promotion.
   Duration lower_priority_delay = std::chrono::seconds(5);
   int lower_priority_repeat = 5;
-  Duration interval{};     // between two ARPs on an interface; 0: none
-  Duration na_interval{};  // the same for neighbour advertisements
+};
+
+// Gaps between two announcements. 0: none.
+struct AnnouncementGaps {
+  Duration arp{}, neighbour{};  // gratuitous ARP, unsolicited neighbour advertisement
+};
+
+// "garp_group { ... }": interfaces whose announcements wait for one another.
+struct AnnouncementGroup {
+  std::vector<std::string> interfaces;
+  AnnouncementGaps gaps;
 };
 
 // notify_*. Each is run with its words alone, except `any`, which gets the usual three or four
@@ -232,6 +241,8 @@ struct GlobalDefs {
   // 224.0.0.18 and ff02::12 unless told otherwise.
   SocketAddress multicast_group4, multicast_group6;
   Duration startup_delay{};
+  AnnouncementGaps announcement_gaps;  // of each interface that is in no group
+  std::vector<AnnouncementGroup> announcement_groups;
   std::optional<int> process_priority;  // nice value
   std::optional<int> rt_priority;       // SCHED_RR
   bool process_no_swap = false;

@@ -122,6 +122,7 @@ void VrrpDriver::reload(VrrpInstance instance) {
   std::erase_if(gone.routes, stays(routing_.routes));
   std::erase_if(gone.rules, stays(routing_.rules));
   drop_routing(world_.routing, gone, [this](const std::string& about) { complain(about); });
+  world_.forget_paced(this->instance().name);  // they count by the old addresses
   const std::vector<address::OwnedAddress> before = owned_;
   owned_ = owned_by(instance);
   for (const address::OwnedAddress& address : before) {
@@ -248,6 +249,7 @@ void VrrpDriver::drop_addresses() {
   holding_ = false;
   resumed_ = false;
   renewal_.cancel();
+  world_.forget_paced(instance().name);
   for (const address::OwnedAddress& address : owned_) {
     if (const auto dropped = world_.addresses.drop(address); !dropped.has_value()) {
       complain("cannot remove " + address.address.ip_text() + ": " + dropped.error().message());
@@ -257,11 +259,19 @@ void VrrpDriver::drop_addresses() {
   drop_routing(world_.routing, routing_, [this](const std::string& about) { complain(about); });
 }
 
+// Round by round where there are gaps, so that each address is told of soon.
 void VrrpDriver::announce(int count) {
-  for (const address::OwnedAddress& address : owned_) {
-    if (const auto done = world_.addresses.announce(address, count); !done.has_value()) {
-      complain(done.error().message());
+  for (int round = 0; round < count; ++round) {
+    for (std::size_t i = 0; i < owned_.size(); ++i) {
+      if (!world_.pace(owned_[i], {instance().name, i})) announce_now(i);
     }
+  }
+}
+
+void VrrpDriver::announce_now(std::size_t address) {
+  if (!holding_ || address >= owned_.size()) return;
+  if (const auto done = world_.addresses.announce(owned_[address], 1); !done.has_value()) {
+    complain(done.error().message());
   }
 }
 

@@ -15,6 +15,7 @@
 #include "io/linux/epoll_loop.h"
 #include "io/linux/processes.h"
 #include "io/ports.h"
+#include "vrrp/announcement_pacer.h"
 #include "vrrp/owned.h"
 #include "vrrp/script_tracker.h"
 #include "vrrp/vrrp.h"
@@ -40,7 +41,10 @@ struct VrrpWorld {
   // Reads every socket empty and delivers what came, before a timer decides (vrrp.h, duty 1).
   std::function<void()> drain;
   std::function<void()> state_changed;  // of any instance
-  std::function<void()> moved;          // a member of a sync group may have, and its group with it
+  // An announcement of that address waits its turn; false: there are no turns, it is said at once.
+  std::function<bool(const address::OwnedAddress&, PacedAnnouncement)> pace;
+  std::function<void(const std::string&)> forget_paced;  // of that instance
+  std::function<void()> moved;  // a member of a sync group may have, and its group with it
 };
 
 // Starts a notify script, which outlives us: it may tell of a stop.
@@ -66,6 +70,8 @@ class VrrpDriver {
   // One for this virtual router that is no advert.
   void malformed_came(WireFault fault) { errors_.count(fault); }
   void link_restored() { handle(event::LinkRestored{}); }
+  // Its turn has come.
+  void announce_now(std::size_t address);
   void group_go() { handle(event::GroupGo{}); }
   void group_yield() { handle(event::GroupYield{}); }
   // An address went from an interface; ours are taken again.

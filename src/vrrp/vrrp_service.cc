@@ -65,6 +65,10 @@ VrrpService::VrrpService(Config config, io::EpollLoop& loop, io::Log& log, Addre
              life,
              [this] { drain(); },
              [this] { state_changed(); },
+             [this](const address::OwnedAddress& address, PacedAnnouncement announcement) {
+               return pace(address, std::move(announcement));
+             },
+             [this](const std::string& instance) { pacer_.forget(instance); },
              [this] {
                moved_ = true;
                if (together_ == 0) settle_groups();
@@ -181,6 +185,39 @@ void VrrpService::state_changed() {
     change_posted_ = false;
     changed_();
   });
+}
+
+// ---- Announcements -----------------------------------------------------------------------------
+
+bool VrrpService::pace(const address::OwnedAddress& address, PacedAnnouncement announcement) {
+  const bool ipv6 = address.address.family() == SocketAddress::Family::kIpv6;
+  AnnouncementGaps gaps = config_.global.announcement_gaps;
+  std::string channel = address.device;
+  const auto& groups = config_.global.announcement_groups;
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    const auto& names = groups[i].interfaces;
+    if (std::find(names.begin(), names.end(), address.device) == names.end()) continue;
+    gaps = groups[i].gaps;
+    channel = "group " + std::to_string(i);  // no interface has such a name
+  }
+  const Duration gap = ipv6 ? gaps.neighbour : gaps.arp;
+  if (gap <= Duration{}) return false;
+  channel += ipv6 ? " neighbour" : " arp";
+  // A full channel says the same already.
+  static_cast<void>(pacer_.add(channel, gap, std::move(announcement)));
+  loop_.arm(turn_, loop_.now());
+  return true;
+}
+
+void VrrpService::announce_due() {
+  std::vector<PacedAnnouncement> due;
+  pacer_.take_due(loop_.now(), due);
+  for (const PacedAnnouncement& each : due) {
+    for (Member& member : members_) {
+      if (member.driver->instance().name == each.owner) member.driver->announce_now(each.address);
+    }
+  }
+  if (const auto next = pacer_.deadline()) loop_.arm(turn_, *next);
 }
 
 // ---- The world as it is ------------------------------------------------------------------------

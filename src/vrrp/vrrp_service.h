@@ -123,8 +123,18 @@ class VrrpService {
    private:
     VrrpService& service_;
   };
+  class Turn final : public Timer {
+   public:
+    explicit Turn(VrrpService& service) : service_(service) {}
+    void on_timer(Instant) override { service_.announce_due(); }
+
+   private:
+    VrrpService& service_;
+  };
 
   bool was_master(const VrrpInstance& instance, const std::set<std::string>& masters_before) const;
+  bool pace(const address::OwnedAddress& address, PacedAnnouncement announcement);
+  void announce_due();
   void network_changed();
   bool owned_by_any(const SocketAddress& address) const;
   bool disturbs_routing(const io::NetworkEvent& event) const;
@@ -173,6 +183,8 @@ class VrrpService {
   std::map<std::string, State> group_states_;  // that were told, by the group's name
   std::vector<Member> members_;                // in the configuration's order
   Startup startup_{*this};
+  AnnouncementPacer pacer_;
+  Turn turn_{*this};
   Instant ready_at_{};
   bool fit_ = true;
   std::function<void()> changed_;
