@@ -37,6 +37,14 @@ std::set<int> nodes_of(std::span<const RequestRecord> records, const Window& win
   return nodes;
 }
 
+namespace {
+
+bool was_under_way(const RequestRecord& record, const std::optional<Window::Move>& move) {
+  return move && record.begun < move->before && record.ended >= move->after;
+}
+
+}  // namespace
+
 ServiceReport report_service(std::string proxy, std::span<const RequestRecord> records,
                              const Window& window, LoadKind kind) {
   ServiceReport report;
@@ -68,7 +76,8 @@ ServiceReport report_service(std::string proxy, std::span<const RequestRecord> r
         }
         break;
       case Outcome::kFailed:
-        ++(begun_inside ? report.failed : report.failed_in_flight);
+        ++(begun_inside && !was_under_way(each, window.move) ? report.failed
+                                                             : report.failed_in_flight);
         ++report.reasons[std::string(each.reason)];
         break;
       case Outcome::kUnfinished:

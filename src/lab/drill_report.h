@@ -39,6 +39,12 @@ struct RequestRecord {
 struct Window {
   Instant begin;
   Instant end;
+  // In it an address was moved as planned: after the old holder's last answer, before the new
+  // one's first.
+  struct Move {
+    Instant after, before;
+  };
+  std::optional<Move> move{};
 };
 
 // An answer at the address itself.
@@ -60,7 +66,7 @@ struct ServiceReport {
   LoadKind kind = LoadKind::kRequests;
   int requests = 0;          // begun in the window, or under way at its begin
   int failed = 0;            // begun in it
-  int failed_in_flight = 0;  // begun before it, ended in it
+  int failed_in_flight = 0;  // under way at its begin, or at a planned move
   int slow = 0;              // took longer than kSlowRequest, unfinished ones too
   int unfinished = 0;        // given up at the end of the drill
   Duration slowest{};

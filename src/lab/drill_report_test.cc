@@ -55,6 +55,21 @@ TEST(DrillReport, UnderWayAtTheFaultIsToldApart) {
   EXPECT_EQ(report.reasons.at("reset"), 1);
 }
 
+TEST(DrillReport, UnderWayAtAPlannedMoveIsToldApartToo) {
+  const std::vector<RequestRecord> records = {
+      {at(110), at(130), Outcome::kFailed, "reset", -1},  // the old holder still answered
+      {at(140), at(155), Outcome::kFailed, "reset", -1},
+      {at(149), at(170), Outcome::kFailed, "reset", -1},
+      {at(161), at(170), Outcome::kFailed, "refused", -1},  // the new one did
+  };
+  Window window{.begin = at(100), .end = at(300)};
+  EXPECT_EQ(report_service("p", records, window).failed, 4);
+  window.move = {.after = at(150), .before = at(160)};
+  const auto report = report_service("p", records, window);
+  EXPECT_EQ(report.failed, 2);
+  EXPECT_EQ(report.failed_in_flight, 2);
+}
+
 TEST(DrillReport, LastAnswerIsThatOfTheLastRequestBegun) {
   const auto report = report_service("p", std::vector{success(110, 200, 1), success(120, 130, 0)},
                                      {at(100), at(300)});

@@ -291,6 +291,7 @@ class DrillRun final : private Timer {
   void begin_phase() {
     step_ = Step::kWatch;
     moved_at_.reset();
+    last_before_move_ = probe_.last_at();
     sessions_at_.reset();
     holder_before_ = probe_.holder();
     lasting_broken_before_ = load_.lasting_broken();
@@ -343,6 +344,7 @@ class DrillRun final : private Timer {
 
   void watch(Instant now) {
     if (!moved_at_ && probe_.holder() != holder_before_) moved_at_ = probe_.last_at();
+    if (!moved_at_) last_before_move_ = probe_.last_at();
     std::optional<Instant> settled;
     if (phase().change != ServerChange::kNone) {
       const auto decided = watch_.decided();
@@ -366,7 +368,10 @@ class DrillRun final : private Timer {
   }
 
   void end_phase(Instant now) {
-    Measured measured{.window = {step_begun_, now}, .report = {}};
+    Measured measured{.window = {.begin = step_begun_, .end = now}, .report = {}};
+    if (phase().act == Act::kStop && moved_at_) {
+      measured.window.move = {.after = last_before_move_, .before = *moved_at_};
+    }
     auto& report = measured.report;
     report.scenario = scenario().name;
     report.phase = phase().name;
@@ -548,7 +553,8 @@ class DrillRun final : private Timer {
   std::size_t phase_ = 0;
   std::string holder_before_;
   std::optional<Instant> moved_at_, sessions_at_;
-  std::string broken_hosts_;  // of this phase, for people
+  Instant last_before_move_{};  // the last answer of who had the address
+  std::string broken_hosts_;    // of this phase, for people
   int lasting_broken_before_ = 0;
   std::vector<std::string> victims_;  // of this scenario: broken and not mended
   std::vector<OwnershipEvent> acts_;
