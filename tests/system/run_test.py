@@ -315,11 +315,11 @@ def an_owner_that_is_followed_late_takes_nothing_from_who_took_over(scope):
 def an_owner_that_cannot_stay_leaves_no_address_behind(scope):
     segment = Segment(scope).start()
     first, second = segment.nodes
+    assert first.has_route()
     killed = 0
     for _ in range(3):
         killed = first.kill("owner", but=killed)
     at = time.monotonic()
-    assert first.has_route()
     scope.wait_until(lambda: not first.has_address(), 2, "the supervisor to remove the address")
     scope.wait_until(lambda: not first.has_route(), 2, "the supervisor to remove the route")
     assert first.says("is not back in time: its addresses are removed") == 1
