@@ -100,6 +100,8 @@ DRIVERS = {
         "server_client": "speaks to a server through libmariadb",
         "child": "runs a process and reads its output",
         "monitor": "asks all servers on a loop",
+        "claim": "keeps a member's claim in a file",
+        "member_step": "starts, stops and tells this host's server",
         "peers": "runs nines on the members' hosts",
         "local_member": "looks at this host's processes and files",
     },

@@ -216,7 +216,7 @@ int status(const std::string& config_path, bool json, bool watch) {
 
 // -- evidence -------------------------------------------------------------------------------------
 
-int evidence(const std::string& config_path) {
+int evidence(const std::string& config_path, bool is_quick) {
   const auto setup = load_galera_setup(config_path);
   if (!setup) return galera_failed(setup.error());
   const auto options = local_member_of(*setup);
@@ -226,7 +226,7 @@ int evidence(const std::string& config_path) {
   io::LinuxProcesses processes(**loop);
   galera::LocalMember member(**loop, processes, *options);
   int code = kGaleraFailed;
-  member.collect([&](Result<galera::Evidence> found) {
+  member.collect(!is_quick, [&](Result<galera::Evidence> found) {
     if (found) {
       std::fputs(galera::render_evidence(*found).c_str(), stdout);
       code = kGaleraGood;
@@ -256,9 +256,14 @@ int galera_command(std::span<char*> arguments) {
       "Exit codes: 0 all members are synced, 1 not all are, 2 usage, 3 could not be asked.");
   CLI::App* const evidence_verb = app.add_subcommand(
       "evidence", "what this host's disk and server say of its member; a recovery decides by it");
+  bool quick = false;
+  evidence_verb->add_flag("--quick", quick,
+                          "do not ask the storage engine of a server that is down");
   evidence_verb->footer("Exit codes: 0 told, 2 usage, 3 could not be found out.");
   GaleraRecoverOptions recover;
   CLI::App* const recover_verb = add_galera_recover(app, recover);
+  GaleraMemberOptions step;
+  CLI::App* const member_verb = add_galera_member(app, step);
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
   try {
     app.parse(reversed);
@@ -266,8 +271,9 @@ int galera_command(std::span<char*> arguments) {
     return app.exit(error) == 0 ? kGaleraGood : kGaleraUsage;
   }
   if (status_verb->parsed()) return status(config_path, json, watch);
+  if (member_verb->parsed()) return galera_member(config_path, step);
   if (recover_verb->parsed()) return galera_recover(config_path, recover);
-  return evidence_verb->parsed() ? evidence(config_path) : kGaleraUsage;
+  return evidence_verb->parsed() ? evidence(config_path, quick) : kGaleraUsage;
 }
 
 }  // namespace nines

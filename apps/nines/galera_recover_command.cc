@@ -4,10 +4,18 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <ctime>
+#include <filesystem>
 #include <map>
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include "galera/evidence.h"
+#include "galera/member_step.h"
 #include "galera/peers.h"
+#include "galera/recovery_driver.h"
 #include "galera/recovery_plan.h"
 #include "galera_setup.h"
 #include "io/linux/epoll_loop.h"
@@ -19,19 +27,7 @@ namespace nines {
 
 namespace {
 
-// The longest that a host may take to tell: its storage engine's crash recovery is in it.
-constexpr Duration kEvidenceWithin = std::chrono::minutes(11);
-
 using EvidenceByMember = std::map<std::string, Result<galera::Evidence>>;
-
-Result<galera::Evidence> evidence_of(const std::string& member, const Result<std::string>& text) {
-  if (!text) return text.error();
-  auto evidence = galera::parse_evidence(*text);
-  if (evidence && evidence->member != member) {
-    return Error(ErrorCode::kInvalid, "its host says that it is " + evidence->member);
-  }
-  return evidence;
-}
 
 Result<void> read_evidence_files(const GaleraSetup& setup, const std::vector<std::string>& paths,
                                  EvidenceByMember& found) {
@@ -61,12 +57,11 @@ Result<void> ask_members(const GaleraSetup& setup, EvidenceByMember& found) {
     if (found.contains(member.name)) continue;
     ++awaited;
     std::vector<std::string> words = {"galera", "evidence"};
-    if (member.name == setup.config.self || setup.path != node::kDefaultRunConfig) {
-      words.insert(words.end(), {"-c", setup.path});
-    }
-    peers.run(member.name, std::move(words), kEvidenceWithin,
+    const auto added = configuration_words(setup, member.name);
+    words.insert(words.end(), added.begin(), added.end());
+    peers.run(member.name, std::move(words), galera::RecoveryDriver::kEvidenceWithin,
               [&, name = member.name](Result<std::string> text) {
-                found.emplace(name, evidence_of(name, text));
+                found.emplace(name, galera::evidence_in(name, text));
                 if (--awaited == 0) loop->stop();
               });
   }
@@ -114,7 +109,7 @@ galera::PlanQuestion question_of(const GaleraSetup& setup, const GaleraRecoverOp
 CLI::App* add_galera_recover(CLI::App& app, GaleraRecoverOptions& options) {
   CLI::App* const verb = app.add_subcommand(
       "recover", "bring the cluster back after an outage, from what every member's host knows");
-  verb->add_flag("--dry-run", options.is_dry_run, "show the plan, change nothing")->required();
+  verb->add_flag("--dry-run", options.is_dry_run, "show the plan, change nothing");
   verb->add_option("--without", options.without,
                    "this member's power is off or its data is lost for good: go on without it");
   verb->add_option("--trust", options.trust,
@@ -122,13 +117,161 @@ CLI::App* add_galera_recover(CLI::App& app, GaleraRecoverOptions& options) {
   verb->add_option("--evidence", options.evidence_files,
                    "a file that 'nines galera evidence' printed, instead of asking that host");
   verb->footer(
-      "Exit codes: 0 there is a plan or nothing to do, 1 refused, 2 usage, 3 could not be asked.");
+      "What was interrupted is gone on with. Exit codes: 0 all members are in the primary "
+      "component\n"
+      "(--dry-run: there is a plan or nothing to do), 1 refused or not all are, 2 usage, 3 could "
+      "not\n"
+      "be asked.");
   return verb;
 }
+
+CLI::App* add_galera_member(CLI::App& app, GaleraMemberOptions& options) {
+  CLI::App* const verb = app.add_subcommand(
+      "member", "one step of a recovery, run by 'nines galera recover' on a member's host");
+  verb->add_option("action", options.action,
+                   "claim, release, start, join, stop, bootstrap or promote")
+      ->required();
+  verb->add_option("--run", options.run, "the recovery that orders it")->required();
+  verb->add_option("--earlier", options.earlier, "of --run: those that it goes on with");
+  verb->add_option("--at", options.at, "UUID:SEQNO that the member has to be at");
+  verb->footer("Exit codes: 0 done, 1 refused or failed, 2 usage, 3 could not be tried.");
+  return verb;
+}
+
+int galera_member(const std::string& config_path, const GaleraMemberOptions& options) {
+  galera::MemberOrder order;
+  order.run = options.run;
+  order.earlier_runs = options.earlier;
+  bool is_known = false;
+  using Action = galera::MemberAction;
+  for (const Action action : {Action::kClaim, Action::kRelease, Action::kStart, Action::kJoin,
+                              Action::kStop, Action::kBootstrap, Action::kPromote}) {
+    if (galera::name_of(action) == options.action) order.action = action, is_known = true;
+  }
+  const auto position = galera::parse_position(options.at);
+  if (!is_known || (!options.at.empty() && !position)) {
+    std::fprintf(stderr, "nines galera member: %s\n",
+                 is_known ? "--at takes UUID:SEQNO" : "no such action; see --help");
+    return kGaleraUsage;
+  }
+  if (position) order.expected = *position;
+  const auto setup = load_galera_setup(config_path);
+  if (!setup) return galera_failed(setup.error());
+  const auto member = local_member_of(*setup);
+  if (!member) return galera_failed(member.error());
+  auto loop = io::EpollLoop::create();
+  if (!loop) return galera_failed(loop.error());
+  io::LinuxProcesses processes(**loop);
+  galera::MemberStep step(**loop, processes, *member, server_way_of(*setup));
+  const auto done = step.perform(order);
+  if (done) return kGaleraGood;
+  galera_failed(done.error());
+  return kGaleraUnwell;
+}
+
+namespace {
+
+// One at a time on a host: the record is one file.
+Result<io::Descriptor> lock_recovery(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  const std::string path = folder + "/galera.recovery.lock";
+  io::Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!file) return Error::from_errno(errno, path);
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+    return Error(ErrorCode::kExists, "a recovery runs on this host already");
+  }
+  return file;
+}
+
+std::string new_run(const GaleraSetup& setup) {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return (setup.config.self.empty() ? "outside" : setup.config.self) + "-" +
+         std::to_string(now.tv_sec) + "-" + std::to_string(::getpid());
+}
+
+// A new run goes on with what an interrupted one wrote down, its words included.
+Result<galera::RecoveryRecord> record_of(const GaleraSetup& setup,
+                                         const GaleraRecoverOptions& options) {
+  galera::RecoveryRecord record;
+  if (auto earlier = TRY(galera::read_record(setup.config.state))) {
+    std::printf("going on with the recovery %s, which was %s\n", earlier->run.c_str(),
+                std::string(galera::name_of(earlier->step)).c_str());
+    record = std::move(*earlier);
+    record.earlier_runs.push_back(record.run);
+  }
+  record.run = new_run(setup);
+  const auto add = [](const std::vector<std::string>& names, std::vector<std::string>& to) {
+    for (const std::string& name : names) {
+      if (std::find(to.begin(), to.end(), name) == to.end()) to.push_back(name);
+    }
+  };
+  add(options.without, record.without);
+  add(options.trust, record.trust);
+  return record;
+}
+
+int execute(const GaleraSetup& setup, const GaleraRecoverOptions& options) {
+  if (!setup.config.server.is_said()) {
+    return galera_failed(Error(ErrorCode::kUnsupported,
+                               setup.path + ": 'server' of 'galera' does not say how servers are "
+                                            "started: unit, process or command"));
+  }
+  const auto lock = lock_recovery(setup.config.state);
+  if (!lock) return galera_failed(lock.error());
+  const auto record = record_of(setup, options);
+  if (!record) return galera_failed(record.error());
+  auto loop = io::EpollLoop::create();
+  if (!loop) return galera_failed(loop.error());
+  io::LinuxProcesses processes(**loop);
+  galera::Peers peers(**loop, processes, peer_commands_of(setup));
+  galera::RecoveryDriverOptions driver_options;
+  for (const node::GaleraMember& member : setup.config.members) {
+    driver_options.recovery.members.push_back(member.name);
+  }
+  driver_options.recovery.arbitrators = static_cast<int>(setup.config.arbitrators.size());
+  driver_options.record = *record;
+  driver_options.folder = setup.config.state;
+  driver_options.added = [&](const std::string& member) {
+    return configuration_words(setup, member);
+  };
+  const Instant begun = (*loop)->now();
+  driver_options.say = [&](const std::string& line) {
+    std::printf("%8.1f s  %s\n",
+                static_cast<double>(milliseconds_of((*loop)->now() - begun)) / 1000, line.c_str());
+    std::fflush(stdout);
+  };
+  int code = kGaleraUnwell;
+  galera::RecoveryDriver driver(**loop, peers, std::move(driver_options), [&](bool is_good) {
+    code = is_good ? kGaleraGood : kGaleraUnwell;
+    (*loop)->stop();
+  });
+  driver.begin();
+  (*loop)->run();
+  return code;
+}
+
+}  // namespace
 
 int galera_recover(const std::string& config_path, const GaleraRecoverOptions& options) {
   const auto setup = load_galera_setup(config_path);
   if (!setup) return galera_failed(setup.error());
+  if (!options.is_dry_run) {
+    for (const auto* const names : {&options.without, &options.trust}) {
+      if (const auto known = check_names(*setup, *names); !known) {
+        return galera_failed(known.error());
+      }
+    }
+    if (!options.evidence_files.empty()) {
+      std::fputs(
+          "nines galera recover: --evidence goes with --dry-run: what is done is decided by "
+          "what the hosts say then\n",
+          stderr);
+      return kGaleraUsage;
+    }
+    return execute(*setup, options);
+  }
   EvidenceByMember found;
   const auto gathered = [&]() -> Result<void> {
     TRY(check_names(*setup, options.without));

@@ -54,9 +54,20 @@ Result<galera::LocalMemberOptions> local_member_of(const GaleraSetup& setup) {
   galera::LocalMemberOptions options;
   options.name = config.self;
   options.data = config.data;
+  options.state = config.state;
   options.recover = config.recover;
   options.login = {SocketAddress::unix_path(config.socket), setup.user, setup.password};
   return options;
+}
+
+galera::ServerWay server_way_of(const GaleraSetup& setup) {
+  const node::GaleraServer& server = setup.config.server;
+  return {server.unit, server.process, server.start, server.bootstrap, server.stop};
+}
+
+std::vector<std::string> configuration_words(const GaleraSetup& setup, const std::string& member) {
+  if (member != setup.config.self && setup.path == node::kDefaultRunConfig) return {};
+  return {"-c", setup.path};
 }
 
 std::vector<galera::PeerCommand> peer_commands_of(const GaleraSetup& setup) {

@@ -8,6 +8,7 @@
 #include "galera/local_member.h"
 #include "galera/peers.h"
 #include "galera/server_client.h"
+#include "galera/server_commands.h"
 #include "node/galera_config.h"
 
 namespace nines {
@@ -30,6 +31,9 @@ int galera_failed(const Error& error);
 galera::ServerLogin login_of(const GaleraSetup& setup, const node::GaleraMember& member);
 // kNotFound: no member is on this host.
 Result<galera::LocalMemberOptions> local_member_of(const GaleraSetup& setup);
+galera::ServerWay server_way_of(const GaleraSetup& setup);
+// What tells another nines the same configuration, where it is not the usual one.
+std::vector<std::string> configuration_words(const GaleraSetup& setup, const std::string& member);
 // How nines is run on each member's host; without `reach` only on this one.
 std::vector<galera::PeerCommand> peer_commands_of(const GaleraSetup& setup);
 

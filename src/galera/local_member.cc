@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "io/linux/files.h"
 
@@ -55,7 +56,7 @@ Result<std::optional<int>> find_server(const std::string& data) {
   return std::optional<int>();
 }
 
-void LocalMember::collect(Done done) {
+void LocalMember::collect(bool is_full, Done done) {
   done_ = std::move(done);
   evidence_ = {};
   evidence_.member = options_.name;
@@ -70,11 +71,14 @@ void LocalMember::collect(Done done) {
     evidence_.server = Evidence::Server::kStarting;
     evidence_.recovered_fault = "not asked: process " + std::to_string(**server) + " has the data";
     ask_server();
+  } else if (evidence_.data == Evidence::Data::kPresent && !is_full) {
+    evidence_.recovered_fault = "not asked";
+    finish_later();
   } else if (evidence_.data == Evidence::Data::kPresent) {
     recover();
   } else {
     evidence_.recovered_fault = "there is nothing to recover";
-    finish();
+    finish_later();
   }
 }
 
@@ -148,9 +152,23 @@ void LocalMember::recover() {
     return;
   }
   evidence_.recovered_fault = child.error().message();
+  finish_later();
+}
+
+void LocalMember::finish_later() {
   loop_.post([this] { finish(); });
 }
 
-void LocalMember::finish() { std::exchange(done_, nullptr)(std::move(evidence_)); }
+void LocalMember::finish() {
+  const std::string mark = options_.state + '/' + std::string(kJoiningMark);
+  const bool is_synced = evidence_.server == Evidence::Server::kPrimary &&
+                         evidence_.local_state == LocalState::kSynced;
+  if (is_synced) {
+    ::unlink(mark.c_str());
+  } else if (exists(mark) && evidence_.doubt.empty()) {
+    evidence_.doubt = "it was taking the state from others when it was last seen";
+  }
+  std::exchange(done_, nullptr)(std::move(evidence_));
+}
 
 }  // namespace nines::galera

@@ -27,12 +27,18 @@ Result<std::optional<int>> find_server(const std::string& data);
 struct LocalMemberOptions {
   std::string name;
   std::string data;
+  std::string state;                 // folder of ours
   std::vector<std::string> recover;  // --wsrep-recover is added
   ServerLogin login;
   Duration answer_within = std::chrono::seconds(3);
   // Crash recovery of a large storage engine is in it.
   Duration recover_within = std::chrono::minutes(10);
 };
+
+// In the state folder while a server that we started takes the state from others: it is there until
+// somebody has seen that member synced. The marks that transfers leave in the data are removed by
+// their scripts even when they failed.
+inline constexpr std::string_view kJoiningMark = "galera.joining";
 
 // Lives on its loop. One question at a time.
 class LocalMember {
@@ -45,13 +51,15 @@ class LocalMember {
 
   // `done` runs once, later. A server that runs is asked; the storage engine of one that does not
   // is recovered by a child, which changes nothing that its next start would not change.
+  // Not `is_full`: the storage engine is not asked.
   using Done = std::function<void(Result<Evidence>)>;
-  void collect(Done done);
+  void collect(bool is_full, Done done);
 
  private:
   void read_files();
   void ask_server();
   void recover();
+  void finish_later();
   void finish();
 
   io::LinuxProcesses& processes_;

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "galera/evidence.h"
+#include "galera/recovery.h"
 #include "galera/state_files.h"
 #include "galera/wsrep_status.h"
 
@@ -29,6 +30,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto told = parse_evidence(text)) {
     const auto again = parse_evidence(render_evidence(*told));
     CHECK(again.has_value() && render_evidence(*again) == render_evidence(*told));
+  }
+  if (const auto record = parse_record(text)) {
+    const auto again = parse_record(render_record(*record));
+    CHECK(again.has_value() && render_record(*again) == render_record(*record));
   }
   // A server's rows: the name ends at the first '=', the row at the line's end.
   WsrepStatus status;

@@ -23,7 +23,7 @@ class GaleraReader {
   GaleraConfig read(fy_node* section) {
     fy_node* self = nullptr;
     bool has_members = false, has_credentials = false;
-    const std::array<Key, 8> keys = {{
+    const std::array<Key, 9> keys = {{
         {"members",
          [&](fy_node* value) {
            has_members = true;
@@ -38,6 +38,7 @@ class GaleraReader {
            config_.credentials = yaml_.path_of(value);
          }},
         {"data", [this](fy_node* value) { config_.data = yaml_.path_of(value); }},
+        {"state", [this](fy_node* value) { config_.state = yaml_.path_of(value); }},
         {"server", [this](fy_node* value) { read_server(value); }},
         {"reach", [this](fy_node* value) { read_reach(value); }},
     }};
@@ -125,10 +126,61 @@ class GaleraReader {
   }
 
   void read_server(fy_node* value) {
-    const std::array<Key, 1> keys = {{
-        {"recover", [this](fy_node* each) { config_.recover = command_of(each); }},
+    GaleraServer& server = config_.server;
+    bool has_recover = false;
+    int ways = 0;
+    const std::array<Key, 4> keys = {{
+        {"unit",
+         [&](fy_node* each) {
+           ++ways;
+           server.unit = unit_of(each);
+         }},
+        {"process",
+         [&](fy_node* each) {
+           ++ways;
+           server.process = command_of(each);
+         }},
+        {"command",
+         [&](fy_node* each) {
+           ++ways;
+           read_commands(each);
+         }},
+        {"recover",
+         [&](fy_node* each) {
+           has_recover = true;
+           config_.recover = command_of(each);
+         }},
     }};
     yaml_.read_mapping(value, "'server'", keys);
+    if (ways > 1) {
+      yaml_.error(YamlReader::span_of(value), "more than one way to start the server")
+          .with_allowed("one of unit, process and command");
+    }
+    if (!has_recover && !server.process.empty()) config_.recover = server.process;
+  }
+
+  std::string unit_of(fy_node* value) {
+    const std::string_view word = YamlReader::word_of(value);
+    if (word.empty() || word.front() == '-') {
+      yaml_.error(YamlReader::span_of(value), "no unit of systemd")
+          .with_found(word)
+          .with_allowed("a name, as in mariadb.service");
+    }
+    return std::string(word);
+  }
+
+  void read_commands(fy_node* value) {
+    GaleraServer& server = config_.server;
+    const std::array<Key, 3> keys = {{
+        {"start", [&](fy_node* each) { server.start = command_of(each); }},
+        {"bootstrap", [&](fy_node* each) { server.bootstrap = command_of(each); }},
+        {"stop", [&](fy_node* each) { server.stop = command_of(each); }},
+    }};
+    yaml_.read_mapping(value, "'command'", keys);
+    if (server.start.empty() || server.bootstrap.empty() || server.stop.empty()) {
+      yaml_.error(YamlReader::span_of(value), "a server needs all three commands")
+          .with_allowed("start, bootstrap and stop, each a list of words");
+    }
   }
 
   void read_reach(fy_node* value) {

@@ -10,7 +10,11 @@
 //     socket: /run/mysqld/mysqld.sock         # of this host's server
 //     credentials: galera.credentials         # user = ..., password = ...
 //     data: /var/lib/mysql
-//     server:
+//     state: /var/lib/nines                   # what a recovery under way writes down
+//     server:                                 # how it is started and stopped, one of
+//       unit: mariadb.service
+//       process: [mariadbd, --defaults-file=/etc/mysql/my.cnf]
+//       command: {start: [...], bootstrap: [...], stop: [...]}
 //       recover: [mariadbd, --user=mysql]     # what --wsrep-recover is added to
 //     reach: [ssh, -oBatchMode=yes, 'root@{member}', nines]    # runs nines on another member's
 //     host
@@ -35,12 +39,22 @@ inline constexpr std::size_t kGaleraCommandWordsMax = 64;
 inline constexpr std::string_view kGaleraReachMember = "{member}";
 inline constexpr std::uint16_t kGaleraPortDefault = 3306;
 inline constexpr std::string_view kGaleraSocketDefault = "/run/mysqld/mysqld.sock";
+inline constexpr std::string_view kGaleraStateDefault = "/var/lib/nines";
 inline constexpr std::string_view kGaleraDataDefault = "/var/lib/mysql";
 
 struct GaleraMember {
   std::string name;
   SocketAddress address;  // of its server
   friend bool operator==(const GaleraMember&, const GaleraMember&) = default;
+};
+
+// How a server is started and stopped. All empty: nobody said, so that nobody may.
+struct GaleraServer {
+  std::string unit;                                 // of systemd
+  std::vector<std::string> process;                 // run by nines itself, and outliving it
+  std::vector<std::string> start, bootstrap, stop;  // commands that end once it is under way
+  bool is_said() const { return !unit.empty() || !process.empty() || !start.empty(); }
+  friend bool operator==(const GaleraServer&, const GaleraServer&) = default;
 };
 
 struct GaleraConfig {
@@ -50,6 +64,8 @@ struct GaleraConfig {
   std::string socket{kGaleraSocketDefault};
   std::string credentials;  // path
   std::string data{kGaleraDataDefault};
+  std::string state{kGaleraStateDefault};
+  GaleraServer server;
   std::vector<std::string> recover{"mariadbd", "--user=mysql"};
   std::vector<std::string> reach;  // kGaleraReachMember in its words is the name; empty: no way
   friend bool operator==(const GaleraConfig&, const GaleraConfig&) = default;

@@ -69,6 +69,15 @@ TEST(GaleraConfigTest, AHostThatHoldsNoMemberMayAsk) {
   EXPECT_EQ(loaded.config.galera->self, "");
 }
 
+TEST(GaleraConfigTest, AProcessIsAlsoWhatTellsThePosition) {
+  const auto loaded = load(
+      "galera: {members: {a: 192.0.2.1}, credentials: c, server: {process: [mariadbd, -x]}}\n");
+  ASSERT_TRUE(loaded.ok());
+  EXPECT_THAT(loaded.config.galera->server.process, ElementsAre("mariadbd", "-x"));
+  EXPECT_THAT(loaded.config.galera->recover, ElementsAre("mariadbd", "-x"));
+  EXPECT_TRUE(loaded.config.galera->server.is_said());
+}
+
 TEST(GaleraConfigTest, MistakesAreToldAtTheirPlaces) {
   EXPECT_THAT(complaints("galera: {credentials: c}\n"), HasSubstr("has no members"));
   EXPECT_THAT(complaints("galera: {members: {a: 192.0.2.1}}\n"), HasSubstr("nobody is named"));
@@ -82,6 +91,13 @@ TEST(GaleraConfigTest, MistakesAreToldAtTheirPlaces) {
               HasSubstr("did you mean 'db1'?"));
   EXPECT_THAT(complaints("galera: {credentials: c, membres: {}}\n"),
               HasSubstr("did you mean 'members'?"));
+  const auto server = [](std::string_view text) {
+    return "galera: {credentials: c, members: {a: 192.0.2.1}, server: {" + std::string(text) +
+           "}}\n";
+  };
+  EXPECT_THAT(complaints(server("unit: a, process: [b]")), HasSubstr("more than one way"));
+  EXPECT_THAT(complaints(server("unit: -x")), HasSubstr("no unit of systemd"));
+  EXPECT_THAT(complaints(server("command: {start: [a], stop: [b]}")), HasSubstr("all three"));
   EXPECT_THAT(
       complaints("galera: {credentials: c, members: {a: 192.0.2.1}, reach: [ssh, a, nines]}\n"),
       HasSubstr("no word of 'reach' says which member"));

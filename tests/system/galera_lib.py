@@ -6,6 +6,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import threading
 
 from nines_test import NINES, Namespace, wait_until
 
@@ -138,11 +139,46 @@ class Member:
                               capture_output=True, text=True, timeout=timeout, check=False)
 
 
+class Writer(threading.Thread):
+    """Commits through one member, one row after another, and keeps what was acknowledged."""
+
+    def __init__(self, member, first):
+        super().__init__(daemon=True)
+        self.member, self.acknowledged, self.next = member, [], first
+        self.client = subprocess.Popen(
+            ["mariadb", "--no-defaults", "--user=root", f"--socket={member.socket}", "-NB",
+             "--unbuffered"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True)
+        self.is_over = False
+        self.start()
+
+    def run(self):
+        try:
+            while not self.is_over:
+                row, self.next = self.next, self.next + 1
+                self.client.stdin.write(f"INSERT INTO test.commits VALUES ({row}, "
+                                        f"'{self.member.name}'); SELECT {row};\n")
+                self.client.stdin.flush()
+                if self.client.stdout.readline().strip() != str(row):
+                    return  # its server is gone; whether this row is there nobody was told
+                self.acknowledged.append(row)
+        except OSError:
+            pass
+
+    def stop(self):
+        """Rows that were acknowledged."""
+        self.is_over = True
+        self.join(5)
+        self.client.kill()
+        self.client.wait()
+        return self.acknowledged
+
+
 class Cluster:
     """Of `count` members that were installed, given the accounts, and stopped in good order."""
 
     def __init__(self, scope, count=3, settings=""):
-        self.scope, self.settings = scope, settings
+        self.scope, self.settings, self.rows = scope, settings, 0
         self.host = Namespace(scope, "galera")
         self.credentials = scope.write("galera.credentials",
                                        f"user = {USER}\npassword = {PASSWORD}\n")
@@ -163,8 +199,8 @@ class Cluster:
         lines = "".join(f"    {m.name}: {m.address}\n" for m in self.members)
         return (f"galera:\n  members:\n{lines}  self: {member.name}\n"
                 f"  socket: {member.socket}\n  credentials: {self.credentials}\n"
-                f"  data: {member.data}\n"
-                f"  server:\n    recover: [{MARIADBD}, "
+                f"  data: {member.data}\n  state: {member.folder}/state\n"
+                f"  server:\n    process: [{MARIADBD}, "
                 f"--defaults-file={member.folder}/my.cnf]\n"
                 f"  reach: [{self.reach}, '{{member}}']\n" + self.settings)
 
@@ -177,6 +213,7 @@ class Cluster:
         first.start("--wsrep-new-cluster")
         first.wait_synced()
         first.sql(f"CREATE USER {USER}@'%' IDENTIFIED BY '{PASSWORD}';"
+                  f"GRANT SUPER ON *.* TO {USER}@'%';"
                   "CREATE DATABASE test;"
                   "CREATE TABLE test.commits (id INT PRIMARY KEY, member CHAR(8))")
         first.process.signal(signal.SIGTERM)
@@ -184,6 +221,24 @@ class Cluster:
         for member in self.members[1:]:
             shutil.copytree(first.data, member.data)
             member.own()
+
+    def write(self, members):
+        """Writers at these, each with rows of its own; all have committed when this returns."""
+        writers = []
+        for member in members:
+            self.rows += 1_000_000
+            writers.append(Writer(member, self.rows))
+        for writer in writers:
+            wait_until(lambda w=writer: len(w.acknowledged) > 20, 20, "commits")
+        return writers
+
+    def missing(self, acknowledged):
+        """Of those rows, what is not there on some member."""
+        lost = set()
+        for member in self.members:
+            there = {int(row) for row in member.sql("SELECT id FROM test.commits").split()}
+            lost |= set(acknowledged) - there
+        return sorted(lost)
 
     def start_all(self):
         first = self.members[0]

@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """What `nines galera` says of a real Galera cluster, and does for one, while its servers are killed
 and stopped."""
-# timeout: 120
+# timeout: 280
 
 import json
 import os
+import shutil
 import signal
 import sys
 
@@ -67,10 +68,11 @@ def status_and_evidence_tell_the_truth_in_each_state(scope):
     facts = evidence(three)
     assert facts["server"] == "down" and facts["grastate"] == f"{uuid}:-1 unsafe", facts
     # grastate.dat says nothing of how far it came, the storage engine does.
-    assert facts["recovered"] == f"{uuid}:{seqno - 1}", (facts, seqno)
+    history, recovered = facts["recovered"].split(":")
+    assert history == uuid and 0 < int(recovered) < seqno, (facts, seqno)
 
     two.process.signal(signal.SIGSTOP)
-    wait_until(lambda: states(one)[1]["node01"] == "non-primary", 20, "node01 has no majority")
+    wait_until(lambda: one.state().startswith("non-Primary"), 20, "node01 has no majority")
     code, seen, told = states(one)
     assert seen["node02"] == "lost" and not told["primary"], told
     assert evidence(one)["server"] == "non-primary"
@@ -115,6 +117,87 @@ def a_look_that_finds_changes_tells_them(scope):
     wait_until(lambda: "node01 synced: primary component of 1" in watch.log(), what="its state")
     one.kill()
     wait_until(lambda: "node01 synced > lost: " in watch.log(), what="the change")
+
+
+def recover(member, *arguments):
+    done = member.nines("recover", *arguments, timeout=120)
+    return done.returncode, done.stdout + done.stderr
+
+
+@test
+def outages_end_with_the_right_member_and_lose_no_acknowledged_commit(scope):
+    cluster = new_cluster(scope)
+    cluster.start_all()
+    one, two, three = cluster.members
+    kept = []
+
+    # All at once, under load. What one member committed last the others may only have received.
+    writers = cluster.write(cluster.members)
+    for pid in [member.pid() for member in cluster.members]:
+        os.kill(pid, signal.SIGKILL)
+    for member in cluster.members:
+        member.kill()
+    kept += [row for writer in writers for row in writer.stop()]
+    positions = {m.name: int(evidence(m)["recovered"].rsplit(":", 1)[1]) for m in cluster.members}
+    code, said = recover(two)
+    assert code == 0 and "all members are in the primary component" in said, said
+    if len(set(positions.values())) == 1:
+        assert "all members agree on the last view" in said, said
+    else:
+        newest = [name for name in positions if positions[name] == max(positions.values())]
+        assert any(f"bootstrapping {name} at" in said for name in newest), (positions, said)
+    assert cluster.missing(kept) == [], (positions, said)
+    uuid = states(one)[2]["uuid"]
+    assert uuid.strip("0-"), "the component that reformed has no history"
+
+    # A primary component lives: nobody begins another, by whatever way.
+    run = ["--run", "by-hand"]
+    done = three.nines("member", "bootstrap", *run, "--at", f"{uuid}:1")
+    assert done.returncode == 1 and "no recovery has claimed it" in done.stderr, done
+    assert three.nines("member", "claim", *run).returncode == 0
+    for action in ("bootstrap", "promote", "stop", "start"):
+        done = three.nines("member", action, *run, "--at", f"{uuid}:1")
+        assert done.returncode == 1 and "its server " in done.stderr, done
+    code, said = recover(one)
+    assert code == 0, said
+    two.kill()
+    code, said = recover(one)
+    assert code == 1 and "by-hand has it in its hands" in said, said
+    assert three.nines("member", "release", *run).returncode == 0
+
+    # One after the other, under load, and one host cut off; nines is killed once it has begun.
+    # node02 is down already, so that node01 has no majority once node03 is dead.
+    writers = cluster.write([one, three])
+    three.kill()
+    wait_until(lambda: one.state() != "Primary Synced", 20, "node01 has no majority")
+    one.kill()
+    kept += [row for writer in writers for row in writer.stop()]
+    one.set_away(True)
+    code, said = recover(two)
+    assert code == 1 and "REFUSED: node01 cannot be asked" in said, said
+    assert "nines galera recover --without node01" in said, said
+    one.set_away(False)
+    first = cluster.host.start(three.nines_command("recover"), name="first-recovery")
+    wait_until(lambda: "bootstrapping" in first.log(), 20, "it begins")
+    first.signal(signal.SIGKILL)
+    first.wait()
+    assert "bootstrapping node02" not in first.log(), first.log()
+    code, said = recover(three)
+    assert code == 0 and "going on with the recovery" in said, said
+    assert cluster.missing(kept) == [], said
+
+    # A disk is lost: it may only not be mounted, until somebody says otherwise.
+    for member in cluster.members:
+        member.kill()
+    shutil.rmtree(three.data)
+    os.mkdir(three.data)
+    three.own()
+    code, said = recover(one)
+    assert code == 1 and "node03 has no database" in said, said
+    code, said = recover(one, "--without", "node03")
+    assert code == 0 and "starting node03" in said, said
+    assert cluster.missing(kept) == [], said
+    assert states(two)[0] == 0
 
 
 main()

@@ -1,0 +1,99 @@
+// Outages by chance and seeded, and the way back: never two primary components, never a member that
+// begins or is fed over what only it had, never two fed at once, and back without a word when
+// nothing was in the way. And planted bugs, each of which the same outages must find.
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "galera/recovery_world.h"
+
+namespace nines::galera {
+namespace {
+
+constexpr std::uint64_t kOutages = 3000;  // NINES_SIM_SEEDS=100000 and more by hand
+constexpr std::uint64_t kOutagesForPlant = 3000;
+constexpr std::size_t kTraceLinesShown = 100;
+
+std::uint64_t number_in(const char* variable, std::uint64_t otherwise) {
+  const char* const text = std::getenv(variable);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+std::string story_of(std::uint64_t seed, RecoveryPlant plant) {
+  RecoveryWorld world(seed, plant, true);
+  world.run();
+  const auto& lines = world.trace();
+  std::string story;
+  for (std::size_t i = lines.size() > kTraceLinesShown ? lines.size() - kTraceLinesShown : 0;
+       i < lines.size(); ++i) {
+    story += lines[i] + "\n";
+  }
+  return story;
+}
+
+TEST(RecoverySimulation, NeverTwoPrimariesNeverALostCommitAndBackWhenNothingIsInTheWay) {
+  // NINES_SIM_SEED=n one outage; NINES_SIM_SEEDS=n that many.
+  std::uint64_t first = 1, count = number_in("NINES_SIM_SEEDS", kOutages);
+  if (std::getenv("NINES_SIM_SEED") != nullptr) first = number_in("NINES_SIM_SEED", 1), count = 1;
+  RecoveryTally sum;
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    RecoveryWorld world(seed, RecoveryPlant::kNone, false);
+    const std::string violation = world.run();
+    if (!violation.empty()) {
+      FAIL() << "seed " << seed << ": " << violation << "\nthe story ends:\n"
+             << story_of(seed, RecoveryPlant::kNone) << "replay: NINES_SIM_SEED=" << seed << " "
+             << testing::internal::GetArgvs().front()
+             << " --gtest_filter='RecoverySimulation.NeverTwo*'";
+    }
+    const RecoveryTally& tally = world.tally();
+    sum.bootstraps += tally.bootstraps;
+    sum.promotions += tally.promotions;
+    sum.reforms += tally.reforms;
+    sum.rejoins += tally.rejoins;
+    sum.refusals += tally.refusals;
+    sum.words += tally.words;
+    sum.crashes += tally.crashes;
+    sum.meddlings += tally.meddlings;
+    sum.unneeded += tally.unneeded;
+  }
+  std::printf(
+      "%llu outages: %llu bootstraps, %llu promotions, %llu reformed, %llu wholly back, %llu "
+      "refusals, %llu true words, %llu crashes of nines, %llu meddlings, %llu without hindrance\n",
+      static_cast<unsigned long long>(count), static_cast<unsigned long long>(sum.bootstraps),
+      static_cast<unsigned long long>(sum.promotions), static_cast<unsigned long long>(sum.reforms),
+      static_cast<unsigned long long>(sum.rejoins), static_cast<unsigned long long>(sum.refusals),
+      static_cast<unsigned long long>(sum.words), static_cast<unsigned long long>(sum.crashes),
+      static_cast<unsigned long long>(sum.meddlings),
+      static_cast<unsigned long long>(sum.unneeded));
+  if (count < 1000) return;
+  // The outages are worth something only if all of it happened.
+  EXPECT_GT(sum.bootstraps, count / 4);
+  EXPECT_GT(sum.promotions, count / 50);
+  EXPECT_GT(sum.reforms, count / 50);
+  EXPECT_GT(sum.rejoins, count / 3);
+  EXPECT_GT(sum.refusals, count / 20);
+  EXPECT_GT(sum.words, count / 20);
+  EXPECT_GT(sum.crashes, count / 10);
+  EXPECT_GT(sum.unneeded, count / 10);
+}
+
+TEST(RecoverySimulation, EveryPlantedBugIsFound) {
+  const std::uint64_t count = number_in("NINES_SIM_SEEDS", kOutagesForPlant);
+  for (const RecoveryPlant plant : kRecoveryPlants) {
+    bool is_found = false;
+    for (std::uint64_t seed = 1; seed <= count && !is_found; ++seed) {
+      RecoveryWorld world(seed, plant, false);
+      const std::string violation = world.run();
+      if (violation.empty()) continue;
+      is_found = true;
+      std::printf("'%s' found at seed %llu: %s\n", name_of(plant),
+                  static_cast<unsigned long long>(seed), violation.c_str());
+    }
+    EXPECT_TRUE(is_found) << name_of(plant) << " was not found in " << count << " outages";
+  }
+}
+
+}  // namespace
+}  // namespace nines::galera
