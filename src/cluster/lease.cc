@@ -541,7 +541,8 @@ void Lease::heard(NodeId from, const message::Votes& votes, Instant now, LeaseEf
 
 // Goes on with a claim, or ends it, when enough have answered.
 void Lease::conclude(Round& round, Instant now, LeaseEffects& out) {
-  const Class& of = classes_[round.term_class];
+  Class& of = classes_[round.term_class];
+  if (round.number == of.renewal_round && is_granted(round)) of.renew_again_at.reset();
   if (!round.is_claim || !of.claiming || of.claim_round != round.number) return;
   if (!can_win(round)) {
     end_claim(round.term_class, now, out);
@@ -726,6 +727,7 @@ void Lease::advance(Instant now, LeaseEffects& out) {
   for (std::uint8_t index = 0; index < classes_.size(); ++index) {
     Class& of = classes_[index];
     if (now >= of.renew_at) renew(index, now, out);
+    if (of.renew_again_at && now >= *of.renew_again_at) renew_again(of, now, out);
     if (!of.claiming) {
       claim(index, now, out);
     } else if (now >= of.claim_ends_at) {
@@ -832,7 +834,32 @@ void Lease::renew(std::uint8_t index, Instant now, LeaseEffects& out) {
   if (names.empty()) return;
   Class& of = classes_[index];
   of.renew_at = now + of.options.renew_every;
-  ask(Phase::kAccept, index, of.ballot, std::move(names), {}, false, now, out);
+  of.renew_again_at = now + of.options.renew_every / kRenewalTries;
+  of.renewal_round =
+      ask(Phase::kAccept, index, of.ballot, std::move(names), {}, false, now, out).number;
+}
+
+// Of three voters two answers are lost together now and then: at 5 % loss twice in a row within ten
+// minutes, and that is a lease. Said again it is the same question, from the same instant; and not
+// for what has been given back meanwhile.
+void Lease::renew_again(Class& of, Instant now, LeaseEffects& out) {
+  of.renew_again_at.reset();
+  const auto renewal = std::find_if(rounds_.begin(), rounds_.end(), [&](const Round& round) {
+    return round.number == of.renewal_round;
+  });
+  if (renewal == rounds_.end() || is_granted(*renewal)) return;
+  for (const Name name : renewal->proposal.names) {
+    const Mine* const mine = find_mine(name);
+    if (mine == nullptr || mine->step != Step::kHeld) return;
+  }
+  const Instant next = now + of.options.renew_every / kRenewalTries;
+  if (next < of.renew_at) of.renew_again_at = next;
+  ask_again(*renewal, out);
+}
+
+bool Lease::is_granted(const Round& round) const {
+  return std::all_of(round.yes.begin(), round.yes.end(),
+                     [&](NodeSet yes) { return reaches_quorum(yes); });
 }
 
 void Lease::claim(std::uint8_t index, Instant now, LeaseEffects& out) {
@@ -1095,6 +1122,7 @@ std::optional<Instant> Lease::deadline() const {
   for (std::size_t index = 0; index < classes_.size(); ++index) {
     const Class& of = classes_[index];
     if (held >> index & 1) consider(of.renew_at);
+    if (of.renew_again_at) consider(*of.renew_again_at);
     if (of.claiming) consider(std::min(of.claim_again_at, of.claim_ends_at));
   }
   if (const auto change = change_.deadline(); change && !learning_) consider(*change);

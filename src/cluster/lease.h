@@ -249,6 +249,7 @@ class Lease {
   static constexpr Duration kGossipEvery = std::chrono::milliseconds(500);
   static constexpr Duration kCandidateLifetime = std::chrono::seconds(10);
   static constexpr std::size_t kRoundsMax = 16;     // in flight
+  static constexpr int kRenewalTries = 3;           // of each renewal that no majority answers
   static constexpr std::size_t kSendsHeldMax = 64;  // waiting for the disk; the newest is dropped
   static constexpr std::uint64_t kCounterMaxHeard = Ballot::kCounterMax / 2;  // above: refused
   static constexpr int kWordShift = Generation::kWordBits;  // counters between two words
@@ -294,6 +295,10 @@ class Lease {
     Duration holding{};
     Ballot ballot;  // of renewals
     Instant renew_at{};
+    // The newest renewal, and when it is said again to those who have not answered; nothing once a
+    // majority has.
+    std::uint64_t renewal_round = 0;
+    std::optional<Instant> renew_again_at;
     bool claiming = false;
     std::uint64_t claim_round = 0;
     Instant claim_again_at{}, claim_ends_at{};
@@ -351,6 +356,8 @@ class Lease {
   void promised(Round& round, Instant now, LeaseEffects& out);
   void granted(const Round& round, std::size_t i, Instant now, LeaseEffects& out);
   void renew(std::uint8_t index, Instant now, LeaseEffects& out);
+  void renew_again(Class& of, Instant now, LeaseEffects& out);
+  bool is_granted(const Round& round) const;
   Round& ask(Phase phase, std::uint8_t index, Ballot ballot, std::vector<Name> names,
              Ballot follows, bool is_claim, Instant now, LeaseEffects& out);
   void ask_again(Round& round, LeaseEffects& out);

@@ -113,6 +113,7 @@ class Three {
       if (const auto* const send = std::get_if<lease_effect::Send>(&effect)) {
         ++sent_;
         if (cuts_.contains({id, send->to})) continue;
+        if (loss_ > 0 && rng_.chance(loss_)) continue;
         queue_.emplace_back(send->to, id, send->message);
       } else if (const auto* const write = std::get_if<lease_effect::WriteDisk>(&effect)) {
         disks_[id - 1u] = write->disk;
@@ -152,6 +153,7 @@ class Three {
     }
   }
   void heal() { cuts_.clear(); }
+  void lose(double part, std::uint64_t seed) { loss_ = part, rng_ = base::Rng(seed); }
   Lease& at(NodeId id) { return machines_[id - 1u]; }
   LeaseStatus status(NodeId id) { return at(id).status(now_); }
   NodeSet holders() {
@@ -193,6 +195,8 @@ class Three {
   NodeSet dead_;
   std::set<std::pair<NodeId, NodeId>> cuts_;
   std::uint64_t lives_ = 0;
+  double loss_ = 0;
+  base::Rng rng_{1};
   Instant now_ = kT0;
   Instant acquired_at_{};
   int sent_ = 0;
@@ -534,6 +538,37 @@ TEST(Lease, AVoterOfAnotherGenerationIsTaughtAndNotCounted) {
   const auto& outbid = std::get<message::Votes>(std::get<lease_effect::Send>(effects[0]).message);
   ASSERT_EQ(outbid.votes.size(), 1u);
   EXPECT_EQ(outbid.votes[0].verdict, Verdict::kOutbid);
+}
+
+// Without saying renewals again a minute of this costs two leases and more.
+TEST(Lease, ATenthOfAllMessagesLostCostsNoLease) {
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Three three;
+    three.run_for(200ms);
+    ASSERT_EQ(three.owner(), 1);
+    const Epoch first = *three.at(1).held(kName, three.now());
+    three.lose(0.1, seed);
+    three.run_for(60s);
+    ASSERT_EQ(three.owner(), 1);
+    EXPECT_EQ(*three.at(1).held(kName, three.now()), first);
+    EXPECT_EQ(three.status(1).counters.expired, 0u);
+  }
+}
+
+TEST(Lease, OfTwoNodesAndAWitnessTheOneThatTheWitnessHearsHolds) {
+  Three three;  // the third wants nothing
+  three.run_for(200ms);
+  ASSERT_EQ(three.owner(), 1);
+  three.cut(1, 2);
+  three.cut(2, 1);
+  const Epoch first = *three.at(1).held(kName, three.now());
+  three.run_for(2s);
+  ASSERT_EQ(three.holders(), NodeSet{1}) << "the two do not hear each other, the witness both";
+  EXPECT_EQ(*three.at(1).held(kName, three.now()), first);
+  three.cut(1);
+  three.run_for(300ms);
+  EXPECT_EQ(three.holders(), NodeSet{2}) << "by its own vote and the witness's";
 }
 
 TEST(Lease, AnIdleHolderCostsAFewMessages) {
