@@ -129,7 +129,7 @@ Result<void> LeaseOwner::prepare(const node::ClusterConfig& cluster) {
   self_ = cluster.self;
   maintenance_ = TRY(is_in_maintenance(cluster.state));
   for (const auto& node : cluster.nodes) {
-    nodes_.push_back({.id = node.id, .name = node.name, .addresses = {}});
+    nodes_.push_back({.id = node.id, .name = node.name, .addresses = {}, .witness = node.witness});
     for (const auto& address : node.addresses) nodes_.back().addresses.push_back(address.text());
   }
   return {};
@@ -217,12 +217,16 @@ Result<void> LeaseOwner::reload(vrrp::Config config) {
   return {};
 }
 
-// A member that serves, and of those the lowest number: all hosts would choose the same. 0: none.
+// A member that serves and may own, and of those the lowest number: all hosts would choose the
+// same. 0: none.
 NodeId LeaseOwner::successor() const {
   for (const cluster::PeerStatus& peer : membership_->status()) {
     const bool serves =
         peer.presence == cluster::Presence::kMember && peer.standing == cluster::Standing::kServing;
-    if (serves) return peer.node;
+    const bool witness = std::any_of(
+        nodes_.begin(), nodes_.end(),
+        [&](const cluster::ClusterViewNode& node) { return node.id == peer.node && node.witness; });
+    if (serves && !witness) return peer.node;
   }
   return 0;
 }

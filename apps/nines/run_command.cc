@@ -58,6 +58,11 @@ std::string host_name() {
 
 bool on_terminal() { return ::isatty(STDERR_FILENO) == 1; }
 
+// A witness has an owner plane that votes, and no addresses for it.
+bool has_owner(const node::RunConfig& config) {
+  return !config.keepalived.empty() || (config.cluster && config.cluster->is_witness());
+}
+
 // What is wrong, all of it, to stderr; an error when that is too much to run.
 Result<node::RunConfig> load_run_file(const std::string& path) {
   io::LinuxFiles files;
@@ -67,7 +72,7 @@ Result<node::RunConfig> load_run_file(const std::string& path) {
       text::render_text(loaded.diagnostics, std::span(&file, 1), {.color = on_terminal()}).c_str(),
       stderr);
   if (!loaded.ok()) return Error(ErrorCode::kInvalid, path + " has errors");
-  if (loaded.config.haproxy.empty() && loaded.config.keepalived.empty()) {
+  if (loaded.config.haproxy.empty() && !has_owner(loaded.config)) {
     return Error(ErrorCode::kInvalid, path + ": nothing to run: neither haproxy nor keepalived");
   }
   return std::move(loaded.config);
@@ -98,6 +103,12 @@ Result<vrrp::Config> load_keepalived(const std::string& path, bool by_lease) {
   return std::move(loaded.config);
 }
 
+// Of a witness: nothing to own.
+Result<vrrp::Config> load_owned(const std::string& path, bool by_lease) {
+  if (path.empty()) return vrrp::Config();
+  return load_keepalived(path, by_lease);
+}
+
 proxy::MasterOptions proxy_options(const node::RunConfig& config) {
   proxy::MasterOptions options;
   options.config_paths = config.haproxy;
@@ -116,7 +127,7 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
         log_(log),
         options_(proxy_options(config_)),
         machine_({.proxy = !config_.haproxy.empty(),
-                  .owner = !config_.keepalived.empty(),
+                  .owner = has_owner(config_),
                   .drain = config_.drain}),
         control_(loop, [this](std::string_view request, RunControl::Reply reply) {
           answer(request, std::move(reply));
@@ -132,10 +143,10 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
       proxy_ = std::make_unique<proxy::ProxyMaster>(
           loop_, log_, options_, TRY(proxy::load_again(files, options_)), false, observer);
     }
-    if (!config_.keepalived.empty()) {
-      vrrp::Config owners = TRY(load_keepalived(config_.keepalived, config_.cluster.has_value()));
+    if (has_owner(config_)) {
+      vrrp::Config owners = TRY(load_owned(config_.keepalived, config_.cluster.has_value()));
       const auto load = [path = config_.keepalived, by_lease = config_.cluster.has_value()] {
-        return load_keepalived(path, by_lease);
+        return load_owned(path, by_lease);
       };
       if (config_.cluster) TRY(check_for_leases(owners));
       const auto make = config_.cluster
@@ -238,7 +249,7 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
                      "what runs, keepalived's path, the control socket and the cluster change by a "
                      "restart");
       }
-      if (owner_) owners = TRY(load_keepalived(fresh.keepalived, fresh.cluster.has_value()));
+      if (owner_) owners = TRY(load_owned(fresh.keepalived, fresh.cluster.has_value()));
       if (fresh.cluster) TRY(cluster::read_key_file(fresh.cluster->key));
       io::LinuxFiles files;
       if (proxy_) TRY(proxy::load_again(files, proxy_options(fresh)));

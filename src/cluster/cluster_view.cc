@@ -78,6 +78,7 @@ class Renderer {
     return {{"name", node.name},
             {"id", node.id},
             {"self", true},
+            {"witness", node.witness},
             {"presence", view_.isolated ? "isolated" : "member"},
             {"standing", name_of(view_.standing)},
             {"incarnation", hexadecimal(view_.incarnation)},
@@ -93,6 +94,7 @@ class Renderer {
     return {{"name", node.name},
             {"id", node.id},
             {"self", false},
+            {"witness", node.witness},
             {"presence", name_of(peer.presence)},
             {"since_s", known ? milliseconds(view_.now - peer.since) / 1000 : 0.0},
             {"standing", name_of(peer.standing)},
@@ -182,6 +184,7 @@ std::string node_words(const Json& node) {
   } else if (text(node, "presence") != "unknown") {
     words += format(" for %.1f s", number(node, "since_s"));
   }
+  if (flag(node, "witness")) words += ", a witness";
   if (text(node, "standing") != "serving") words += ", in " + text(node, "standing");
   if (number(node, "strain") > 0) {
     words += format(", distrusts its own clock (strain %.0f)", number(node, "strain"));

@@ -16,6 +16,7 @@ struct ClusterViewNode {
   NodeId id = 0;
   std::string name;
   std::vector<std::string> addresses;  // by network, with ports
+  bool witness = false;                // votes, and never owns
 };
 struct ClusterViewLease {
   std::string name;

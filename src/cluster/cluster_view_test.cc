@@ -43,6 +43,7 @@ ClusterView view() {
     view.nodes.push_back(
         {id, "node0" + std::to_string(id), {"192.0.2." + host, "198.51.100." + host}});
   }
+  view.nodes[2].witness = true;
   view.leases.voting = true;
   view.leases.generation = {.number = 3, .voters = {1, 2, 3}, .previous = {}, .floor = 0};
   PeerStatus member;

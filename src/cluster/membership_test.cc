@@ -253,6 +253,47 @@ TEST(Membership, MaintenanceIsToldAndLeavingNeedsNoVerdict) {
   EXPECT_EQ(nodes.presence_of(1, 3), Presence::kMember);
 }
 
+// The third is a witness, which hears and is heard like the others.
+TEST(Membership, OfTwoNodesAndAWitnessADeathIsAgreedOnAndACutIsNot) {
+  Nodes nodes(8, 3);
+  nodes.run_for(2s);
+  nodes.cut(1, 2);
+  nodes.cut(2, 1);
+  nodes.run_for(1s);
+  EXPECT_EQ(nodes.presence_of(1, 2), Presence::kSuspect);
+  EXPECT_EQ(nodes.presence_of(2, 1), Presence::kSuspect);
+  EXPECT_EQ(nodes.gone(), 0) << "the witness hears both";
+  nodes.heal();
+  nodes.run_for(1s);
+  nodes.kill(1);
+  EXPECT_LE(nodes.until(2, 1, Presence::kGone, 1s), 100ms);
+  EXPECT_EQ(nodes.presence_of(2, 3), Presence::kMember);
+}
+
+// Processes that get the processor late, again and again, and 5 % loss besides.
+TEST(Membership, LoadedHostsThatLoseMessagesDeclareNobodyGone) {
+  for (std::uint64_t seed = 20; seed < 24; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    Nodes nodes(seed, 3);
+    nodes.set_loss(0.05);
+    nodes.run_for(2s);
+    const int before = nodes.gone();
+    const auto up_to = [&](std::uint64_t milliseconds) {
+      return Duration(std::chrono::milliseconds(nodes.rng().below(milliseconds)));
+    };
+    for (int stall = 0; stall < 400; ++stall) {
+      const auto late = static_cast<NodeId>(1 + nodes.rng().below(3));
+      nodes.stop(late);
+      nodes.run_for(up_to(45));
+      nodes.go_on(late);
+      nodes.run_for(up_to(100));
+    }
+    EXPECT_EQ(nodes.gone(), before);
+    nodes.run_for(2s);
+    for (NodeId id = 1; id <= 3; ++id) EXPECT_EQ(nodes.machine(id).members(), nodes.all());
+  }
+}
+
 TEST(Membership, LossAndJitterMakeItPatientAndQuietMakesItQuickAgain) {
   Nodes nodes(7, 3);
   nodes.set_loss(0.2);

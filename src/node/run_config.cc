@@ -42,7 +42,13 @@ class Reader : private YamlReader {
     }};
     read_mapping(root, "the configuration", keys);
     const RunConfig& config = loaded_.config;
-    if (loaded_.ok() && config.haproxy.empty() && config.keepalived.empty() && !config.galera) {
+    const bool witness = config.cluster && config.cluster->is_witness();
+    if (loaded_.ok() && witness && !config.keepalived.empty()) {
+      error(span_of(root), "a witness holds no addresses")
+          .with_help("leave 'keepalived' out on this host, or take 'witness' from its node");
+    }
+    if (loaded_.ok() && config.haproxy.empty() && config.keepalived.empty() && !config.galera &&
+        !witness) {
       error(span_of(root), "nothing to run").with_allowed("haproxy, keepalived, or both");
     }
     return std::move(loaded_);
@@ -157,7 +163,15 @@ class Reader : private YamlReader {
     } else if (cluster.nodes.size() == 2) {
       loaded_.diagnostics
           .warning(span_of(value), "of two nodes neither may own anything while the other is down")
-          .with_help("a third node decides who may");
+          .with_help(
+              "a third node decides who may; it may be a witness: {id: N, addresses: [...], "
+              "witness: true}");
+    }
+    const auto is_witness = [](const ClusterNode& node) { return node.witness; };
+    if (!cluster.nodes.empty() &&
+        std::all_of(cluster.nodes.begin(), cluster.nodes.end(), is_witness)) {
+      error(span_of(value), "all nodes are witnesses: nobody may own anything")
+          .with_allowed("witness: true for those that hold no address");
     }
   }
 
@@ -174,7 +188,8 @@ class Reader : private YamlReader {
                         const ClusterConfig& cluster) {
     ClusterNode node{.name = std::string(word), .id = 0, .addresses = {}};
     bool has_id = false, has_addresses = false;
-    const std::array<Key, 2> keys = {{
+    const std::array<Key, 3> keys = {{
+        {"witness", [&](fy_node* each) { node.witness = flag_of(each); }},
         {"id",
          [&](fy_node* each) {
            has_id = true;
@@ -194,6 +209,14 @@ class Reader : private YamlReader {
           .with_allowed("addresses: a list with one on each network");
     }
     return node;
+  }
+
+  bool flag_of(fy_node* value) {
+    const std::string_view word = word_of(value);
+    if (word != "true" && word != "false") {
+      error(span_of(value), "neither yes nor no").with_found(word).with_allowed("true, false");
+    }
+    return word == "true";
   }
 
   std::uint8_t id_of(fy_node* value, const ClusterConfig& cluster) {
@@ -312,6 +335,11 @@ class Reader : private YamlReader {
 };
 
 }  // namespace
+
+bool ClusterConfig::is_witness() const {
+  return std::any_of(nodes.begin(), nodes.end(),
+                     [&](const ClusterNode& node) { return node.id == self && node.witness; });
+}
 
 LoadedRunConfig load_run_config(const text::SourceFile& file, std::string_view host_name) {
   LoadedRunConfig loaded = Reader(file, host_name).read();

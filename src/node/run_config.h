@@ -13,6 +13,7 @@
 //       node01: {id: 1, addresses: [192.0.2.41, 198.51.100.41]}   # one on each network
 //       node02: {id: 2, addresses: [192.0.2.42, 198.51.100.42]}
 //       node03: {id: 3, addresses: [192.0.2.43, 198.51.100.43]}
+//       # or, with two of them: witness: {id: 3, addresses: [...], witness: true}
 //     self: node01                               # unless told otherwise: the host's name
 //     term: 120ms
 //     dead_peers: ...                            # dead_peers_config.h
@@ -53,6 +54,7 @@ struct ClusterNode {
   std::string name;
   std::uint8_t id = 0;                   // 1 to kClusterNodeIdMax, never given to another node
   std::vector<SocketAddress> addresses;  // by network, with ports
+  bool witness = false;                  // votes, and never owns
   friend bool operator==(const ClusterNode&, const ClusterNode&) = default;
 };
 
@@ -61,6 +63,7 @@ struct ClusterConfig {
   std::string state{kDefaultStatePath};  // folder of what must outlive a boot
   std::vector<ClusterNode> nodes;        // by id; all have equally many addresses
   std::uint8_t self = 0;                 // the id of one of them
+  bool is_witness() const;               // this host's node
   Duration term = kTermDefault;          // of an address's lease
   DeadPeersConfig dead_peers;
   friend bool operator==(const ClusterConfig&, const ClusterConfig&) = default;

@@ -215,5 +215,29 @@ TEST(RunConfigClusterTest, ATermHasItsBounds) {
   EXPECT_TRUE(load(kHead + kKey + kThree + "  term: 50ms\n").ok());
 }
 
+TEST(RunConfigTest, AWitnessVotesAndHoldsNothing) {
+  const std::string nodes =
+      "  nodes:\n"
+      "    a: {id: 1, addresses: 192.0.2.1}\n"
+      "    b: {id: 2, addresses: 192.0.2.2}\n"
+      "    c: {id: 3, addresses: 192.0.2.3, witness: true}\n";
+  const auto loaded = load("cluster:\n" + kKey + nodes + "  self: c\n");
+  EXPECT_TRUE(loaded.ok()) << "nothing else has to run there";
+  EXPECT_TRUE(loaded.config.cluster->is_witness());
+  EXPECT_TRUE(loaded.config.cluster->nodes[2].witness);
+  EXPECT_FALSE(loaded.config.cluster->nodes[0].witness);
+  EXPECT_THAT(complaints("keepalived: k.conf\ncluster:\n" + kKey + nodes + "  self: c\n"),
+              HasSubstr("a witness holds no addresses"));
+  EXPECT_THAT(complaints("cluster:\n" + kKey + nodes + "  self: a\n"), HasSubstr("nothing to run"));
+  EXPECT_THAT(complaints("haproxy: a\ncluster:\n" + kKey +
+                         "  nodes:\n    a: {id: 1, addresses: 192.0.2.1, witness: maybe}\n"
+                         "  self: a\n"),
+              HasSubstr("true, false"));
+  EXPECT_THAT(complaints("haproxy: a\ncluster:\n" + kKey +
+                         "  nodes:\n    a: {id: 1, addresses: 192.0.2.1, witness: true}\n"
+                         "  self: a\n"),
+              HasSubstr("all nodes are witnesses"));
+}
+
 }  // namespace
 }  // namespace nines::node

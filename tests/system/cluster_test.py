@@ -77,12 +77,16 @@ class Node:
         self.config = os.path.join(self.folder, "nines.yaml")
         with open(os.path.join(self.folder, "keepalived.conf"), "w", encoding="utf-8") as file:
             file.write(KEEPALIVED.format(priority=255 - number, address=ADDRESS))
+        witness = cluster.witness
         with open(self.config, "w", encoding="utf-8") as file:
-            file.write(f"keepalived: keepalived.conf\ncontrol: {self.control}\n"
+            if number != witness:
+                file.write("keepalived: keepalived.conf\n")
+            file.write(f"control: {self.control}\n"
                        f"cluster:\n  key: cluster.key\n  state: {self.folder}/state\n"
                        f"{cluster.options}  self: {self.name}\n  nodes:\n")
             for each in NODES:
-                file.write(f"    node{each}: {{id: {each}, addresses: [10.9.0.{each}]}}\n")
+                more = ", witness: true" if each == witness else ""
+                file.write(f"    node{each}: {{id: {each}, addresses: [10.9.0.{each}]{more}}}\n")
         self.power_on()
 
     def power_on(self):
@@ -151,7 +155,9 @@ class Node:
 
 
 class Cluster:
-    def __init__(self, scope, options=""):
+    def __init__(self, scope, options="", witness=None):
+        """witness: the number of a node that votes and holds nothing."""
+        self.witness = witness
         if os.geteuid() != 0:
             raise Skip("namespaces with raw sockets need root's rights")
         self.scope, self.options = scope, options
@@ -509,6 +515,38 @@ def a_word_about_nodes_that_live_ends_with_the_cut(scope):
     cluster.wait_for_answers(healed)
     assert cluster.holder() is alone
     assert "overruled" in first.daemon.log()
+
+
+@test
+def two_nodes_with_a_witness_lose_either_and_the_witness_holds_nothing(scope):
+    cluster = Cluster(scope, witness=3).start()
+    one, other = cluster.nodes[1], cluster.nodes[2]
+    witness = cluster.nodes[3]
+    first = cluster.holder()
+    second = other if first is one else one
+    assert first is not witness
+    scope.wait_until(lambda: seen_by(second, witness)["presence"] == "member", what="the witness")
+    assert seen_by(second, witness)["witness"] is True
+    cluster.cut(first)
+    at = time.monotonic()
+    cluster.wait_for_other(first, at)
+    cluster.wait_for_answers(at + 0.3)
+    print(f"   # outage {cluster.outage(at) * 1000:.0f} ms")
+    assert cluster.holder() is second and cluster.outage(at) < 2
+    scope.wait_until(lambda: seen_by(second, first)["presence"] == "gone", what="the verdict")
+    # The witness alone is no owner: with both nodes cut off nobody answers.
+    cluster.cut(second)
+    scope.wait_until(lambda: not second.has_address(), 5, "the second to let go")
+    assert not witness.has_address() and witness.status()["instances"] == []
+    assert witness.status()["cluster"]["voting"] is True
+    cluster.cut(first, "up")
+    healed = time.monotonic()
+    scope.wait_until(lambda: any(sent > healed for sent, _, _ in cluster.answers()), 10,
+                     "an owner, by the witness's vote")
+    assert cluster.holder() is first
+    witness.daemon.signal(signal.SIGTERM)
+    assert witness.daemon.wait(timeout=10) == 0
+    cluster.never_two_answer()
 
 
 @test
