@@ -280,7 +280,7 @@ int swallow(const Words& words, bool on) {
                                            {.network = numbers["network"].get<int>(),
                                             .mount = numbers["mount"].get<int>(),
                                             .host_name = numbers["host_name"].get<int>()},
-                                           words.service, on);
+                                           text_of(host, "address"), words.service, on);
     return done.has_value() ? 0 : fail(done.error());
   }
   std::fprintf(stderr, "nines lab: no host '%s'\n", words.host.c_str());

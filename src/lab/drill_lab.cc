@@ -71,6 +71,7 @@ Result<DrillLab> DrillLab::open(std::string_view name) {
       lab.client_.network = host["namespaces"]["network"].get<int>();
     } else if (host.contains("engine")) {
       lab.hosts_.push_back({.name = text_of(host, "name"),
+                            .address = text_of(host, "address"),
                             .runtime_socket = text_of(host, "runtime_socket"),
                             .log = text_of(host, "log"),
                             .namespaces = numbers_of(host)});
@@ -103,7 +104,7 @@ Result<const DrillHost*> DrillLab::find_host(std::string_view name) const {
 
 Result<Instant> DrillLab::swallow(std::string_view host, std::string_view service, bool on) {
   const DrillHost* found = TRY(find_host(host));
-  TRY(swallow_packets(control_, found->namespaces, service, on));
+  TRY(swallow_packets(control_, found->namespaces, found->address, service, on));
   return now_by_the_keepers_clock();
 }
 

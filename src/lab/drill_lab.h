@@ -16,6 +16,7 @@ namespace nines::lab {
 // A controller that runs an engine.
 struct DrillHost {
   std::string name;
+  std::string address;
   std::string runtime_socket;
   std::string log;
   NamespaceNumbers namespaces;

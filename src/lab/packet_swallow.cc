@@ -1,4 +1,4 @@
-// One table of ours in each host's packet filter, with a set of ports.
+// One table of ours in each host's packet filter, with a set of addresses and ports.
 #include "lab/packet_swallow.h"
 
 #include <string>
@@ -21,31 +21,33 @@ Result<void> run_nft(const LabControl& lab, const NamespaceNumbers& host,
 // Adding what is there already is no mistake to nft.
 std::string table_and_set() {
   const std::string table(kTable);
-  return "add table " + table + "; add set " + table + " ports { type inet_service; }; ";
+  return "add table " + table + "; add set " + table +
+         " services { type ipv4_addr . inet_service; }; ";
 }
 
 }  // namespace
 
 Result<void> swallow_packets(const LabControl& lab, const NamespaceNumbers& host,
-                             std::string_view service, bool on) {
+                             std::string_view address, std::string_view service, bool on) {
   const StandInPlan* plan = find_stand_in(service);
   if (plan == nullptr) {
     return Error(ErrorCode::kInvalid, "no service '" + std::string(service) + "'");
   }
   const std::string table(kTable);
-  const std::string port = " ports { " + std::to_string(plan->port) + " }; ";
+  const std::string element =
+      " services { " + std::string(address) + " . " + std::to_string(plan->port) + " }; ";
   if (!on) {
     // One that was not swallowed is added first, so that taking it away is no mistake either.
     return run_nft(
         lab, host,
-        table_and_set() + "add element " + table + port + "delete element " + table + port);
+        table_and_set() + "add element " + table + element + "delete element " + table + element);
   }
   return run_nft(lab, host,
                  table_and_set() + "add chain " + table +
                      " vanish { type filter hook prerouting priority raw; policy accept; }; "
                      "flush chain " +
                      table + " vanish; add rule " + table +
-                     " vanish tcp dport @ports drop; add element " + table + port);
+                     " vanish ip daddr . tcp dport @services drop; add element " + table + element);
 }
 
 Result<void> deliver_all_packets(const LabControl& lab, const NamespaceNumbers& host) {

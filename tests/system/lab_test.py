@@ -387,6 +387,19 @@ def pause_and_resume_a_service(scope):
 
 
 @test
+def a_services_packets_vanish_and_not_the_balancers(scope):
+    with lab(scope) as name:
+        holder = holders(name)[0]
+        own = f"{host(name, holder)['address']}/5000"
+        nines("swallow", "--name", name, holder, "keystone")
+        assert not reaches(name, "client", own)
+        assert not reaches(name, holder, own)  # its balancer has lost it too
+        assert reaches(name, "client", "100.2.30.40/5000"), "the balancer beside it listens there"
+        nines("deliver", "--name", name, holder, "keystone")
+        assert reaches(name, "client", own)
+
+
+@test
 def a_host_dies_like_by_a_power_cut_and_boots_without_its_past(scope):
     before = world()
     with lab(scope, "--engine", "incumbent", "--priorities", "254,253,252") as name:
