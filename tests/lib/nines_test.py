@@ -61,6 +61,10 @@ def main():
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     sys.stdout.reconfigure(line_buffering=True)
+    unknown = set(sys.argv[1:]) - {t.__name__ for t in _tests}
+    if unknown:
+        sys.exit(f"no test is named {', '.join(sorted(unknown))}; those here: "
+                 + ", ".join(t.__name__ for t in _tests))
     chosen = [t for t in _tests if not sys.argv[1:] or t.__name__ in sys.argv[1:]]
     failed = 0
     for function in chosen:
