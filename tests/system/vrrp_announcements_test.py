@@ -20,17 +20,20 @@ ROUND = 3
 # Prints (interface, kind, instant, address).
 OBSERVER = """
 import socket, sys, threading, time
+def say(*words):
+    sys.stdout.write(" ".join(map(str, words)) + "\\n")  # whole lines, whichever thread it is
+    sys.stdout.flush()
 def listen(name):
     s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
     s.bind((name, 0))
-    print("ready", flush=True)
+    say("ready")
     while True:
         frame = s.recv(4096)
         at = time.monotonic()
         if frame[12:14] == b"\\x08\\x06" and frame[28:32] == frame[38:42]:
-            print(name, "arp", at, socket.inet_ntoa(frame[28:32]), flush=True)
+            say(name, "arp", at, socket.inet_ntoa(frame[28:32]))
         elif frame[12:14] == b"\\x86\\xdd" and frame[20] == 58 and frame[54] == 136:
-            print(name, "na", at, socket.inet_ntop(socket.AF_INET6, frame[62:78]), flush=True)
+            say(name, "na", at, socket.inet_ntop(socket.AF_INET6, frame[62:78]))
 threads = [threading.Thread(target=listen, args=(name,)) for name in ("eth0", "eth1")]
 for thread in threads: thread.start()
 """
@@ -93,7 +96,7 @@ class Side:
     def all_heard(self):
         wanted = ROUND * (len(FOUR) + len(SIX) + 1)
         self.scope.wait_until(lambda: len(self.heard()) >= wanted, 15,
-                              f"{wanted} announcements of {self.program}, not {self.heard()}")
+                              f"{wanted} announcements of {self.program}")
         return self.heard()
 
 

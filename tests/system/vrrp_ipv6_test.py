@@ -74,6 +74,14 @@ class Segment:
             self.switch.ip("link", "set", f"port{number}", "master", "br0")
         self.observer = self.switch.start([sys.executable, "-c", OBSERVER], name="observer")
         scope.wait_until(lambda: "ready" in self.observer.log(), what="the observer")
+        # Until then nothing leaves a host, though keepalived is master all the same.
+        for host in self.hosts.values():
+            scope.wait_until(lambda host=host: self.is_settled(host), what="link-local addresses")
+
+    @staticmethod
+    def is_settled(host):
+        shown = host.ip("-6", "addr", "show", "dev", "eth0")
+        return "fe80::" in shown and "tentative" not in shown
 
     def start(self, number, program, priority, extra="", addresses=(LOCAL, f"{GLOBAL}/64")):
         name = f"{program}{number}-{len(self.scope.processes)}"
@@ -180,6 +188,8 @@ def the_segment_is_told_as_keepalived_tells_it(scope):
             segment.hosts[1].ip("link", "set", "eth0", "down")
             segment.hosts[1].ip("link", "set", "eth0", "address", "02:00:00:00:00:01")
             segment.hosts[1].ip("link", "set", "eth0", "up")
+            scope.wait_until(lambda segment=segment: segment.is_settled(segment.hosts[1]),
+                             what="link-local addresses")
             segment.hosts[1].run(["sysctl", "-qw", f"net.ipv6.conf.eth0.forwarding={forwarding}"])
             segment.start(1, program, 200)
             segment.wait_for_holder(1)
@@ -225,8 +235,6 @@ def what_is_no_advert_of_ours_moves_nothing(scope):
 
     def send(message, hops=255):
         segment.hosts[2].run([sys.executable, "-c", SEND, message.hex(), str(hops)])
-    # Host 2 has no link-local address that is known to be its alone until a moment after its start.
-    scope.wait_until(lambda: "tentative" not in segment.hosts[2].ip("-6", "addr"), what="host 2")
     send(good)                                  # a checksum for another sender
     send(good, hops=64)                         # routed
     send(good[:10])                             # cut
