@@ -167,6 +167,9 @@ void Membership::measure(Link& link, const Heartbeat& heartbeat, Instant now) {
   if (heartbeat.echo_sequence > link.sequence_sent) return;
   if (heartbeat.echo_sent_at > now || heartbeat.echo_sent_at <= link.echo_sent_at) return;
   link.echo_sent_at = heartbeat.echo_sent_at;
+  // Not reckoned by the usual round trip: what waited while the peer was stopped came back after
+  // seconds, and would let a link count as sound for as long.
+  link.arrives_until = std::max(link.echo_sent_at, now - std::max(heartbeat.echo_held, 0ns));
   const Duration trip = now - heartbeat.echo_sent_at - heartbeat.echo_held;
   if (heartbeat.echo_held < 0ns || trip < 0ns) return;
   link.round_trip = link.round_trip == 0ns ? trip : smoothed(link.round_trip, trip);
@@ -187,11 +190,10 @@ bool Membership::hears(const Link& link, Instant now) const {
   return link.begun && now - link.heard_at <= allowed(link);
 }
 
-// Our own heartbeats come back as echoes one interval and one round trip later.
+// Our own heartbeats come back as echoes, an interval later at most.
 bool Membership::is_heard(const Link& link, Instant now) const {
   return link.echo_sent_at.nanoseconds != 0 &&
-         now - link.echo_sent_at <=
-             allowed(link) + link.round_trip + std::max(link.interval, options_.interval);
+         now - link.arrives_until <= allowed(link) + std::max(link.interval, options_.interval);
 }
 
 bool Membership::is_up(const Peer& peer, Instant now) const {

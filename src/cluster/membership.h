@@ -146,6 +146,7 @@ class Membership {
     std::uint64_t incarnation = 0;
     std::uint64_t sequence_heard = 0, sequence_sent = 0;
     Instant heard_at{}, their_sent_at{}, echo_sent_at{};
+    Instant arrives_until{};  // the last instant at which the peer is known to have heard us
     Duration round_trip{}, interval{}, jitter{};
     double loss = 0;
   };

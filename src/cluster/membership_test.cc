@@ -253,6 +253,22 @@ TEST(Membership, MaintenanceIsToldAndLeavingNeedsNoVerdict) {
   EXPECT_EQ(nodes.presence_of(1, 3), Presence::kMember);
 }
 
+// What it reads when it goes on is old, and comes back to the sender as a round trip of seconds.
+TEST(Membership, ANodeThatReadsOldHeartbeatsIsNotTakenForOneThatHears) {
+  Nodes nodes(5, 3);
+  nodes.run_for(1s);
+  nodes.kill(1);
+  nodes.start(1);
+  nodes.stop(1);
+  nodes.run_for(2s);
+  nodes.cut(3, 1);
+  nodes.run_for(2s);
+  nodes.go_on(1);
+  nodes.run_for(250ms);
+  EXPECT_TRUE(nodes.status(3)[0].links[0].hears);
+  EXPECT_FALSE(nodes.status(3)[0].links[0].is_heard) << "nothing arrives there any more";
+}
+
 // The third is a witness, which hears and is heard like the others.
 TEST(Membership, OfTwoNodesAndAWitnessADeathIsAgreedOnAndACutIsNot) {
   Nodes nodes(8, 3);
