@@ -103,6 +103,8 @@ const char* name_of(Plant plant) {
       return "a boot that is not noticed";
     case Plant::kWordHalfWritten:
       return "a word of which the disk keeps only half";
+    case Plant::kNamedNodesLive:
+      return "a word that names nodes which live";
   }
   return "unknown";
 }
@@ -158,13 +160,14 @@ void LeaseWorld::note(const Host* host, const Parts&... parts) {
   trace_.push_back(out.str());
 }
 
-LeaseWorld::LeaseWorld(std::uint64_t seed, Plant plant, bool tracing, Words words)
-    : rng_(seed), plant_(plant), truth_(words), tracing_(tracing) {
+LeaseWorld::LeaseWorld(std::uint64_t seed, Plant plant, bool tracing, Words words, Members members)
+    : rng_(seed), plant_(plant), truth_(words), members_(members), tracing_(tracing) {
   struct Shape {
     int hosts, voters;
   };
   constexpr std::array<Shape, 6> kShapes = {{{3, 3}, {3, 3}, {5, 5}, {5, 3}, {7, 7}, {4, 3}}};
-  const Shape shape = kShapes[rng_.below(kShapes.size())];
+  const Shape shape =
+      members == Members::kTwoAndWitness ? Shape{3, 3} : kShapes[rng_.below(kShapes.size())];
   Generation first{1, {}, {}, 0};
   NodeSet all;
   for (int i = 1; i <= shape.hosts; ++i) {
@@ -197,6 +200,7 @@ std::string LeaseWorld::run() {
   if (violation_.empty()) heal();
   if (violation_.empty()) wait_for_owners();
   if (violation_.empty() && words_ > 0) wait_for_voters();
+  if (violation_.empty() && members_ == Members::kTwoAndWitness) lose_one_of_three();
   return violation_;
 }
 
@@ -209,7 +213,10 @@ void LeaseWorld::chaos() {
   stall_ = rng_.chance(0.5) ? 0.002 : 0;
   theme_ = static_cast<Theme>(rng_.below(4));
   // Only words can show these.
-  if (plant_ == Plant::kBootNotNoticed || plant_ == Plant::kWordHalfWritten) theme_ = Theme::kWords;
+  if (plant_ == Plant::kBootNotNoticed || plant_ == Plant::kWordHalfWritten ||
+      plant_ == Plant::kNamedNodesLive) {
+    theme_ = Theme::kWords;
+  }
   while (now_ < end && violation_.empty()) {
     fault();
     run_until(now_ + between(1ms, 2 * mean));
@@ -303,7 +310,9 @@ void LeaseWorld::fault() {
     case 15: {
       const Name name = names_[rng_.below(names_.size())];
       if (rng_.chance(0.3)) {
-        handle(host, lease_event::Want{name, rng_.chance(0.7), between(0ms, 30ms)});
+        const bool wanted = rng_.chance(0.7);
+        const Duration patience = between(0ms, 30ms);
+        if (!is_witness(host)) handle(host, lease_event::Want{name, wanted, patience});
       } else {
         for (auto& each : hosts_) {
           if (!each->machine || each->paused) continue;
@@ -350,7 +359,7 @@ void LeaseWorld::change_voters() {
 
 // Truly off first, told only then; and off until the word counts.
 void LeaseWorld::switch_off_and_grant() {
-  if (truth_ == Words::kFalse) return grant_falsely();
+  if (truth_ == Words::kFalse || plant_ == Plant::kNamedNodesLive) return grant_falsely();
   // While somebody has yet to learn, the others are what it must learn from: off, they are missed
   // for good, and only the operator can help.
   if (std::any_of(hosts_.begin(), hosts_.end(), [](const auto& each) { return !each->disk; })) {
@@ -391,7 +400,7 @@ void LeaseWorld::grant_falsely() {
     named.add(other->id);
     cut_[host.id][other->id] = cut_[other->id][host.id] = true;
   }
-  one_holder_ = false;
+  if (truth_ == Words::kFalse) one_holder_ = false;
   note(&host, "is told, falsely, that ", text_of(named), " are switched off");
   handle(host, lease_event::Grant{named, ++words_});
 }
@@ -431,6 +440,7 @@ void LeaseWorld::heal() {
   for (auto& host : hosts_) {
     host->kept_off = false;
     if (!host->machine) begin(*host);
+    if (is_witness(*host)) continue;
     for (const Name name : names_) {
       handle(*host, lease_event::Want{name, true, host->id * 5ms});
     }
@@ -488,10 +498,10 @@ void LeaseWorld::check_one_holder() {
   }
 }
 
-bool LeaseWorld::all_owned() {
+bool LeaseWorld::all_owned(NodeId without) {
   return std::all_of(names_.begin(), names_.end(), [&](Name name) {
     return std::any_of(hosts_.begin(), hosts_.end(), [&](const auto& host) {
-      return host->machine && host->machine->held(name, machine_time(*host));
+      return host->id != without && host->machine && host->machine->held(name, machine_time(*host));
     });
   });
 }
@@ -535,6 +545,52 @@ void LeaseWorld::wait_for_voters() {
   while (!all_vote() && now_ < limit && violation_.empty()) run_until(now_ + 10ms);
   if (!violation_.empty() || all_vote()) return;
   violate("a node that is to vote does not after all faults ended");
+}
+
+// What the witness is there for: whoever of the three dies or is cut off for good, the other two
+// are a majority, and a node that may hold is one of them.
+void LeaseWorld::lose_one_of_three() {
+  // One without its disk or its promises waits before it votes; with a second one gone there is no
+  // majority until then.
+  const auto all_vote = [&] {
+    return std::all_of(hosts_.begin(), hosts_.end(), [&](const auto& host) {
+      return host->machine && host->machine->status(machine_time(*host)).voting;
+    });
+  };
+  const Instant vote_by = now_ + Lease::kRelearnWait * 5 / 4 + kSteady;
+  while (!all_vote() && now_ < vote_by && violation_.empty()) run_until(now_ + 10ms);
+  if (violation_.empty() && !all_vote()) {
+    violate("one of three does not vote after all faults ended");
+  }
+  run_until(now_ + kSteady);
+  Host& lost = any();
+  const bool dies = rng_.chance(0.5);
+  if (dies) {
+    power_cut(lost, Duration{});
+    lost.kept_off = true;
+  } else {
+    note(&lost, "is cut off for good");
+    for (const auto& other : hosts_) {
+      cut_[lost.id][other->id] = cut_[other->id][lost.id] = other->id != lost.id;
+    }
+  }
+  const auto owned_by_others = [&] { return all_owned(lost.id); };
+  // Its lease runs out at the others' voters, and one of them claims.
+  const Instant from = now_;
+  const Instant limit = now_ + 2 * kLongest;
+  while (!owned_by_others() && now_ < limit && violation_.empty()) run_until(now_ + 2ms);
+  if (violation_.empty() && !owned_by_others()) {
+    violate("two of three have no owner after n" + std::to_string(lost.id) +
+            (dies ? " died" : " was cut off"));
+  }
+  ++tally_.survived;
+  tally_.survived_max = now_ - from;
+  run_until(now_ + kSteady);
+  if (violation_.empty() && !owned_by_others()) violate("two of three do not keep what they own");
+}
+
+bool LeaseWorld::is_witness(const Host& host) const {
+  return members_ == Members::kTwoAndWitness && host.id == hosts_.size();
 }
 
 // -- time and events ------------------------------------------------------------------------------
@@ -660,7 +716,7 @@ void LeaseWorld::begin(Host& host) {
   for (const auto& each : hosts_) options.peers.add(each->id);
   options.voters = voters_;
   options.classes = {{kAddressTerm, 25ms}, {kWriterTerm, 200ms}};
-  for (std::size_t i = 0; i < names_.size(); ++i) {
+  for (std::size_t i = 0; i < names_.size() && !is_witness(host); ++i) {
     const bool is_writer = i + 1 == names_.size();
     options.names.push_back(
         {names_[i], static_cast<std::uint8_t>(is_writer ? 1 : 0), true, host.id * 5ms});
@@ -723,6 +779,7 @@ void LeaseWorld::handle(Host& host, const LeaseEvent& event) {
   for (const LeaseEffect& effect : effects) {
     // Grants are judged in the order in which they were decided.
     if (const auto* const acquired = std::get_if<lease_effect::Acquired>(&effect)) {
+      if (is_witness(host)) violate("the witness acquires name " + std::to_string(acquired->name));
       Epoch& last = epochs_[acquired->name];
       const bool is_new = given_.insert({acquired->name, acquired->epoch}).second;
       if (!is_new || (truth_ == Words::kTrue && acquired->epoch <= last)) {

@@ -31,12 +31,13 @@ enum class Plant : std::uint8_t {
   kShutIgnored,          // a new process leaves open what the dead one had opened
   kBootNotNoticed,       // a host that was off counts as one that was there all the time
   kWordHalfWritten,      // of a word the disk keeps the generation, and not who has yet to adopt it
+  kNamedNodesLive,       // the operator's part: who was named is cut off, and not switched off
 };
 inline constexpr std::array kPlants = {
     Plant::kClockStandsInPauses, Plant::kMarkOnlyInMemory,  Plant::kNodeCountedTwice,
     Plant::kPromisesForgotten,   Plant::kGuardWithoutLease, Plant::kGuardFromOldClock,
     Plant::kSendBeforeKeep,      Plant::kShutIgnored,       Plant::kBootNotNoticed,
-    Plant::kWordHalfWritten,
+    Plant::kWordHalfWritten,     Plant::kNamedNodesLive,
 };
 const char* name_of(Plant plant);
 
@@ -49,7 +50,9 @@ struct WorldTally {
   std::uint64_t readmitted = 0;     // generations that such a one grew to, counted once each
   std::uint64_t overlaps = 0;       // with false words: openings of a guard beside another's
   std::uint64_t hand_overs = 0;
-  Duration healed_max{};  // from the end of all faults until all names had an owner
+  std::uint64_t survived = 0;  // deaths of one of two nodes and a witness, and what the others did
+  Duration healed_max{};       // from the end of all faults until all names had an owner
+  Duration survived_max{};     // from such a death
 };
 
 class LeaseWorld {
@@ -60,10 +63,14 @@ class LeaseWorld {
   // Whether nodes that the operator says are off are off. With false words the world checks what
   // then still holds: no epoch twice, and one holder, under the highest, once all can be heard.
   enum class Words : std::uint8_t { kTrue, kFalse };
+  // Which nodes there are: three to seven that are all alike, or two and a witness, which votes and
+  // for which no name is ever wanted.
+  enum class Members : std::uint8_t { kAlike, kTwoAndWitness };
   // From the end of all cuts; with three nodes or more, and their contact each kGossipEvery.
   static constexpr Duration kOneHolderWithin = std::chrono::seconds(4);
 
-  LeaseWorld(std::uint64_t seed, Plant plant, bool tracing, Words words = Words::kTrue);
+  LeaseWorld(std::uint64_t seed, Plant plant, bool tracing, Words words = Words::kTrue,
+             Members members = Members::kAlike);
   ~LeaseWorld();
 
   // Faults by chance, then all of them end and every name must find an owner. Empty: nothing was
@@ -92,7 +99,9 @@ class LeaseWorld {
   void check_one_holder();
   void wait_for_owners();
   void wait_for_voters();
-  bool all_owned();
+  void lose_one_of_three();
+  bool all_owned(NodeId without = 0);
+  bool is_witness(const Host& host) const;
 
   void schedule(Duration delay, Event event);
   bool step(Instant limit);
@@ -127,6 +136,7 @@ class LeaseWorld {
   base::Rng rng_;
   Plant plant_;
   Words truth_;
+  Members members_;
   Theme theme_ = Theme::kAnything;
   bool tracing_;
   Instant now_{1'000'000'000'000};
