@@ -12,6 +12,7 @@
 
 #include "galera/local_member.h"
 #include "galera/monitor.h"
+#include "galera_audit_command.h"
 #include "galera_recover_command.h"
 #include "galera_setup.h"
 #include "io/linux/epoll_loop.h"
@@ -260,6 +261,8 @@ int galera_command(std::span<char*> arguments) {
   evidence_verb->add_flag("--quick", quick,
                           "do not ask the storage engine of a server that is down");
   evidence_verb->footer("Exit codes: 0 told, 2 usage, 3 could not be found out.");
+  GaleraAuditOptions audit;
+  CLI::App* const audit_verb = add_galera_audit(app, audit);
   GaleraRecoverOptions recover;
   CLI::App* const recover_verb = add_galera_recover(app, recover);
   GaleraMemberOptions step;
@@ -271,6 +274,7 @@ int galera_command(std::span<char*> arguments) {
     return app.exit(error) == 0 ? kGaleraGood : kGaleraUsage;
   }
   if (status_verb->parsed()) return status(config_path, json, watch);
+  if (audit_verb->parsed()) return galera_audit(config_path, audit);
   if (member_verb->parsed()) return galera_member(config_path, step);
   if (recover_verb->parsed()) return galera_recover(config_path, recover);
   return evidence_verb->parsed() ? evidence(config_path, quick) : kGaleraUsage;

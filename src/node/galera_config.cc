@@ -7,6 +7,7 @@
 
 #include "node/yaml_reader.h"
 #include "text/suggest.h"
+#include "text/units.h"
 
 namespace nines::node {
 
@@ -23,7 +24,7 @@ class GaleraReader {
   GaleraConfig read(fy_node* section) {
     fy_node* self = nullptr;
     bool has_members = false, has_credentials = false;
-    const std::array<Key, 9> keys = {{
+    const std::array<Key, 10> keys = {{
         {"members",
          [&](fy_node* value) {
            has_members = true;
@@ -41,6 +42,7 @@ class GaleraReader {
         {"state", [this](fy_node* value) { config_.state = yaml_.path_of(value); }},
         {"server", [this](fy_node* value) { read_server(value); }},
         {"reach", [this](fy_node* value) { read_reach(value); }},
+        {"pools", [this](fy_node* value) { read_pools(value); }},
     }};
     yaml_.read_mapping(section, "'galera'", keys);
     if (section == nullptr || !fy_node_is_mapping(section)) return std::move(config_);
@@ -194,6 +196,52 @@ class GaleraReader {
     }
     yaml_.error(YamlReader::span_of(value), "no word of 'reach' says which member is meant")
         .with_allowed("{member} in one of its words: [ssh, 'root@{member}', nines]");
+  }
+
+  void read_pools(fy_node* value) {
+    constexpr std::string_view kAllowed =
+        "1 to 64 services, each with its processes: {keystone: {processes: 24}}";
+    if (value == nullptr || !fy_node_is_mapping(value)) {
+      yaml_.error(YamlReader::span_of(value), "'pools' is a mapping of services to their pools")
+          .with_allowed(kAllowed);
+      return;
+    }
+    void* position = nullptr;
+    while (fy_node_pair* const pair = fy_node_mapping_iterate(value, &position)) {
+      fy_node* const name = fy_node_pair_key(pair);
+      const std::string_view word = YamlReader::word_of(name);
+      if (!is_galera_member_name(word) || config_.pools.size() == kGaleraPoolsMax) {
+        yaml_.error(YamlReader::span_of(name), "no name of a service, or one too many")
+            .with_found(word)
+            .with_allowed(kAllowed);
+        return;
+      }
+      GaleraPool pool;
+      pool.name = word;
+      fy_node* const each = fy_node_pair_value(pair);
+      const std::array<Key, 3> keys = {{
+          {"processes", [&](fy_node* number) { pool.processes = pool_number(number, 1); }},
+          {"size", [&](fy_node* number) { pool.size = pool_number(number, 0); }},
+          {"overflow", [&](fy_node* number) { pool.overflow = pool_number(number, 0); }},
+      }};
+      yaml_.read_mapping(each, "a pool", keys);
+      if (each != nullptr && fy_node_is_mapping(each) &&
+          fy_node_mapping_lookup_by_string(each, "processes", FY_NT) == nullptr) {
+        yaml_.error(YamlReader::span_of(name), "nobody says how many processes have such a pool")
+            .with_allowed("processes: a number, of all hosts together");
+      }
+      config_.pools.push_back(std::move(pool));
+    }
+  }
+
+  std::int64_t pool_number(fy_node* value, std::int64_t least) {
+    const std::string_view word = YamlReader::word_of(value);
+    const auto number = text::parse_integer(word);
+    if (number && *number >= least && *number <= kGaleraPoolNumberMax) return *number;
+    yaml_.error(YamlReader::span_of(value), "no number of a pool")
+        .with_found(word)
+        .with_allowed(std::to_string(least) + " to " + std::to_string(kGaleraPoolNumberMax));
+    return least;
   }
 
   std::vector<std::string> command_of(fy_node* value) {

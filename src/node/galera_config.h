@@ -18,6 +18,9 @@
 //       recover: [mariadbd, --user=mysql]     # what --wsrep-recover is added to
 //     reach: [ssh, -oBatchMode=yes, 'root@{member}', nines]    # runs nines on another member's
 //     host
+//     pools:                                  # of the clients, for an audit
+//       keystone: {processes: 24}             # on all hosts together
+//       nova-api: {processes: 24, size: 5, overflow: 50}
 #pragma once
 
 #include <cstdint>
@@ -37,6 +40,10 @@ inline constexpr std::size_t kGaleraMembersMax = 15;
 inline constexpr std::size_t kGaleraArbitratorsMax = 4;
 inline constexpr std::size_t kGaleraCommandWordsMax = 64;
 inline constexpr std::string_view kGaleraReachMember = "{member}";
+inline constexpr std::size_t kGaleraPoolsMax = 64;
+inline constexpr std::int64_t kGaleraPoolNumberMax = 1'000'000;
+inline constexpr std::int64_t kGaleraPoolSizeDefault = 5;       // oslo.db's max_pool_size
+inline constexpr std::int64_t kGaleraPoolOverflowDefault = 50;  // oslo.db's max_overflow
 inline constexpr std::uint16_t kGaleraPortDefault = 3306;
 inline constexpr std::string_view kGaleraSocketDefault = "/run/mysqld/mysqld.sock";
 inline constexpr std::string_view kGaleraStateDefault = "/var/lib/nines";
@@ -57,6 +64,16 @@ struct GaleraServer {
   friend bool operator==(const GaleraServer&, const GaleraServer&) = default;
 };
 
+// A service's connections to the database: a pool in each of its processes, on all hosts together.
+struct GaleraPool {
+  std::string name;
+  std::int64_t processes = 0;
+  std::int64_t size = kGaleraPoolSizeDefault;
+  std::int64_t overflow = kGaleraPoolOverflowDefault;
+  std::int64_t connections() const { return processes * (size + overflow); }
+  friend bool operator==(const GaleraPool&, const GaleraPool&) = default;
+};
+
 struct GaleraConfig {
   std::vector<GaleraMember> members;  // as the file has them
   std::vector<SocketAddress> arbitrators;
@@ -68,6 +85,7 @@ struct GaleraConfig {
   GaleraServer server;
   std::vector<std::string> recover{"mariadbd", "--user=mysql"};
   std::vector<std::string> reach;  // kGaleraReachMember in its words is the name; empty: no way
+  std::vector<GaleraPool> pools;   // empty: nobody said
   friend bool operator==(const GaleraConfig&, const GaleraConfig&) = default;
 };
 

@@ -43,6 +43,30 @@ TEST(GaleraConfigTest, MembersAndCredentialsAreEnough) {
   EXPECT_THAT(config.recover, ElementsAre("mariadbd", "--user=mysql"));
 }
 
+TEST(GaleraConfigTest, PoolsOfClients) {
+  const std::string head =
+      "galera:\n"
+      "  members: {db1: 192.0.2.41}\n"
+      "  credentials: c\n";
+  const auto loaded = load(head +
+                           "  pools:\n"
+                           "    keystone: {processes: 24}\n"
+                           "    nova-api: {processes: 8, size: 10, overflow: 0}\n");
+  ASSERT_TRUE(loaded.ok());
+  const auto& pools = loaded.config.galera->pools;
+  ASSERT_EQ(pools.size(), 2u);
+  EXPECT_EQ(pools[0].name, "keystone");
+  EXPECT_EQ(pools[0].connections(), 24 * 55);
+  EXPECT_EQ(pools[1].connections(), 80);
+  EXPECT_THAT(complaints(head + "  pools: {keystone: {size: 5}}\n"),
+              HasSubstr("how many processes"));
+  EXPECT_THAT(complaints(head + "  pools: {keystone: {processes: 0}}\n"),
+              HasSubstr("1 to 1000000"));
+  EXPECT_THAT(complaints(head + "  pools: {keystone: {proceses: 3, processes: 3}}\n"),
+              HasSubstr("processes"));
+  EXPECT_THAT(complaints(head + "  pools: [keystone]\n"), HasSubstr("mapping of services"));
+}
+
 TEST(GaleraConfigTest, EverythingThatCanBeSaid) {
   const auto loaded = load(
       "galera:\n"

@@ -8,10 +8,11 @@ import signal
 import subprocess
 import threading
 
-from nines_test import NINES, Namespace, wait_until
+from nines_test import NINES, Namespace, Skip, wait_until
 
 USER, PASSWORD = "nines", "a-password-of-the-test"
 MARIADBD = "/usr/sbin/mariadbd"
+PROGRAMS = (MARIADBD, "/usr/lib/galera/libgalera_smm.so", "/usr/bin/rsync")
 
 _CONFIGURATION = """[mysqld]
 user=mysql
@@ -68,6 +69,11 @@ class Member:
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(self.cluster.nines_yaml(self))
         self.own()
+
+    def set(self, *lines):
+        """Lines behind those of its my.cnf, where the last one counts."""
+        with open(f"{self.folder}/my.cnf", "a", encoding="utf-8") as file:
+            file.write("".join(f"{line}\n" for line in lines))
 
     def own(self):
         """All of the member's directory to the server's user."""
@@ -126,6 +132,10 @@ class Member:
         except (AssertionError, ValueError, subprocess.TimeoutExpired):
             return ""
         return f"{rows.get('wsrep_cluster_status')} {rows.get('wsrep_local_state_comment')}"
+
+    def status(self, name):
+        """The value of one status variable."""
+        return self.sql(f"SHOW STATUS LIKE '{name}'").split("\t")[1]
 
     def wait_synced(self, timeout=40):
         wait_until(lambda: self.state() == "Primary Synced", timeout, f"{self.name} is synced")
@@ -252,3 +262,12 @@ class Cluster:
             member.start()
         for member in self.members[1:]:
             member.wait_synced()
+
+
+def new_cluster(scope, **options):
+    missing = [each for each in PROGRAMS if not os.path.exists(each)]
+    if missing:
+        raise Skip(f"tools/deps lab-real has not been run: there is no {missing[0]}")
+    if os.geteuid() != 0:
+        raise Skip("servers run as another user, which takes root")
+    return Cluster(scope, **options)
