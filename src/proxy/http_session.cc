@@ -340,16 +340,7 @@ void HttpSession::connect() {
   connection_->attach(this);
   server_counters().connects.add();
   backend_counters().connects.add();
-  const auto& limit = backend().config->timeouts.connect;
-  const bool somebody_else = backend().config->redispatch != 0 && other_server_usable();
-  if (somebody_else) {
-    arm_until(worker_.loop().now() + std::min(limit.value_or(kConnectPatience), kConnectPatience));
-  } else if (limit) {
-    arm_until(worker_.loop().now() + *limit);
-  } else {
-    cancel();
-    watch_client();
-  }
+  arm_until(begin_connect());
 }
 
 void HttpSession::on_server_connected() {
@@ -1107,7 +1098,12 @@ void HttpSession::on_timer(Instant now) {
       send_error(503, 's', 'Q');
       return;
     case Phase::kConnecting:
-      attempt_failed(true, true);
+      watch_client();
+      if (const auto next = look_at_connect(now)) {
+        arm_until(*next);
+      } else {
+        attempt_failed(true, true);
+      }
       return;
     case Phase::kPausing:
       if (awaits_verdict()) {

@@ -20,7 +20,7 @@ inline constexpr Duration kVerdictPause = std::chrono::milliseconds(20);
 
 // How long a connect may take before another server gets the request, if there is one: a LAN
 // answers in a millisecond, and the kernel repeats a lost SYN only after a second. The last server
-// left has all of "timeout connect".
+// left has all of "timeout connect", and is a suspect from then on.
 inline constexpr Duration kConnectPatience = std::chrono::milliseconds(250);
 
 struct RetryFacts {

@@ -176,6 +176,25 @@ bool Session::awaits_verdict() const {
          worker_.loop().now() - failed_at_ < kRetryPause;
 }
 
+Instant Session::begin_connect() {
+  const Instant now = worker_.loop().now();
+  const auto& limit = backend().config->timeouts.connect;
+  const bool somebody_else = backend().config->redispatch != 0 && other_server_usable();
+  connect_deadline_ = limit ? now + *limit : Instant::max();
+  if (somebody_else) connect_deadline_ = std::min(connect_deadline_, now + kConnectPatience);
+  return std::min(connect_deadline_, now + kConnectPatience);
+}
+
+std::optional<Instant> Session::look_at_connect(Instant now) {
+  if (now >= connect_deadline_) return std::nullopt;
+  suspect_server();
+  if (backend().config->redispatch != 0 && !server().state->usable() && other_server_usable()) {
+    return std::nullopt;
+  }
+  const bool asked = server().state->suspect.load(std::memory_order_relaxed);
+  return std::min(connect_deadline_, now + (asked ? kVerdictPause : kConnectPatience));
+}
+
 void Session::leave_server() {
   if (!has_server()) return;
   server().state->sessions.add(-1);

@@ -69,6 +69,12 @@ class Session : public io::StreamHandler, public ServerConnectionUser, protected
   Duration retry_pause() const;
   // The pause is over, the server is still a suspect, and waiting on may yet save the session.
   bool awaits_verdict() const;
+  // A connect begins now: when its session looks at it first.
+  Instant begin_connect();
+  // To be asked at each look: when the next one is due, or nothing when the attempt has failed. The
+  // first look makes the server a suspect; one that the checks then call down is waited for no
+  // longer once another can have the session.
+  std::optional<Instant> look_at_connect(Instant now);
   void leave_server();  // gives the slot back and wakes who waits
   void leave_queue();
   // "timeout queue", or "timeout connect" where that is not given (section 4.2).
@@ -129,7 +135,8 @@ class Session : public io::StreamHandler, public ServerConnectionUser, protected
   ServerConnection* connection_ = nullptr;
   std::vector<int> tried_;
   int failures_ = 0;
-  Instant failed_at_{};  // when server_index_ failed it last
+  Instant failed_at_{};         // when server_index_ failed it last
+  Instant connect_deadline_{};  // of the attempt under way
   bool redispatched_ = false;
   bool queued_ = false;
   bool in_backend_ = false;

@@ -51,15 +51,7 @@ void TcpSession::connect() {
   connection_->attach(this);
   server_counters().connects.add();
   backend_counters().connects.add();
-  const auto& limit = backend().config->timeouts.connect;
-  const bool somebody_else = backend().config->redispatch != 0 && other_server_usable();
-  if (somebody_else) {
-    worker_.loop().arm(*this, limit ? std::min(*limit, kConnectPatience) : kConnectPatience);
-  } else if (limit) {
-    worker_.loop().arm(*this, *limit);
-  } else {
-    cancel();
-  }
+  worker_.loop().arm(*this, begin_connect());
 }
 
 void TcpSession::connect_failed() {
@@ -158,7 +150,11 @@ void TcpSession::on_timer(Instant now) {
       finish('s', 'Q');
       return;
     case Phase::kConnecting:
-      connect_failed();
+      if (const auto next = look_at_connect(now)) {
+        worker_.loop().arm(*this, *next);
+      } else {
+        connect_failed();
+      }
       return;
     case Phase::kPausing:
       if (awaits_verdict()) {

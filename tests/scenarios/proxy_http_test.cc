@@ -327,6 +327,27 @@ TEST(ProxyHttp, a_server_that_is_cut_off_costs_one_client_its_patience_and_then_
   });
 }
 
+TEST(ProxyHttp, a_backup_takes_what_waits_for_an_active_server_whose_host_is_dead) {
+  sim::for_each_seed(20, [](std::uint64_t, sim::World& world) {
+    ProxyWorld proxy(world);
+    std::string text(kThreeServers);
+    for (const std::string_view server : {"server s2 %s2", "server s3 %s3"}) {
+      text.insert(text.find(server) + server.size(), " backup");
+    }
+    proxy.load(text);
+    world.run_for(3s);
+    world.isolate(proxy.server_host(1));
+    WebClient& client = proxy.add_client({.think = 100ms, .one_connection_each = true});
+    for (int n = 0; n < 10; ++n) client.ask(proxy.ask());
+    EXPECT_TRUE(world.run_until([&] { return client.done(); }, 60s));
+    EXPECT_EQ(proxy.count(Outcome::kWhole), 10);
+    for (const Answer& answer : client.answers()) EXPECT_LE(answer.took(), 2200ms);
+    EXPECT_FALSE(proxy.state("api", "s1").up);
+    world.heal_all();
+    proxy.expect_quiet();
+  });
+}
+
 TEST(ProxyHttp, a_stopped_server_delays_what_it_was_given_and_runs_nothing_twice) {
   sim::for_each_seed(20, [](std::uint64_t, sim::World& world) {
     ProxyWorld proxy(world);

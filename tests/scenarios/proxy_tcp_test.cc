@@ -298,6 +298,49 @@ TEST(ProxyTcp, a_server_that_is_cut_off_costs_the_first_session_its_patience) {
   });
 }
 
+TEST(ProxyTcp, a_backup_takes_who_waits_for_an_active_server_whose_host_is_dead) {
+  sim::for_each_seed(20, [](std::uint64_t, sim::World& world) {
+    Database database(world);
+    world.run_for(std::chrono::milliseconds(world.rng().below(2000)));
+    world.isolate(database.proxy.server_host(1));
+    // The first is the evidence; all that came meanwhile go on together with it.
+    const Instant begun = world.now();
+    for (int i = 0; i < 5; ++i) {
+      database.connect();
+      world.run_for(200ms);
+    }
+    const auto all_served = [&] {
+      return std::all_of(database.clients.begin(), database.clients.end(),
+                         [](const EchoClient* client) { return client->whole(); });
+    };
+    EXPECT_TRUE(world.run_until(all_served, 5s));
+    EXPECT_LE(world.now() - begun, 2200ms);
+    for (EchoClient* client : database.clients) {
+      EXPECT_EQ(client->server(), "s2");
+      client->end();
+    }
+    world.heal_all();
+    database.proxy.expect_quiet();
+  });
+}
+
+TEST(ProxyTcp, an_active_server_far_away_is_waited_for) {
+  sim::for_each_seed(10, [](std::uint64_t, sim::World& world) {
+    Database database(world);
+    world.set_link(database.proxy.front(), database.proxy.server_host(1),
+                   {.latency_min = 280ms, .latency_max = 320ms});
+    world.run_for(5s);
+    for (int i = 0; i < 5; ++i) {
+      EchoClient& client = database.connect();
+      ASSERT_TRUE(world.run_until([&] { return client.whole(); }, 3s));
+      EXPECT_EQ(client.server(), "s1");
+      client.end();
+    }
+    EXPECT_TRUE(database.proxy.state("db", "s1").up);
+    database.proxy.expect_quiet();
+  });
+}
+
 TEST(ProxyTcp, sessions_on_a_server_marked_down_end_when_that_is_asked_for) {
   sim::for_each_seed(10, [](std::uint64_t, sim::World& world) {
     std::string text = kDatabase;
