@@ -329,4 +329,14 @@ Result<void> LabNetwork::forget(LabHost& host) {
   return destroyed;
 }
 
+Result<void> LabNetwork::end_connections(const LabHost& peer, const LabHost& host,
+                                         std::uint16_t port) {
+  const auto dead = TRY(SocketAddress::parse_ip(host.plan.address, 0));
+  TRY(peer.namespaces.enter());
+  const auto destroyed = address::destroy_connections({dead}, {port}, {});
+  TRY(home_.enter());
+  if (!destroyed.has_value()) return destroyed.error();
+  return {};
+}
+
 }  // namespace nines::lab

@@ -74,6 +74,9 @@ class LabNetwork {
   // What a host's kernel forgets when its power fails: added addresses and TCP sessions. For a host
   // that is cut and has no process left.
   Result<void> forget(LabHost& host);
+  // Ends the connections that `peer` still has to `host`, which was without power, with this port
+  // at either end.
+  Result<void> end_connections(const LabHost& peer, const LabHost& host, std::uint16_t port);
 
  private:
   LabNetwork(io::Netlink bridge_side, io::Descriptor network, Namespaces home)

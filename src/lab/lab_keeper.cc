@@ -237,6 +237,7 @@ class Keeper final : public io::AcceptHandler, private Timer {
   std::optional<Json> obey_for_engine(const Request& request, Controller& controller);
   std::optional<Json> crash(const Request& request, Controller& controller);
   std::optional<Json> boot(const Request& request, Controller& controller);
+  Result<void> let_members_notice(const LabHost& host);
   void kill_everything(const LabHost& host);
   std::set<int> service_ids(std::string_view host) const;
   Json reload();
@@ -884,6 +885,17 @@ std::optional<Json> Keeper::crash(const Request& request, Controller& controller
   return begin_task(request.command, request.wait, std::move(task));
 }
 
+Result<void> Keeper::let_members_notice(const LabHost& host) {
+  for (const auto& real : plan_.real) {
+    if (real.host != host.plan.name || real.member_port == 0) continue;
+    for (const auto& peer : controllers_) {
+      if (peer.host == &host) continue;
+      TRY(network_.end_connections(*peer.host, host, real.member_port));
+    }
+  }
+  return {};
+}
+
 std::optional<Json> Keeper::boot(const Request& request, Controller& controller) {
   LabHost& host = *controller.host;
   if (controller.power == Controller::Power::kOn) return refuse(host.plan.name + " is on");
@@ -898,6 +910,7 @@ std::optional<Json> Keeper::boot(const Request& request, Controller& controller)
       if (controller.power == Controller::Power::kFailing) return false;
       services_begun = true;
       controller.power = Controller::Power::kBooting;
+      TRY(let_members_notice(host));
       TRY(network_.heal(host));
       for (auto& service : services_) {
         if (service->host == host.plan.name && !service->is_job) start(*service);

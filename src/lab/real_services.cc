@@ -201,6 +201,7 @@ RealService queue(const HostPlan& host, std::span<const HostPlan> hosts) {
       "PATH=/usr/lib/rabbitmq/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"};
   service.readiness = Readiness::kAnswers;
   service.ports = {15672};
+  service.member_port = 25672;
   return service;
 }
 

@@ -42,6 +42,9 @@ struct RealService {
   Readiness readiness = Readiness::kAccepts;
   std::vector<std::uint16_t> ports;  // at the host's address
   std::vector<std::string> probe;
+  // Where its members on other hosts keep connections to it; 0: nowhere. A machine takes longer to
+  // boot than they take to notice that it is dead, the lab's host does not: they notice first.
+  std::uint16_t member_port = 0;
   // "HOST NAME" of those that must be ready first, at the lab's start.
   std::vector<std::string> after;
 
