@@ -27,7 +27,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   LeaseEffects effects;
   Instant now{1'000'000'000};
   lease_event::Start start;
-  start.disk = LeaseDisk{4096, {1, {1, 2, 3}, {}, 0}, {}, 120ms};
+  start.disk.emplace();
+  start.disk->mark = 4096;
+  start.disk->generation = {1, {1, 2, 3}, {}, 0};
+  start.disk->longest_term = 120ms;
   machine->handle(start, now, effects);
   for (const NodeId from : {2, 3, 2}) {
     now = now + 150ms;
