@@ -128,10 +128,32 @@ Result<void> destroy(int descriptor, const Session& session) {
 // That one ended by itself, or is another by now: what was meant is gone.
 bool has_ended(const Error& error) { return error.error_number() == ENOENT; }
 
+bool has_peer_among(const inet_diag_msg& message, const std::vector<SocketAddress>& hosts) {
+  const SocketAddress peer = peer_of({message.idiag_family, message.idiag_state, message.id});
+  return std::any_of(hosts.begin(), hosts.end(),
+                     [&](const SocketAddress& host) { return host.ip_bytes() == peer.ip_bytes(); });
+}
+
 Result<io::Descriptor> open_sock_diag() {
   io::Descriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   if (!socket) return Error::from_errno(errno, "a socket for sock_diag");
   return socket;
+}
+
+// Those of both families of which wanted(message) is true; how many.
+template <typename Wanted>
+Result<std::size_t> destroy_all(Wanted wanted) {
+  const io::Descriptor socket = TRY(open_sock_diag());
+  std::vector<Session> sessions;
+  TRY(collect(socket.get(), AF_INET, wanted, sessions));
+  TRY(collect(socket.get(), AF_INET6, wanted, sessions));
+  std::size_t count = 0;
+  for (const Session& session : sessions) {
+    const auto done = destroy(socket.get(), session);
+    if (!done.has_value() && !has_ended(done.error())) return done.error();
+    count += done.has_value() ? 1 : 0;
+  }
+  return count;
 }
 
 }  // namespace
@@ -159,30 +181,22 @@ Result<std::vector<EndedSession>> destroy_sessions(const SocketAddress& local) {
 Result<std::size_t> destroy_connections(const std::vector<SocketAddress>& hosts,
                                         const std::vector<std::uint16_t>& ports,
                                         const std::vector<std::uint16_t>& spared) {
-  const io::Descriptor socket = TRY(open_sock_diag());
-  const auto wanted = [&](const inet_diag_msg& message) {
+  return destroy_all([&](const inet_diag_msg& message) {
     const auto has_one_of = [&](const std::vector<std::uint16_t>& wanted_ports) {
       return std::any_of(wanted_ports.begin(), wanted_ports.end(), [&](std::uint16_t port) {
         return port == ntohs(message.id.idiag_dport) || port == ntohs(message.id.idiag_sport);
       });
     };
-    if (!has_one_of(ports) || has_one_of(spared)) return false;
-    const SocketAddress peer =
-        peer_of({message.idiag_family, message.idiag_state, message.id}).with_port(0);
-    return std::any_of(hosts.begin(), hosts.end(), [&](const SocketAddress& host) {
-      return host.ip_bytes() == peer.ip_bytes();
-    });
-  };
-  std::vector<Session> sessions;
-  TRY(collect(socket.get(), AF_INET, wanted, sessions));
-  TRY(collect(socket.get(), AF_INET6, wanted, sessions));
-  std::size_t count = 0;
-  for (const Session& session : sessions) {
-    const auto done = destroy(socket.get(), session);
-    if (!done.has_value() && !has_ended(done.error())) return done.error();
-    count += done.has_value() ? 1 : 0;
-  }
-  return count;
+    return has_one_of(ports) && !has_one_of(spared) && has_peer_among(message, hosts);
+  });
+}
+
+Result<std::size_t> destroy_stranded(const std::vector<SocketAddress>& addresses) {
+  return destroy_all([&](const inet_diag_msg& message) {
+    // Whatever timer it is, of a retransmission or of a probe: one that has fired unanswered.
+    return message.idiag_state != TCP_SYN_SENT && message.idiag_retrans > 0 &&
+           has_peer_among(message, addresses);
+  });
 }
 
 // A socket that cannot be: the kernel looks for it only where it could destroy it.

@@ -34,6 +34,13 @@ Result<std::vector<EndedSession>> destroy_sessions(const SocketAddress& local);
 Result<std::size_t> destroy_connections(const std::vector<SocketAddress>& hosts,
                                         const std::vector<std::uint16_t>& ports,
                                         const std::vector<std::uint16_t>& spared);
+
+// Destroys every TCP connection of this network namespace whose peer is one of `addresses` (their
+// ports ignored) and whose kernel repeats what is not acknowledged: what an address's former holder
+// owed. Its next holder knows nothing of them and would reset them, but is asked again only as
+// TCP's patience doubles, seconds after it has the address. Connects under way are left alone: they
+// will succeed. Returns how many. Costs and rights as above.
+Result<std::size_t> destroy_stranded(const std::vector<SocketAddress>& addresses);
 // kUnsupported when the kernel cannot destroy sockets (CONFIG_INET_DIAG_DESTROY).
 Result<void> check_destroying();
 

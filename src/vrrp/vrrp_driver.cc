@@ -16,6 +16,10 @@ namespace {
 
 constexpr Duration kComplaintSpacing = std::chrono::minutes(1);
 constexpr int kAdvertsPerLifetimeMax = 4;  // that renew
+// From a new master's first word until it has the addresses and has announced them: sooner, and who
+// connects anew would ask the dead host again. Shorter than a first retransmission (RFC 6298; Linux
+// has 200 ms), so that no connection to the new master can be taken for a stranded one.
+constexpr Duration kTakingPatience = std::chrono::milliseconds(100);
 // After each nudge. A successor takes within milliseconds; one that had to wait for our silence
 // later.
 constexpr std::array<Duration, 3> kNudgePauses = {
@@ -147,6 +151,7 @@ void VrrpDriver::handle(const Event& event) {
   Effects effects;
   machine_.handle(event, world_.loop.now(), effects);
   for (const Effect& effect : effects) perform(effect);
+  follow_master();
   if (const auto deadline = machine_.deadline()) {
     world_.loop.arm(deadline_, *deadline);
   } else {
@@ -309,6 +314,30 @@ void VrrpDriver::nudge() {
   // An end waits for all but the last, which is for who takes over late.
   const bool parting = !ended_.empty() && nudges_ < kNudgePauses.size();
   if (std::exchange(parting_, parting) != parting) world_.state_changed();
+}
+
+// Clients of the address on this host, its services before all, may wait for a former master that
+// is dead (session_killer.h).
+void VrrpDriver::follow_master() {
+  const SocketAddress& master = machine_.status().master_address;
+  if (!master.is_ip() || master == followed_) return;
+  const bool is_known_to_be_new = followed_.is_ip() || machine_.status().state == State::kMaster;
+  if (is_known_to_be_new) world_.loop.arm(stranded_, kTakingPatience);
+  followed_ = master;
+  world_.state_changed();
+}
+
+void VrrpDriver::end_stranded() {
+  std::vector<SocketAddress> addresses;
+  for (const address::OwnedAddress& owned : owned_) addresses.push_back(owned.address);
+  const auto ended = address::destroy_stranded(addresses);
+  if (!ended.has_value()) {
+    complain("stranded sessions: " + ended.error().message());
+  } else if (*ended > 0) {
+    tell(io::Severity::kNotice,
+         "ended " + std::to_string(*ended) +
+             " session(s) of this host that a former master has not answered");
+  }
 }
 
 // keepalived.conf(5): notify_STATE alone, then notify with INSTANCE, the name, the state and the

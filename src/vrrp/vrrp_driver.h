@@ -119,6 +119,8 @@ class VrrpDriver {
   void announce(int count);
   void part_from_sessions();
   void nudge();
+  void follow_master();
+  void end_stranded();
   void notify(State state);
   void run(const Command& command, const std::vector<std::string>& more);
   void tell(io::Severity severity, const std::string& text);
@@ -138,6 +140,7 @@ class VrrpDriver {
   bool parting_ = false;
   std::vector<address::EndedSession> ended_;  // whose peers are to be told
   std::size_t nudges_ = 0;
+  SocketAddress followed_;  // the machine's master, ourselves too, when last looked at
   std::array<std::uint64_t, kRejections> rejected_{};
   PacketErrors errors_;
   Instant complained_at_{};
@@ -147,6 +150,7 @@ class VrrpDriver {
   Wakeup deadline_{*this, &VrrpDriver::timer_fired};
   Wakeup renewal_{*this, &VrrpDriver::renew};
   Wakeup nudge_{*this, &VrrpDriver::nudge};
+  Wakeup stranded_{*this, &VrrpDriver::end_stranded};
 };
 
 }  // namespace nines::vrrp

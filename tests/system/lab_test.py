@@ -426,6 +426,52 @@ def a_host_dies_like_by_a_power_cut_and_boots_without_its_past(scope):
     assert_nothing_left(before, taken, name)
 
 
+# Asks when its connection stands and it is told to; prints how long it waited for the end.
+ASKER = """
+import socket, sys, time
+s = socket.create_connection(("100.2.30.40", 3306))
+s.recv(1)
+print("connected", flush=True)
+sys.stdin.readline()
+s.sendall(b"?")
+begun = time.monotonic()
+s.settimeout(30)
+try:
+    while s.recv(4096): pass
+except TimeoutError: raise
+except OSError: pass
+print(time.monotonic() - begun, flush=True)
+"""
+
+
+@test
+def services_on_the_survivors_hear_at_once_of_a_holder_that_died(scope):
+    with lab(scope, "--engine", "nines") as name:
+        before = holders(name)[0]
+        others = [each for each in ("node01", "node02", "node03") if each != before]
+        for each in others:
+            wait_until(lambda each=each: '"master": "100.2.30.4' in nines(
+                "exec", "--name", name, each, "--", NINES, "status", "--json").stdout,
+                       what=f"{each} to follow a master")
+        askers = [subprocess.Popen([NINES, "lab", "exec", "--name", name, each, "--",
+                                    sys.executable, "-c", ASKER],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                  for each in others]
+        for asker in askers:
+            scope.on_end(asker.kill)
+            assert asker.stdout.readline() == "connected\n"
+        nines("crash", "--name", name, before)
+        begun = time.monotonic()
+        for asker in askers:
+            asker.stdin.write("\n")
+            asker.stdin.flush()
+        next_holder(name, before)
+        moved = time.monotonic() - begun
+        waited = [float(asker.communicate(timeout=30)[0]) for asker in askers]
+        # TCP asks again 3.0 s and then 6.2 s after the question, whenever the address has moved.
+        assert max(waited) < moved + 1, (waited, moved)
+
+
 @test
 def an_engines_processes_are_known_by_their_parts(scope):
     with lab(scope, "--engine", "incumbent") as name:
