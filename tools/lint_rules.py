@@ -122,12 +122,15 @@ DRIVERS = {
         "drill_lab": "commands a lab for a drill",
         "packet_swallow": "commands the packet filter of a lab's host",
         "drill_load": "is the clients of a drill",
+        "drill_peers": "reads recorders and logs, and asks hosts that have returned",
         "drill_rounds": "brings labs up and down and starts a process for each run",
         "drill_run": "breaks, watches and mends in a lab that is up",
         "held_conditions": "roughens a lab's lines and keeps the processors busy",
         "line_relay": "carries frames between packet sockets",
         "log_sink": "writes the balancers' log lines to a file with their instants",
         "ownership_recorder": "watches the hosts' addresses and the switch's ARP",
+        "peer_rules_recorder": "reads what the hosts' kernels refuse",
+        "peer_clients": "connects from one controller to another",
     },
 }
 

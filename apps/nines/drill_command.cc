@@ -52,6 +52,43 @@ Json ownership_to_json(const lab::PhaseReport& report) {
           {"complete", found.complete}};
 }
 
+Json peers_to_json(const std::optional<lab::PhaseReport::Peers>& peers) {
+  if (!peers) return nullptr;
+  Json standing = Json::array();
+  for (const auto& each : peers->rules.standing) {
+    standing.push_back({{"host", each.host},
+                        {"against", each.against},
+                        {"begin_ms", milliseconds(each.begin)},
+                        {"end_ms", milliseconds(each.end)}});
+  }
+  Json back = Json::object();
+  for (const auto& [service, after] : peers->services_back) back[service] = milliseconds(after);
+  const auto& rules = peers->rules;
+  const auto& clients = peers->clients;
+  return {{"doubted_ms", milliseconds(peers->doubted)},
+          {"verdict_first_ms", milliseconds(peers->verdict_first)},
+          {"verdict_last_ms", milliseconds(peers->verdict_last)},
+          {"reached_ms", milliseconds(peers->reached)},
+          {"rules",
+           {{"first_ms", milliseconds(rules.first)},
+            {"all_ms", milliseconds(rules.all)},
+            {"begun", rules.begun},
+            {"gone_after_ms", milliseconds(rules.gone_after)},
+            {"outlived", rules.outlived},
+            {"against_most", rules.against_most},
+            {"verdicts_most", rules.verdicts_most},
+            {"standing", standing},
+            {"complete", rules.complete}}},
+          {"clients",
+           {{"told_ms", milliseconds(clients.told)},
+            {"refused_ms", milliseconds(clients.refused)},
+            {"refusal_took_ms", milliseconds(clients.refusal_took)},
+            {"waited_ms", milliseconds(clients.waited)},
+            {"connected_ms", milliseconds(clients.connected)},
+            {"refused_there", clients.refused_there}}},
+          {"services_back_ms", back}};
+}
+
 Json audit_to_json(const std::optional<lab::TokenAudit>& audit) {
   if (!audit) return nullptr;
   return {{"asked", audit->asked}, {"valid", audit->valid}};
@@ -84,6 +121,7 @@ Json to_json(const lab::PhaseReport& report) {
           {"holder_after", report.holder_after},
           {"outage_ms", milliseconds(report.outage)},
           {"ownership", ownership_to_json(report)},
+          {"peers", peers_to_json(report.peers)},
           {"sessions_broken", report.sessions_broken},
           {"lasting_sessions_at", report.lasting_at},
           {"new_sessions_at", report.new_at},

@@ -92,6 +92,7 @@ void DeadPeersDriver::perform(const DeadPeerEffect& effect, Instant now) {
     if (cut_off_ != nullptr) cut_off_->block(block->node, block->until);
     if (gone_.contains(block->node)) return;
     gone_.add(block->node);
+    say(io::Severity::kWarning, block->node, "is called dead", now);
     shared_(options_.hosts.at(block->node), Share::kGone);
   } else if (const auto* const destroy = std::get_if<dead_peer_effect::Destroy>(&effect)) {
     if (cut_off_ != nullptr) cut_off_->destroy(destroy->node);

@@ -48,11 +48,11 @@ void BalancerLooker::drop() {
   if (stream_ != nullptr) std::exchange(stream_, nullptr)->close();
 }
 
-LogTail::LogTail(const std::string& path) : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+LineTail::LineTail(const std::string& path) : file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
   if (file_) ::lseek(file_.get(), 0, SEEK_END);
 }
 
-void LogTail::read(const std::function<void(const LogLine&)>& visit) {
+void LineTail::read(const std::function<void(std::string_view)>& visit) {
   std::array<char, 65536> buffer;
   ssize_t size = 0;
   while (file_ && (size = ::read(file_.get(), buffer.data(), buffer.size())) > 0) {
@@ -61,12 +61,16 @@ void LogTail::read(const std::function<void(const LogLine&)>& visit) {
   std::size_t begin = 0;
   std::size_t end = 0;
   while ((end = pending_.find('\n', begin)) != std::string::npos) {
-    if (auto line = parse_log_line(std::string_view(pending_).substr(begin, end - begin))) {
-      visit(*line);
-    }
+    visit(std::string_view(pending_).substr(begin, end - begin));
     begin = end + 1;
   }
   pending_.erase(0, begin);
+}
+
+void LogTail::read(const std::function<void(const LogLine&)>& visit) {
+  lines_.read([&](std::string_view text) {
+    if (const auto line = parse_log_line(text)) visit(*line);
+  });
 }
 
 }  // namespace nines::lab

@@ -44,15 +44,25 @@ class BalancerLooker final : public io::StreamHandler, private Timer {
   std::string reply_;
 };
 
-// New whole lines of a log sink's file, from its end at the time of creation on.
-class LogTail {
+// New whole lines of a file, from its end at the time of creation on.
+class LineTail {
  public:
-  explicit LogTail(const std::string& path);
-  void read(const std::function<void(const LogLine&)>& visit);
+  explicit LineTail(const std::string& path);
+  void read(const std::function<void(std::string_view)>& visit);
 
  private:
   io::Descriptor file_;
   std::string pending_;
+};
+
+// The same of a log sink's file, whose lines have an instant.
+class LogTail {
+ public:
+  explicit LogTail(const std::string& path) : lines_(path) {}
+  void read(const std::function<void(const LogLine&)>& visit);
+
+ private:
+  LineTail lines_;
 };
 
 }  // namespace nines::lab

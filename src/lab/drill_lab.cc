@@ -66,6 +66,7 @@ Result<DrillLab> DrillLab::open(std::string_view name) {
   }
   lab.configuration_path_ = text_of(status, "configuration");
   lab.ownership_path_ = text_of(status, "ownership");
+  lab.rules_path_ = text_of(status, "rules");
   for (const auto& host : status["hosts"]) {
     if (text_of(host, "name") == kClientHost) {
       lab.client_.network = host["namespaces"]["network"].get<int>();
@@ -74,6 +75,7 @@ Result<DrillLab> DrillLab::open(std::string_view name) {
                             .address = text_of(host, "address"),
                             .runtime_socket = text_of(host, "runtime_socket"),
                             .log = text_of(host, "log"),
+                            .words = text_of(host, "engine_output"),
                             .namespaces = numbers_of(host)});
     }
   }
@@ -106,6 +108,17 @@ Result<Instant> DrillLab::swallow(std::string_view host, std::string_view servic
   const DrillHost* found = TRY(find_host(host));
   TRY(swallow_packets(control_, found->namespaces, found->address, service, on));
   return now_by_the_keepers_clock();
+}
+
+Result<Instant> DrillLab::freeze(std::string_view host) {
+  const Instant at = TRY(act("isolate", host, ""));
+  TRY(act("pause", host, kWholeEngine));
+  return at;
+}
+
+Result<Instant> DrillLab::thaw(std::string_view host) {
+  TRY(act("resume", host, kWholeEngine));
+  return act("heal", host, "");
 }
 
 Result<Instant> DrillLab::bootstrap(std::string_view host) {
@@ -191,6 +204,14 @@ Result<void> DrillLab::repair() {
       }
     }
     if (engine_ended) TRY(command("start", name, kWholeEngine));
+  }
+  return {};
+}
+
+Result<void> DrillLab::restart_engines() {
+  for (const auto& host : hosts_) {
+    TRY(command("stop", host.name, kWholeEngine));
+    TRY(command("start", host.name, kWholeEngine));
   }
   return {};
 }

@@ -19,6 +19,7 @@ struct DrillHost {
   std::string address;
   std::string runtime_socket;
   std::string log;
+  std::string words;  // what its engine says
   NamespaceNumbers namespaces;
 };
 
@@ -41,6 +42,7 @@ class DrillLab {
   const std::string& configuration_path() const { return configuration_path_; }
   const std::string& configuration() const { return configuration_; }
   const std::string& ownership_path() const { return ownership_path_; }
+  const std::string& rules_path() const { return rules_path_; }
 
   // The instant of the act, by the keeper's clock, which is ours. Returns when it has begun.
   Result<Instant> act(std::string_view operation, std::string_view host, std::string_view service);
@@ -49,11 +51,18 @@ class DrillLab {
   // Packets to a service (of a host that is on) vanish, or are delivered again; of stand-ins and
   // real services alike. The instant is that after which none gets through.
   Result<Instant> swallow(std::string_view host, std::string_view service, bool on);
+  // A whole host stands still, as a virtual machine that is being copied does: nothing reaches it,
+  // and its engine does not run. Thawed, it goes on as if no time had passed; the instant is that
+  // at which it is reached again.
+  Result<Instant> freeze(std::string_view host);
+  Result<Instant> thaw(std::string_view host);
   // Tells a real database that it is the majority.
   Result<Instant> bootstrap(std::string_view host);
   Result<void> write_configuration(const std::string& text);
   Result<LabHealth> health();
 
+  // Every engine begins anew, one after the other: none remembers a verdict.
+  Result<void> restart_engines();
   // Boots, heals, resumes and starts whatever is not as it was; returns when it is.
   Result<void> repair();
   // Puts the engines into the state in which a lab begins: `holder` (empty: who has the address, or
@@ -74,7 +83,7 @@ class DrillLab {
   ServiceSource services_ = ServiceSource::kStandIns;
   std::vector<DrillHost> hosts_;
   NamespaceNumbers client_;
-  std::string configuration_path_, configuration_, ownership_path_;
+  std::string configuration_path_, configuration_, ownership_path_, rules_path_;
 };
 
 }  // namespace nines::lab

@@ -155,6 +155,86 @@ void add_scenarios_of_half_links(std::vector<Scenario>& all) {
                  .pace = kPaceOfOutages});
 }
 
+// A verdict takes a second of silence (docs/user/dead-peers.md), and a quarter more for each degree
+// by which a busy host distrusts its own clock.
+constexpr Duration kRulesWithin = 3s;
+// A wrong verdict is healed within as much, as far as rules go.
+constexpr Duration kRuleGoneWithin = 1s;
+constexpr Duration kPeersWatched = 15s;  // where no rule comes: keepalived has none
+
+// The rules are watched until they are as they should be.
+Phase peer_phase(std::string_view name, Act act, std::string_view host, std::string_view part,
+                 Duration watch, Expectation expected) {
+  Phase phase = engine_phase(name, act, host, part, watch, expected);
+  phase.until_rules = true;
+  return phase;
+}
+
+// What becomes of programs on the controllers when another controller dies.
+void add_peer_scenarios(std::vector<Scenario>& all) {
+  const Expectation falls{.rules_after_max = kRulesWithin};
+  const Expectation heals{.no_rule_begins = true, .rule_gone_max = kRuleGoneWithin};
+  const auto scenario = [&](std::string_view name, std::string_view what,
+                            std::vector<Phase> phases) {
+    all.push_back({.name = name,
+                   .what = what,
+                   .phases = std::move(phases),
+                   .needs_engine = true,
+                   .by_name = true,
+                   .holder_at_start = "node01",
+                   .watches_peers = true,
+                   .pace = kPaceOfOutages});
+  };
+  scenario("peer-dies",
+           "node03 dies with all its services, and returns: what programs on the others notice",
+           {peer_phase("peer-dies", Act::kCrash, "node03", "", kPeersWatched, falls),
+            peer_phase("peer-returns", Act::kBoot, "node03", "", 30s, heals)});
+  scenario("peer-frozen", "node03 stands still for 3 s and goes on: a verdict that was wrong",
+           {engine_phase("peer-frozen", Act::kFreeze, "node03", "", 3s, falls),
+            peer_phase("peer-thawed", Act::kThaw, "node03", "", 10s, heals)});
+  Scenario flaps{.name = "peer-flaps",
+                 .what = "node03 is gone for 2.2 s, five times: it is cut off ever more seldom",
+                 .phases = {},
+                 .needs_engine = true,
+                 .by_name = true,
+                 .holder_at_start = "node01",
+                 .watches_peers = true,
+                 .pace = kPaceOfOutages};
+  struct Flap {
+    std::string_view gone, back;
+  };
+  // The silence that is asked for doubles with each return: the third is too short already.
+  constexpr int kVerdictsOfFlaps = 2;
+  for (const auto& each : {Flap{"peer-goes-1", "peer-comes-1"}, Flap{"peer-goes-2", "peer-comes-2"},
+                           Flap{"peer-goes-3", "peer-comes-3"}, Flap{"peer-goes-4", "peer-comes-4"},
+                           Flap{"peer-goes-5", "peer-stays"}}) {
+    flaps.phases.push_back(engine_phase(each.gone, Act::kCut, "node03", "", 2200ms,
+                                        {.verdicts_max = kVerdictsOfFlaps}));
+    flaps.phases.push_back(
+        engine_phase(each.back, Act::kHeal, "node03", "", 1500ms,
+                     {.rule_gone_max = kRuleGoneWithin, .verdicts_max = kVerdictsOfFlaps}));
+  }
+  all.push_back(std::move(flaps));
+  scenario("rule-owner-killed",
+           "node03 is dead, and nines on node02 is killed while its rule stands, and started again",
+           {peer_phase("ruled-peer-dies", Act::kCrash, "node03", "", kPeersWatched, falls),
+            peer_phase("rule-owner-killed", Act::kKill, "node02", kWholeEngine, 3s,
+                       {.no_rule_begins = true, .rule_gone_max = kRuleGoneWithin}),
+            peer_phase("rule-owner-is-back", Act::kStart, "node02", kWholeEngine, 20s, {}),
+            peer_phase("ruled-peer-returns", Act::kBoot, "node03", "", 30s, heals)});
+  Phase two = peer_phase("two-of-five-die", Act::kCrash, "node04", "", kPeersWatched, falls);
+  two.and_host = "node05";
+  Phase two_return = peer_phase("two-of-five-return", Act::kBoot, "node04", "", 40s, {});
+  two_return.and_host = "node05";
+  scenario("majority-dies",
+           "two of five controllers die, then a third: those left are a minority and refuse nobody",
+           {two,
+            peer_phase("third-of-five-dies", Act::kCrash, "node03", "", 5s,
+                       {.no_rule_begins = true, .rule_gone_max = kRuleGoneWithin}),
+            two_return, peer_phase("third-of-five-returns", Act::kBoot, "node03", "", 30s, heals)});
+  all.back().controllers_min = 5;
+}
+
 void add_engine_scenarios(std::vector<Scenario>& all) {
   const Expectation election{.outage_max = kOutageOfElection, .overlap_max = kOverlapAllowed};
   Phase second = dying_phase("second-dies", kHolder, election);
@@ -242,6 +322,7 @@ void add_engine_scenarios(std::vector<Scenario>& all) {
        .needs_engine = true,
        .pace = kPaceOfOutages});
   add_scenarios_of_half_links(all);
+  add_peer_scenarios(all);
 }
 
 std::vector<Scenario> make_scenarios() {

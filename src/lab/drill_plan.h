@@ -34,6 +34,8 @@ enum class Act : std::uint8_t {
   kMute,     // nobody hears it, and it hears all
   kDeafen,   // it hears nobody, and all hear it
   kHeal,
+  kFreeze,  // a whole host stands still, as a virtual machine that is being copied
+  kThaw,
   kDropAddress,  // by hand, from the host that has it
   kSwallow,      // packets to a service vanish, those of connections that stand too
   kDeliver,      // and are delivered again
@@ -73,6 +75,15 @@ struct Expectation {
   std::optional<Duration> overlap_max{};
   // So many controllers answer at the watched proxy at the end.
   std::optional<int> answering_min{};
+  // Of rules against dead hosts, where the engine makes any. Every survivor's stands, so long after
+  // the fault at the latest.
+  std::optional<Duration> rules_after_max{};
+  // None begins.
+  bool no_rule_begins = false;
+  // The last one is gone so long after its reason has ended.
+  std::optional<Duration> rule_gone_max{};
+  // Of one host against one other, since the drill began.
+  std::optional<int> verdicts_max{};
   // Of real services. Tokens asked for after the fault that failed, and the slowest of all.
   std::optional<int> tokens_failed_max{};
   std::optional<Duration> token_slowest_max{};
@@ -100,6 +111,8 @@ struct Phase {
   std::string_view and_host = {};  // broken at the same time
   bool until_moved = false;        // until another host answers at the address
   bool until_sessions = false;     // until lasting database sessions are answered again
+  // Until the rules are those that have a reason, and whoever has returned serves all it has.
+  bool until_rules = false;
   Duration tail = kTail;
   bool only_real = false;  // makes no sense with stand-ins
   // Two of three databases are gone: real ones refuse whatever writes, and stand-ins serve on.
@@ -116,6 +129,10 @@ struct Scenario {
   bool by_name = false;
   // Who is to have the address at the start, where that may be chosen; empty: whoever has it.
   std::string_view holder_at_start = {};
+  // Is about what the programs on the controllers notice of each other: they connect to each other
+  // meanwhile, and rules against dead hosts are watched.
+  bool watches_peers = false;
+  int controllers_min = 1;
   // Clients begin sessions so many times less often: while nobody answers, they pile up.
   int pace = 1;
 };

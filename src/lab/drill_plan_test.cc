@@ -17,15 +17,12 @@ namespace nines::lab {
 namespace {
 
 std::optional<Act> mending_of(Act act) {
-  const std::map<Act, Act> mending = {{Act::kKill, Act::kStart},
-                                      {Act::kStop, Act::kStart},
-                                      {Act::kPause, Act::kResume},
-                                      {Act::kCrash, Act::kBoot},
-                                      {Act::kCut, Act::kHeal},
-                                      {Act::kIsolate, Act::kHeal},
-                                      {Act::kMute, Act::kHeal},
-                                      {Act::kDeafen, Act::kHeal},
-                                      {Act::kBreakConfiguration, Act::kRestoreConfiguration}};
+  const std::map<Act, Act> mending = {
+      {Act::kKill, Act::kStart},   {Act::kStop, Act::kStart},
+      {Act::kPause, Act::kResume}, {Act::kCrash, Act::kBoot},
+      {Act::kCut, Act::kHeal},     {Act::kIsolate, Act::kHeal},
+      {Act::kMute, Act::kHeal},    {Act::kDeafen, Act::kHeal},
+      {Act::kFreeze, Act::kThaw},  {Act::kBreakConfiguration, Act::kRestoreConfiguration}};
   const auto found = mending.find(act);
   if (found == mending.end()) return std::nullopt;
   return found->second;

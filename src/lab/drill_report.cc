@@ -165,6 +165,44 @@ void judge_address(const Expectation& expected, PhaseReport& report) {
   }
 }
 
+// Whatever is expected besides: a rule has a reason, refuses a minority, and nobody who is there.
+void judge_peers(const Expectation& expected, PhaseReport& report) {
+  if (!report.peers) return;
+  const auto& rules = report.peers->rules;
+  const auto broken = [&](const std::string& what) { report.broken.push_back(what); };
+  if (!rules.complete) broken("what the kernels refused was not seen throughout");
+  if (rules.outlived > 0) {
+    broken(std::to_string(rules.outlived) + " rules outlived their reason by more than " +
+           render_duration(PeerRules::kOutlivedAllowed));
+  }
+  const int minority = (report.peers->controllers - 1) / 2;
+  if (rules.against_most > minority) {
+    broken("a host refused " + std::to_string(rules.against_most) + " of " +
+           std::to_string(report.peers->controllers) + " at a time, " + std::to_string(minority) +
+           " allowed");
+  }
+  if (report.peers->clients.refused_there > 0) {
+    broken(std::to_string(report.peers->clients.refused_there) +
+           " connections to controllers that were there were refused");
+  }
+  if (expected.rules_after_max && (!rules.all || *rules.all > *expected.rules_after_max)) {
+    broken(rules.all ? "the last rule stood after " + render_duration(rules.all) + ", " +
+                           render_duration(expected.rules_after_max) + " allowed"
+                     : "not every survivor had its rule within " + render_duration(report.length));
+  }
+  if (expected.no_rule_begins && rules.begun > 0) {
+    broken(std::to_string(rules.begun) + " rules began, none allowed");
+  }
+  if (expected.rule_gone_max && rules.gone_after && *rules.gone_after > *expected.rule_gone_max) {
+    broken("a rule was gone " + render_duration(rules.gone_after) + " after its reason, " +
+           render_duration(expected.rule_gone_max) + " allowed");
+  }
+  if (expected.verdicts_max && rules.verdicts_most > *expected.verdicts_max) {
+    broken(std::to_string(rules.verdicts_most) + " verdicts on one host, " +
+           std::to_string(*expected.verdicts_max) + " allowed");
+  }
+}
+
 // What only real services can be asked for.
 void judge_real_loads(const Expectation& expected, PhaseReport& report) {
   const auto* tokens = find_load(report, LoadKind::kTokens);
@@ -223,6 +261,7 @@ void judge(const Expectation& expected, PhaseReport& report) {
     report.broken.push_back("another process serves");
   }
   judge_address(expected, report);
+  judge_peers(expected, report);
   if (expected.refused_max) {
     int refused = 0;
     for (const auto& service : report.services) {
@@ -378,6 +417,46 @@ std::vector<Column> real_columns() {
   };
 }
 
+std::optional<Duration> slowest_back(const PhaseReport::Peers& peers) {
+  std::optional<Duration> slowest;
+  for (const auto& [name, back] : peers.services_back) {
+    if (!back) return std::nullopt;
+    slowest = std::max(slowest.value_or(Duration(0)), *back);
+  }
+  return slowest;
+}
+
+std::vector<Column> peer_columns() {
+  const auto of = [](auto figure) {
+    return [figure](const PhaseReport& report) {
+      return report.peers ? std::string(figure(*report.peers)) : std::string();
+    };
+  };
+  using Peers = PhaseReport::Peers;
+  return {
+      {"drill", [](const auto& report) { return report.phase; }},
+      {"doubted", of([](const Peers& peers) { return render_duration(peers.doubted); })},
+      {"verdict", of([](const Peers& peers) { return render_duration(peers.verdict_last); })},
+      {"rules stand", of([](const Peers& peers) { return render_duration(peers.rules.all); })},
+      {"told", of([](const Peers& peers) { return render_duration(peers.clients.told); })},
+      {"refused", of([](const Peers& peers) { return render_duration(peers.clients.refused); })},
+      {"in", of([](const Peers& peers) { return render_duration(peers.clients.refusal_took); })},
+      {"longest wait",
+       of([](const Peers& peers) { return render_duration(peers.clients.waited); })},
+      {"connected",
+       of([](const Peers& peers) { return render_duration(peers.clients.connected); })},
+      {"reached", of([](const Peers& peers) { return render_duration(peers.reached); })},
+      {"rules gone",
+       of([](const Peers& peers) { return render_duration(peers.rules.gone_after); })},
+      {"outlived", of([](const Peers& peers) { return std::to_string(peers.rules.outlived); })},
+      {"verdicts",
+       of([](const Peers& peers) { return std::to_string(peers.rules.verdicts_most); })},
+      {"services back", of([](const Peers& peers) {
+         return peers.services_back.empty() ? "" : render_duration(slowest_back(peers));
+       })},
+  };
+}
+
 }  // namespace
 
 std::string render_table(std::span<const PhaseReport> reports) {
@@ -393,9 +472,14 @@ std::string render_table(std::span<const PhaseReport> reports) {
     return find_load(report, LoadKind::kTokens) != nullptr ||
            find_load(report, LoadKind::kTransactions) != nullptr;
   });
-  if (!real) return text;
-  text += '\n';
-  for (const auto& row : lay_out(real_columns(), reports)) text += join(row);
+  const auto add = [&](const std::vector<Column>& columns) {
+    text += '\n';
+    for (const auto& row : lay_out(columns, reports)) text += join(row);
+  };
+  if (real) add(real_columns());
+  const bool peers = std::any_of(reports.begin(), reports.end(),
+                                 [](const auto& report) { return report.peers.has_value(); });
+  if (peers) add(peer_columns());
   return text;
 }
 

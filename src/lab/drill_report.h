@@ -15,6 +15,8 @@
 #include "base/time.h"
 #include "lab/drill_plan.h"
 #include "lab/ownership.h"
+#include "lab/peer_rules.h"
+#include "lab/peer_watch.h"
 
 namespace nines::lab {
 
@@ -109,6 +111,22 @@ struct PhaseReport {
   std::string holder_before, holder_after;
   // The same as the hosts' kernels and the switch had it.
   std::optional<OwnershipReport> ownership;
+  // Of drills that are about what programs on the controllers notice of each other.
+  struct Peers {
+    int controllers = 0;
+    // After the fault; as the engines say: the last of the survivors to give it no more work, and
+    // the first and last to call it dead.
+    std::optional<Duration> doubted, verdict_first, verdict_last;
+    // After a host's return: until its kernel answers the last of the survivors, at a port without
+    // rules. What a rule outlives counts from there, for each survivor its own.
+    std::optional<Duration> reached;
+    RuleReport rules;
+    PeerWatchReport clients;
+    // After its return each service of the host that returned, asked there and not by way of the
+    // balancer: the first success. None: not until the watch's end.
+    std::map<std::string, std::optional<Duration>> services_back;
+  };
+  std::optional<Peers> peers;
   int sessions_broken = 0;  // of the lasting database sessions
   // Where lasting database sessions were answered in the last second, and where new ones were.
   std::set<std::string> lasting_at, new_at;

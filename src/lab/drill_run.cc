@@ -18,6 +18,7 @@
 #include "lab/balancer_watch.h"
 #include "lab/drill_lab.h"
 #include "lab/drill_load.h"
+#include "lab/drill_peers.h"
 #include "lab/held_conditions.h"
 #include "lab/ownership_recorder.h"
 
@@ -65,6 +66,9 @@ std::string_view verb_of(Act act) {
       return "isolate";
     case Act::kHeal:
       return "heal";
+    case Act::kFreeze:
+    case Act::kThaw:
+      return "";  // several at once
     case Act::kDropAddress:
       return "drop-address";
     case Act::kSwallow:
@@ -81,11 +85,13 @@ std::string_view verb_of(Act act) {
 
 bool breaks_a_host(Act act) {
   return act == Act::kKill || act == Act::kPause || act == Act::kStop || act == Act::kCrash ||
-         act == Act::kCut || act == Act::kIsolate || act == Act::kMute || act == Act::kDeafen;
+         act == Act::kCut || act == Act::kIsolate || act == Act::kMute || act == Act::kDeafen ||
+         act == Act::kFreeze;
 }
 
 bool mends_a_host(Act act) {
-  return act == Act::kStart || act == Act::kResume || act == Act::kBoot || act == Act::kHeal;
+  return act == Act::kStart || act == Act::kResume || act == Act::kBoot || act == Act::kHeal ||
+         act == Act::kThaw;
 }
 
 // What the recorder cannot see by itself.
@@ -98,23 +104,34 @@ std::optional<OwnershipEvent::Kind> ownership_event_of(Act act) {
     case Act::kIsolate:
     case Act::kMute:
     case Act::kDeafen:
+    case Act::kFreeze:
       return OwnershipEvent::Kind::kCut;
     case Act::kHeal:
+    case Act::kThaw:
       return OwnershipEvent::Kind::kHealed;
     default:
       return std::nullopt;
   }
 }
 
+// Only a cluster calls a controller dead.
+void forget_rules(Expectation& expected) {
+  expected.rules_after_max.reset();
+  expected.no_rule_begins = false;
+  expected.rule_gone_max.reset();
+  expected.verdicts_max.reset();
+}
+
 class DrillRun final : private Timer {
  public:
   DrillRun(const DrillWishes& wishes, DrillLab lab, io::EpollLoop& loop,
-           std::vector<LoadTarget> targets, SocketAddress echo)
+           std::vector<LoadTarget> targets, SocketAddress echo, std::unique_ptr<DrillPeers> peers)
       : wishes_(wishes),
         lab_(std::move(lab)),
         loop_(loop),
         load_(loop, std::move(targets)),
         probe_(loop, std::move(echo)),
+        peers_(std::move(peers)),
         views_(lab_.hosts().size()),
         looker_(
             loop, sockets_of(lab_), [this] { return choose(); },
@@ -191,6 +208,7 @@ class DrillRun final : private Timer {
         if (i == holder) watch_.on_log_line(line.text, line.at);
       });
     }
+    if (scenario_ < scenarios_.size() && scenario().watches_peers) peers_->read(now);
     switch (step_) {
       case Step::kSettle:
         return settle();
@@ -221,10 +239,14 @@ class DrillRun final : private Timer {
     victims_.clear();
     probe_.forget();
     load_.start(scenario().pace);
+    if (scenario().watches_peers) peers_->begin();
   }
 
   Result<void> settle_engines(std::string_view holder) {
     if (engines_broken_) TRY(lab_.repair());
+    // Who was called dead before is given more time the next time.
+    const bool peers = scenario_ < scenarios_.size() && scenario().watches_peers;
+    if (peers && lab_.engine() == EngineKind::kLease) TRY(lab_.restart_engines());
     bool wanted = engines_broken_;
     if (!wanted && !holder.empty() && lab_.moves_the_address()) {
       wanted = TRY(lab_.health()).holders != std::vector<std::string>{std::string(holder)};
@@ -293,6 +315,7 @@ class DrillRun final : private Timer {
     moved_at_.reset();
     last_before_move_ = probe_.last_at();
     sessions_at_.reset();
+    rules_settled_at_.reset();
     holder_before_ = probe_.holder();
     lasting_broken_before_ = load_.lasting_broken();
     const Instant now = loop_.now();
@@ -327,6 +350,7 @@ class DrillRun final : private Timer {
       }
       broken_hosts_ += broken_hosts_.empty() ? host : '+' + host;
     }
+    if (scenario().watches_peers) peers_->on_act(each, hosts, *first);
     return *first;
   }
 
@@ -337,6 +361,10 @@ class DrillRun final : private Timer {
         return lab_.swallow(host, each.service, each.act == Act::kSwallow);
       case Act::kBootstrap:
         return lab_.bootstrap(host);
+      case Act::kFreeze:
+        return lab_.freeze(host);
+      case Act::kThaw:
+        return lab_.thaw(host);
       default:
         return lab_.act(verb_of(each.act), host, each.service);
     }
@@ -357,6 +385,10 @@ class DrillRun final : private Timer {
       sessions_at_ = now;
     }
     if (phase().until_sessions) settled = sessions_at_;
+    if (phase().until_rules) {
+      if (!rules_settled_at_ && peers_->is_settled()) rules_settled_at_ = now;
+      settled = rules_settled_at_;
+    }
     if (settled && now > *settled + phase().tail + wishes_.shift) return end_phase(now);
     if (now - step_begun_ >= phase().watch_max + wishes_.shift) end_phase(now);
   }
@@ -391,11 +423,13 @@ class DrillRun final : private Timer {
     report.detected = after(watch_.detected());
     report.decided = after(watch_.decided());
     report.acted = after(watch_.acted());
+    if (scenario().watches_peers) report.peers = peers_->report(measured.window);
     pending_.push_back(std::move(measured));
     if (++phase_ < scenario().phases.size()) return begin_phase();
     step_ = Step::kDrain;
     step_begun_ = now;
     load_.stop();
+    if (scenario().watches_peers) peers_->end();
   }
 
   // Who answers now, and whether sessions that last write elsewhere than new ones.
@@ -465,6 +499,7 @@ class DrillRun final : private Timer {
       // By lease an address may stay in a dead host's kernel behind a shut guard, which the
       // recorder does not see: that two have it says nothing there.
       if (lab_.engine() == EngineKind::kLease) expected.overlap_max.reset();
+      if (lab_.engine() != EngineKind::kLease) forget_rules(expected);
       judge(expected, report);
       wishes_.phase_finished(report);
       reports_.push_back(std::move(report));
@@ -513,6 +548,7 @@ class DrillRun final : private Timer {
     error_ = std::move(error);
     cancel();
     load_.stop();
+    if (peers_ != nullptr) peers_->end();
     if (step_ == Step::kWatch) {
       for (std::size_t i = phase_; i < scenario().phases.size(); ++i) {
         if (scenario().phases[i].act != Act::kRestoreConfiguration) continue;
@@ -538,6 +574,7 @@ class DrillRun final : private Timer {
   io::EpollLoop& loop_;
   DrillLoad load_;
   AddressProbe probe_;
+  std::unique_ptr<DrillPeers> peers_;  // none: no scenario is about them
   BalancerWatch watch_;
   std::vector<HostView> views_;  // by the index of the lab's hosts, as is all about balancers
   std::vector<LogTail> tails_;
@@ -552,7 +589,7 @@ class DrillRun final : private Timer {
   std::size_t scenario_ = 0;
   std::size_t phase_ = 0;
   std::string holder_before_;
-  std::optional<Instant> moved_at_, sessions_at_;
+  std::optional<Instant> moved_at_, sessions_at_, rules_settled_at_;
   Instant last_before_move_{};  // the last answer of who had the address
   std::string broken_hosts_;    // of this phase, for people
   int lasting_broken_before_ = 0;
@@ -572,7 +609,15 @@ bool has_moving_address(std::string_view lab) {
 
 Result<std::vector<PhaseReport>> run_drills(const DrillWishes& wishes) {
   auto lab = TRY(DrillLab::open(wishes.lab));
+  bool watches_peers = false;
   for (const auto* scenario : wishes.scenarios) {
+    watches_peers = watches_peers || scenario->watches_peers;
+    if (static_cast<int>(lab.hosts().size()) < scenario->controllers_min) {
+      return Error(ErrorCode::kInvalid,
+                   "'" + std::string(scenario->name) + "' needs " +
+                       std::to_string(scenario->controllers_min) + " controllers; this lab has " +
+                       std::to_string(lab.hosts().size()) + " (nines lab up --hosts)");
+    }
     if (!scenario->needs_engine || lab.moves_the_address()) continue;
     return Error(ErrorCode::kInvalid, "'" + std::string(scenario->name) +
                                           "' needs a lab whose engine moves the address (nines lab "
@@ -595,7 +640,9 @@ Result<std::vector<PhaseReport>> run_drills(const DrillWishes& wishes) {
   const DrillLab under = lab;
   const auto held = TRY(HeldConditions::create(wishes.conditions, under));
   const auto loop = TRY(io::EpollLoop::create());
-  DrillRun run(wishes, std::move(lab), *loop, std::move(targets), echo);
+  std::unique_ptr<DrillPeers> peers;
+  if (watches_peers) peers = TRY(DrillPeers::create(*loop, under));
+  DrillRun run(wishes, std::move(lab), *loop, std::move(targets), echo, std::move(peers));
   TRY(loop->on_signal(SIGINT, [&] { run.interrupt(); }));
   TRY(loop->on_signal(SIGTERM, [&] { run.interrupt(); }));
   TRY(run.begin());

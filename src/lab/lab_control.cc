@@ -348,6 +348,10 @@ Result<int> run_in_host(const LabControl& lab, const NamespaceNumbers& host,
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+Result<io::Descriptor> open_network(const LabControl& lab, const NamespaceNumbers& host) {
+  return open_namespace(lab, host.network, "");
+}
+
 Result<void> enter_network(const LabControl& lab, const NamespaceNumbers& host) {
   const auto network = TRY(open_namespace(lab, host.network, ""));
   if (::setns(network.get(), CLONE_NEWNET) != 0) return failed("setns network");

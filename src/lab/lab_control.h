@@ -56,6 +56,8 @@ struct NamespaceNumbers {
 // status, 128 + N when signal N ended it.
 Result<int> run_in_host(const LabControl& lab, const NamespaceNumbers& host,
                         const std::vector<std::string>& command);
+// A host's network, for setns(2).
+Result<io::Descriptor> open_network(const LabControl& lab, const NamespaceNumbers& host);
 // Moves the calling thread's network alone into the host's.
 Result<void> enter_network(const LabControl& lab, const NamespaceNumbers& host);
 

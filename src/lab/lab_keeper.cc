@@ -41,6 +41,7 @@
 #include "lab/line_relay.h"
 #include "lab/log_sink.h"
 #include "lab/ownership_recorder.h"
+#include "lab/peer_rules_recorder.h"
 #include "lab/real_service_run.h"
 #include "lab/stand_in.h"
 
@@ -61,8 +62,10 @@ constexpr std::size_t kRequestMax = 4096;   // bytes of one command
 constexpr rlim_t kDescriptorsMax = 65536;   // a balancer with maxconn 4000 wants 8000 and more
 constexpr std::string_view kProbeService = "probe";
 constexpr std::string_view kRecorderService = "recorder";
+constexpr std::string_view kRulesRecorderService = "rules";
 constexpr std::string_view kSwitch = "switch";  // where no host is
 constexpr std::string_view kOwnershipFile = "ownership.log";
+constexpr std::string_view kRulesFile = "rules.log";
 constexpr std::string_view kEndedWell = "exit status 0";
 
 struct Service {
@@ -392,6 +395,15 @@ Result<void> Keeper::plan_services() {
   recorder.plan.keep = descriptors_of(record);
   recorder.plan.body = [record](ReadySignal ready) {
     return run_ownership_recorder(record, std::move(ready));
+  };
+  auto& rules = add_service(std::string(kRulesRecorderService), nullptr, {});
+  rules.host = kSwitch;
+  rules.plan.output = plan_.directory + "/recorder.out";
+  const auto watched =
+      plan_peer_rules_recorder(network_, plan_.directory + '/' + std::string(kRulesFile));
+  rules.plan.keep = descriptors_of(watched);
+  rules.plan.body = [watched](ReadySignal ready) {
+    return run_peer_rules_recorder(watched, std::move(ready));
   };
   // All balancers log to the first controller, as the configuration has it.
   const LabHost& first = *controllers_.front().host;
@@ -1087,6 +1099,7 @@ Json Keeper::status_of(LabHost& host, const ProcessTable& table) {
     result["configuration"] = path_of(host.plan, kBalancerFile);
     result["runtime_socket"] = path_of(host.plan, "kolla/haproxy.sock");
     result["log"] = path_of(host.plan, "balancer.log");
+    result["engine_output"] = path_of(host.plan, plan_.engine.programs.front().output);
   }
   result["services"] = services;
   return result;
@@ -1115,6 +1128,7 @@ Json Keeper::status() {
           {"log", path_of(first, "balancer.log")},
           {"balancer_output", path_of(first, plan_.engine.programs.back().output)},
           {"ownership", plan_.directory + '/' + std::string(kOwnershipFile)},
+          {"rules", plan_.directory + '/' + std::string(kRulesFile)},
           {"forwards", forwards},
           {"hosts", hosts}};
 }
