@@ -2,6 +2,7 @@
 #include "galera_command.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <map>
@@ -15,9 +16,11 @@
 #include "galera_audit_command.h"
 #include "galera_recover_command.h"
 #include "galera_setup.h"
+#include "galera_view.h"
 #include "io/linux/epoll_loop.h"
 #include "io/linux/processes.h"
 #include "node/run_config.h"
+#include "run_control.h"
 
 namespace nines {
 
@@ -27,121 +30,16 @@ using Json = nlohmann::json;
 
 // -- status ---------------------------------------------------------------------------------------
 
-struct Overview {
-  int synced = 0;
-  int arbitrators_seen = 0;  // the most that a member in the primary component sees
-  std::string history;       // of the primary component; empty: there is none
-  bool is_split = false;     // two members are primary in different histories
-};
-
-Overview overview_of(const galera::Monitor& monitor) {
-  Overview overview;
-  for (const auto& member : monitor.members()) {
-    const auto& status = member->health.status();
-    if (member->health.now()->health == galera::Health::kSynced) ++overview.synced;
-    if (member->health.now()->health == galera::Health::kLost || !status || !status->is_primary) {
-      continue;
-    }
-    if (!overview.history.empty() && overview.history != status->position.uuid) {
-      overview.is_split = true;
-    }
-    overview.history = status->position.uuid;
-    overview.arbitrators_seen = std::max(overview.arbitrators_seen, status->without_data);
-  }
-  return overview;
-}
-
-bool is_well(const Overview& overview, const node::GaleraConfig& config) {
-  return overview.synced == static_cast<int>(config.members.size()) && !overview.is_split &&
-         overview.arbitrators_seen >= static_cast<int>(config.arbitrators.size());
-}
-
-double seconds_of(Duration duration) {
-  return static_cast<double>(milliseconds_of(duration)) / 1000;
-}
-
-Json json_of(const galera::Monitor::Member& member, Instant now) {
-  const galera::HealthEntry& entry = *member.health.now();
-  Json json = {{"name", member.name},
-               {"state", galera::name_of(entry.health)},
-               {"reason", entry.reason},
-               {"since_s", seconds_of(now - entry.since)}};
-  Json history = Json::array();
-  for (const auto& earlier : member.health.history()) {
-    history.push_back({{"state", galera::name_of(earlier.health)},
-                       {"reason", earlier.reason},
-                       {"since_s", seconds_of(now - earlier.since)}});
-  }
-  json["history"] = std::move(history);
-  const auto& status = member.health.status();
-  if (status && entry.health != galera::Health::kLost) {
-    json["uuid"] = status->position.uuid;
-    json["seqno"] = status->position.seqno;
-    json["component_size"] = status->cluster_size;
-    json["data_members"] = status->data_members;
-    json["arbitrators"] = status->without_data;
-    json["receive_queue"] = status->receive_queue;
-    json["flow_control_paused"] = status->flow_control_paused;
-    json["flow_control_sent"] = status->flow_control_sent;
-    json["desynced"] = status->is_desynced;
-    json["read_only"] = status->is_read_only;
-    json["ready"] = status->is_ready;
-  }
-  return json;
-}
-
-void print_json(const galera::Monitor& monitor, const GaleraSetup& setup, Instant now) {
-  const Overview overview = overview_of(monitor);
-  Json members = Json::array();
-  for (const auto& member : monitor.members()) members.push_back(json_of(*member, now));
-  Json arbitrators = Json::array();
-  for (const auto& address : setup.config.arbitrators) arbitrators.push_back(address.ip_text());
-  const Json json = {
-      {"primary", !overview.history.empty()},    {"uuid", overview.history},
-      {"two_histories", overview.is_split},      {"synced", overview.synced},
-      {"well", is_well(overview, setup.config)}, {"members", std::move(members)},
-      {"arbitrators", std::move(arbitrators)},   {"arbitrators_seen", overview.arbitrators_seen}};
-  std::puts(json.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
-}
-
-void print_table(const galera::Monitor& monitor, const GaleraSetup& setup) {
-  const Overview overview = overview_of(monitor);
-  if (overview.is_split) {
-    std::puts("TWO PRIMARY COMPONENTS with different histories: stop one before it is written to");
-  }
-  std::printf("%s, %d of %zu members synced\n",
-              overview.history.empty() ? "no primary component"
-                                       : ("primary component of " + overview.history).c_str(),
-              overview.synced, setup.config.members.size());
-  int width = 6;
-  for (const auto& member : monitor.members()) {
-    width = std::max(width, static_cast<int>(member->name.size()));
-  }
-  std::printf("  %-*s  %-12s  %12s  %s\n", width, "member", "state", "committed", "why");
-  for (const auto& member : monitor.members()) {
-    const galera::HealthEntry& entry = *member->health.now();
-    const auto& status = member->health.status();
-    const bool is_known =
-        status && entry.health != galera::Health::kLost && status->position.seqno >= 0;
-    std::printf("  %-*s  %-12s  %12s  %s\n", width, member->name.c_str(),
-                std::string(galera::name_of(entry.health)).c_str(),
-                is_known ? std::to_string(status->position.seqno).c_str() : "-",
-                entry.reason.c_str());
-  }
-  if (!setup.config.arbitrators.empty()) {
-    std::printf("  arbitrators: %d of %zu seen; they vote and hold no data\n",
-                overview.arbitrators_seen, setup.config.arbitrators.size());
-  }
-}
-
-std::string clock_text(WallTime at) {
-  const std::time_t seconds = at.seconds();
+// UTC, of seconds since 1970.
+std::string clock_text(double at) {
+  const auto seconds = static_cast<std::time_t>(at);
   std::tm parts{};
   ::gmtime_r(&seconds, &parts);
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
   char whole[48];
-  std::snprintf(whole, sizeof whole, "%s.%03dZ", text, at.milliseconds());
+  std::snprintf(whole, sizeof whole, "%s.%03dZ", text,
+                static_cast<int>((at - static_cast<double>(seconds)) * 1000));
   return whole;
 }
 
@@ -153,7 +51,10 @@ class Watcher final : private base::Timer {
     monitor_.look(
         [this](const galera::Monitor::Member& member) {
           const auto& history = member.health.history();
-          std::printf("%s %s %s%s%s: %s\n", clock_text(loop_.wall_time()).c_str(),
+          std::printf("%s %s %s%s%s: %s\n",
+                      clock_text(static_cast<double>(loop_.wall_time().seconds()) +
+                                 loop_.wall_time().milliseconds() / 1000.0)
+                          .c_str(),
                       member.name.c_str(), history.empty() ? "" : text(history.back()).c_str(),
                       history.empty() ? "" : " > ", text(*member.health.now()).c_str(),
                       member.health.now()->reason.c_str());
@@ -180,8 +81,9 @@ int status(const std::string& config_path, bool json, bool watch) {
   if (!loop) return galera_failed(loop.error());
   std::vector<galera::MonitoredMember> members;
   for (const node::GaleraMember& member : setup->config.members) {
-    members.push_back({member.name, login_of(*setup, member),
-                       member.name == setup->config.self ? setup->config.data : ""});
+    const bool is_here = member.name == setup->config.self;
+    members.push_back({member.name, login_of(*setup, member), is_here ? setup->config.data : "",
+                       is_here ? setup->config.state : ""});
   }
   galera::Monitor monitor(**loop, members);
   if (watch) {
@@ -207,12 +109,73 @@ int status(const std::string& config_path, bool json, bool watch) {
   };
   look();
   (*loop)->run();
+  const Json told = galera_json(monitor, setup->config, (*loop)->now());
   if (json) {
-    print_json(monitor, *setup, (*loop)->now());
+    std::puts(told.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
   } else {
-    print_table(monitor, *setup);
+    std::fputs(render_galera_table(told, "").c_str(), stdout);
   }
-  return is_well(overview_of(monitor), setup->config) ? kGaleraGood : kGaleraUnwell;
+  return is_galera_well(monitor, setup->config) ? kGaleraGood : kGaleraUnwell;
+}
+
+// -- what the daemon knows ------------------------------------------------------------------------
+
+Result<std::string> ask_manager(const std::string& config_path, std::string_view request) {
+  const node::RunConfig config = TRY(load_galera_run_config(config_path));
+  std::string reply = TRY(ask_daemon(config.control, request));
+  const Json json = Json::parse(reply, nullptr, false);
+  if (json.is_object() && json.contains("error")) {
+    return Error(ErrorCode::kUnavailable, json.value("error", Json()).dump());
+  }
+  return reply;
+}
+
+// Every change of every member that the daemon has seen, in the order of time.
+int history(const std::string& config_path, bool as_json) {
+  const auto reply = ask_manager(config_path, "galera status");
+  if (!reply) return galera_failed(reply.error());
+  const Json told = Json::parse(*reply, nullptr, false);
+  if (!told.is_object() || !told.contains("members")) {
+    return galera_failed(Error(ErrorCode::kInvalid, "the daemon tells no members"));
+  }
+  timespec at{};
+  ::clock_gettime(CLOCK_REALTIME, &at);
+  const double now = static_cast<double>(at.tv_sec) + static_cast<double>(at.tv_nsec) / 1e9;
+  struct Line {
+    double at;
+    std::string member, state, reason;
+  };
+  std::vector<Line> lines;
+  for (const Json& member : told["members"]) {
+    const auto add = [&](const Json& entry) {
+      lines.push_back({now - entry.value("since_s", 0.0), member.value("name", ""),
+                       entry.value("state", ""), entry.value("reason", "")});
+    };
+    for (const Json& earlier : member.value("history", Json::array())) add(earlier);
+    add(member);
+  }
+  std::stable_sort(lines.begin(), lines.end(),
+                   [](const Line& a, const Line& b) { return a.at < b.at; });
+  Json all = Json::array();
+  for (const Line& line : lines) {
+    const std::string when = clock_text(line.at);
+    if (as_json) {
+      all.push_back(
+          {{"at", when}, {"member", line.member}, {"state", line.state}, {"reason", line.reason}});
+    } else {
+      std::printf("%s %s %s: %s\n", when.c_str(), line.member.c_str(), line.state.c_str(),
+                  line.reason.c_str());
+    }
+  }
+  if (as_json) std::puts(all.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
+  return kGaleraGood;
+}
+
+int metrics(const std::string& config_path) {
+  const auto reply = ask_manager(config_path, "galera metrics");
+  if (!reply) return galera_failed(reply.error());
+  std::fputs(reply->c_str(), stdout);
+  return kGaleraGood;
 }
 
 // -- evidence -------------------------------------------------------------------------------------
@@ -255,6 +218,14 @@ int galera_command(std::span<char*> arguments) {
       ->excludes(json_flag);
   status_verb->footer(
       "Exit codes: 0 all members are synced, 1 not all are, 2 usage, 3 could not be asked.");
+  CLI::App* const history_verb = app.add_subcommand(
+      "history", "every change of state that this host's daemon has seen, with its reason");
+  bool history_json = false;
+  history_verb->add_flag("--json", history_json, "for tools");
+  history_verb->footer("Exit codes: 0 told, 2 usage, 3 no daemon watches the cluster here.");
+  CLI::App* const metrics_verb = app.add_subcommand(
+      "metrics", "what this host's daemon knows, in Prometheus's text exposition format");
+  metrics_verb->footer("Exit codes: 0 told, 2 usage, 3 no daemon watches the cluster here.");
   CLI::App* const evidence_verb = app.add_subcommand(
       "evidence", "what this host's disk and server say of its member; a recovery decides by it");
   bool quick = false;
@@ -274,6 +245,8 @@ int galera_command(std::span<char*> arguments) {
     return app.exit(error) == 0 ? kGaleraGood : kGaleraUsage;
   }
   if (status_verb->parsed()) return status(config_path, json, watch);
+  if (history_verb->parsed()) return history(config_path, history_json);
+  if (metrics_verb->parsed()) return metrics(config_path);
   if (audit_verb->parsed()) return galera_audit(config_path, audit);
   if (member_verb->parsed()) return galera_member(config_path, step);
   if (recover_verb->parsed()) return galera_recover(config_path, recover);

@@ -19,16 +19,24 @@ int galera_failed(const Error& error) {
   return kGaleraFailed;
 }
 
-Result<GaleraSetup> load_galera_setup(const std::string& path) {
+Result<node::RunConfig> load_galera_run_config(const std::string& path) {
   io::LinuxFiles files;
   char host[256] = "";
   static_cast<void>(::gethostname(host, sizeof host - 1));
   const text::SourceFile file(path, TRY(files.read(path)));
-  const node::LoadedRunConfig loaded = node::load_run_config(file, host);
+  node::LoadedRunConfig loaded = node::load_run_config(file, host);
   std::fputs(text::render_text(loaded.diagnostics, std::span(&file, 1)).c_str(), stderr);
   if (!loaded.ok()) return Error(ErrorCode::kInvalid, path + " has errors");
   if (!loaded.config.galera) return Error(ErrorCode::kInvalid, path + " names no Galera cluster");
-  GaleraSetup setup{path, *loaded.config.galera, "", ""};
+  return std::move(loaded.config);
+}
+
+Result<GaleraSetup> load_galera_setup(const std::string& path) {
+  return galera_setup_of(path, *TRY(load_galera_run_config(path)).galera);
+}
+
+Result<GaleraSetup> galera_setup_of(const std::string& path, const node::GaleraConfig& config) {
+  GaleraSetup setup{path, config, "", ""};
   const std::string text = TRY(proxy::read_credential_file(setup.config.credentials));
   auto credentials = proxy::parse_credentials(text);
   if (!credentials) {

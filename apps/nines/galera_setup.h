@@ -10,6 +10,7 @@
 #include "galera/server_client.h"
 #include "galera/server_commands.h"
 #include "node/galera_config.h"
+#include "node/run_config.h"
 
 namespace nines {
 
@@ -22,10 +23,14 @@ struct GaleraSetup {
   std::string path;  // of the configuration
   node::GaleraConfig config;
   std::string user, password;
+  friend bool operator==(const GaleraSetup&, const GaleraSetup&) = default;
 };
 
-// Says what is wrong with the file on stderr.
+// Each says what is wrong with the file on stderr. The second takes a file that names no cluster
+// for an error, the third reads the credentials of one that was loaded.
 Result<GaleraSetup> load_galera_setup(const std::string& path);
+Result<node::RunConfig> load_galera_run_config(const std::string& path);
+Result<GaleraSetup> galera_setup_of(const std::string& path, const node::GaleraConfig& config);
 int galera_failed(const Error& error);
 
 galera::ServerLogin login_of(const GaleraSetup& setup, const node::GaleraMember& member);

@@ -19,10 +19,12 @@
 #include "base/check.h"
 #include "cluster/key_file.h"
 #include "cluster_owner.h"
+#include "galera_setup.h"
 #include "io/linux/epoll_loop.h"
 #include "io/linux/files.h"
 #include "lease_notes.h"
 #include "maintenance_mark.h"
+#include "manager_plane.h"
 #include "node/run_config.h"
 #include "node/service_manager.h"
 #include "node/supervisor.h"
@@ -47,6 +49,9 @@ constexpr int kExitUsage = 2;
 constexpr std::string_view kClusterRequests = "cluster ";
 constexpr std::string_view kLeaseRequests = "lease ";
 constexpr std::string_view kStatusRequest = "cluster status";
+// The manager plane answers these.
+constexpr std::string_view kGaleraRequests = "galera ";
+constexpr std::string_view kGaleraStatusRequest = "galera status";
 constexpr std::string_view kMaintenanceOn = "cluster maintenance on";
 constexpr std::string_view kMaintenanceOff = "cluster maintenance off";
 
@@ -72,9 +77,6 @@ Result<node::RunConfig> load_run_file(const std::string& path) {
       text::render_text(loaded.diagnostics, std::span(&file, 1), {.color = on_terminal()}).c_str(),
       stderr);
   if (!loaded.ok()) return Error(ErrorCode::kInvalid, path + " has errors");
-  if (loaded.config.haproxy.empty() && !has_owner(loaded.config)) {
-    return Error(ErrorCode::kInvalid, path + ": nothing to run: neither haproxy nor keepalived");
-  }
   return std::move(loaded.config);
 }
 
@@ -155,6 +157,7 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
                             : vrrp::MakeOwner(vrrp::make_vrrp_owner);
       owner_ = TRY(vrrp::OwnerPlane::create(std::move(owners), load, make, loop_, log_, *this));
     }
+    manage(config_.galera);
     TRY(control_.listen(config_.control));
     if (proxy_) TRY(proxy_->bind_all());
     return {};
@@ -162,6 +165,7 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
 
   int run() {
     dispatch(node::event::Start{});
+    start_manager();
     loop_.run();
     return exit_code_;
   }
@@ -220,6 +224,7 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
       case Kind::kStopProxyHard:
         return proxy_->stop_hard();
       case Kind::kExit:
+        if (manager_) manager_->end();
         exit_code_ = effect.code;
         return loop_.stop();
     }
@@ -229,6 +234,34 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
     if (started.has_value()) return;
     log_.write(io::Severity::kCritical, started.error().message());
     dispatch(failed);
+  }
+
+  // ---- The manager: nothing waits for it, and what is wrong with it stops nobody ---------------
+
+  void manage(const std::optional<node::GaleraConfig>& galera) {
+    manager_fault_.clear();
+    if (!galera) return manager_.reset();
+    auto setup = galera_setup_of(config_path_, *galera);
+    if (!setup.has_value()) {
+      manager_.reset();
+      manager_fault_ = setup.error().message();
+      return log_.write(io::Severity::kError, "the database is not watched: " + manager_fault_);
+    }
+    if (manager_) return manager_->watch(*std::move(setup));
+    manager_ = std::make_unique<ManagerPlane>(*std::move(setup), loop_, log_);
+  }
+
+  void start_manager() {
+    if (!manager_ || manager_->plane().watch().state() != node::PlaneWatch::State::kIdle) return;
+    if (const auto started = manager_->start(); !started.has_value()) {
+      log_.write(io::Severity::kError, started.error().message());
+    }
+  }
+
+  void ask_manager(std::string_view request, ManagerPlane::Answered answered) {
+    if (manager_) return manager_->ask(request, std::move(answered));
+    answered(Error(ErrorCode::kUnavailable,
+                   manager_fault_.empty() ? "nines.yaml names no Galera cluster" : manager_fault_));
   }
 
   // ---- Reload: all of it or nothing ------------------------------------------------------------
@@ -263,7 +296,10 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
     }
     machine_.set_drain(config_.drain);
     options_ = proxy_options(config_);
+    manage(config_.galera);
+    start_manager();
     reloads_ = (proxy_ ? 1 : 0) + (owner_ ? 1 : 0);
+    if (reloads_ == 0) node::notify_reloaded();
     if (owner_) owner_->reload(*std::move(owners));
     if (proxy_) proxy_->reload();
   }
@@ -301,13 +337,21 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
 
   void answer(std::string_view request, RunControl::Reply reply) {
     if (request == "status") {
-      if (!config_.cluster || !owner_) return reply(status(nullptr));
-      return owner_->ask(kStatusRequest, [this, reply = std::move(reply)](const auto& cluster) {
-        reply(status(&cluster));
+      return with_galera([this, reply = std::move(reply)](const Result<std::string>* galera) {
+        if (!config_.cluster || !owner_) return reply(status(nullptr, galera));
+        const auto kept = galera != nullptr ? std::optional(*galera) : std::nullopt;
+        owner_->ask(kStatusRequest, [this, reply, kept](const auto& cluster) {
+          reply(status(&cluster, kept ? &*kept : nullptr));
+        });
+      });
+    }
+    if (request.starts_with(kGaleraRequests)) {
+      return ask_manager(request, [reply = std::move(reply)](const Result<std::string>& answered) {
+        reply(answered.has_value() ? *answered : error_reply(answered.error().message()));
       });
     }
     if (!request.starts_with(kClusterRequests) && !request.starts_with(kLeaseRequests)) {
-      return reply(error_reply("known requests: status, cluster ..., lease ..."));
+      return reply(error_reply("known requests: status, cluster ..., lease ..., galera ..."));
     }
     if (!config_.cluster || !owner_) {
       return reply(error_reply("this host is in no cluster: nines.yaml names none"));
@@ -322,15 +366,23 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
     });
   }
 
-  // `cluster`: what the owner says of it; null when there is none.
-  std::string status(const Result<std::string>* cluster) const {
+  // Null when no Galera cluster is named.
+  void with_galera(std::function<void(const Result<std::string>*)> then) {
+    if (!config_.galera) return then(nullptr);
+    ask_manager(kGaleraStatusRequest, [then = std::move(then)](const auto& told) { then(&told); });
+  }
+
+  // `cluster`: what the owner says of it, `galera`: what the manager does; null when there is none.
+  std::string status(const Result<std::string>* cluster, const Result<std::string>* galera) const {
     return render_run_status({.config = config_,
                               .config_path = config_path_,
                               .stage = machine_.stage(),
                               .now = loop_.now(),
                               .proxy = proxy_.get(),
                               .owner = owner_.get(),
-                              .cluster = cluster});
+                              .manager = manager_.get(),
+                              .cluster = cluster,
+                              .galera = galera});
   }
 
   const std::string config_path_;
@@ -345,6 +397,8 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
   int exit_code_ = node::kRunExitGood;
   std::unique_ptr<proxy::ProxyMaster> proxy_;
   std::unique_ptr<vrrp::OwnerPlane> owner_;
+  std::unique_ptr<ManagerPlane> manager_;
+  std::string manager_fault_;  // why there is none although a Galera cluster is named
   RunControl control_;
 };
 

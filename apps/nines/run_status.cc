@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cluster/cluster_view.h"
+#include "galera_view.h"
 #include "owner_dead_peers.h"
 #include "run_command.h"
 #include "run_control.h"
@@ -109,7 +110,7 @@ void print(const Json& status) {
               text(status, "version").c_str(), text(status, "configuration").c_str());
   for (const Json& each : status["planes"]) {
     const std::string scheduling = text(each, "scheduling");
-    std::printf("  %-6s %s%s, pid %s, restarts %s%s\n", text(each, "name").c_str(),
+    std::printf("  %-7s %s%s, pid %s, restarts %s%s\n", text(each, "name").c_str(),
                 text(each, "state").c_str(), each.value("fit", false) ? "" : " (not fit)",
                 text(each, "pid").c_str(), text(each, "restarts").c_str(),
                 scheduling.empty() ? "" : (", scheduling=" + scheduling).c_str());
@@ -144,6 +145,14 @@ void print(const Json& status) {
       std::printf("  ! %s\n", line.get<std::string>().c_str());
     }
   }
+  if (status.contains("galera")) {
+    const Json& galera = status["galera"];
+    if (galera.contains("error")) {
+      std::printf("  galera: not watched: %s\n", text(galera, "error").c_str());
+    } else {
+      std::fputs(render_galera_table(galera, "  galera: ").c_str(), stdout);
+    }
+  }
   if (status.contains("cluster") && status["cluster"].contains("dead_peers")) {
     std::fputs(render_dead_peers(status["cluster"]["dead_peers"]).c_str(), stdout);
   }
@@ -172,6 +181,9 @@ std::string render_run_status(const RunStatus& status) {
       }
     }
   }
+  if (status.manager != nullptr) {
+    planes.push_back(plane("manager", status.manager->plane(), status.config_path, status.now));
+  }
   Json json = {{"host", host},
                {"version", kVersion},
                {"pid", ::getpid()},
@@ -184,6 +196,11 @@ std::string render_run_status(const RunStatus& status) {
     json["cluster"] = status.cluster->has_value()
                           ? Json::parse(**status.cluster, nullptr, false)
                           : Json({{"error", status.cluster->error().message()}});
+  }
+  if (status.galera != nullptr) {
+    json["galera"] = status.galera->has_value()
+                         ? Json::parse(**status.galera, nullptr, false)
+                         : Json({{"error", status.galera->error().message()}});
   }
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
 }

@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "manager_plane.h"
 #include "node/run_config.h"
 #include "node/supervisor.h"
 #include "proxy/proxy_master.h"
@@ -20,8 +21,11 @@ struct RunStatus {
   Instant now;
   const proxy::ProxyMaster* proxy = nullptr;  // null: there is none
   const vrrp::OwnerPlane* owner = nullptr;    // the same
+  const ManagerPlane* manager = nullptr;      // the same
   // What the owner says of its cluster (JSON), or why it says nothing; null: there is no cluster.
   const Result<std::string>* cluster = nullptr;
+  // The same of the manager and the Galera cluster.
+  const Result<std::string>* galera = nullptr;
 };
 
 // A line of JSON.

@@ -114,6 +114,7 @@ bool MemberHealth::look(const Look& look, Instant now) {
     return false;
   }
   if (now_) {
+    ++changes_;
     history_.push_back(*now_);
     if (history_.size() > kHistoryMax) history_.pop_front();
   }

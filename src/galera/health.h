@@ -70,12 +70,14 @@ class MemberHealth {
   bool is_doubtful() const { return silent_looks_ > 0 && silent_looks_ < kSilentLooksMax; }
   const std::deque<HealthEntry>& history() const { return history_; }  // earlier ones, oldest first
   const std::optional<WsrepStatus>& status() const { return status_; }  // of the last answer
+  std::uint64_t changes() const { return changes_; }                    // of the state, all of them
 
  private:
   std::optional<HealthEntry> now_;
   std::deque<HealthEntry> history_;
   std::optional<WsrepStatus> status_;
   int silent_looks_ = 0;
+  std::uint64_t changes_ = 0;
 };
 
 }  // namespace nines::galera

@@ -2,20 +2,21 @@
 #include "galera/monitor.h"
 
 #include "base/check.h"
+#include "galera/claim.h"
 #include "galera/local_member.h"
 
 namespace nines::galera {
 
 struct Monitor::Watched {
   ServerClient client;
-  std::string data;
+  std::string data, state;
 };
 
 Monitor::Monitor(io::EpollLoop& loop, const std::vector<MonitoredMember>& members) : loop_(loop) {
   for (const MonitoredMember& each : members) {
     members_.push_back(std::make_unique<Member>(Member{each.name, {}}));
-    watched_.push_back(
-        std::unique_ptr<Watched>(new Watched{ServerClient(loop, each.login), each.data}));
+    watched_.push_back(std::unique_ptr<Watched>(
+        new Watched{ServerClient(loop, each.login), each.data, each.state}));
   }
 }
 
@@ -44,6 +45,10 @@ void Monitor::heard(std::size_t index, const ServerAnswer& answer) {
     look.status = std::move(status);
   } else if (!watched.data.empty()) {
     if (const auto process = find_server(watched.data)) look.has_process = process->has_value();
+  }
+  if (!watched.state.empty()) {
+    const auto holder = claim_holder(watched.state);
+    look.is_recovering = holder && !holder->empty();
   }
   if (member.health.look(look, loop_.now())) changed_(member);
   if (--awaited_ > 0) return;

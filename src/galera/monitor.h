@@ -17,7 +17,8 @@ namespace nines::galera {
 struct MonitoredMember {
   std::string name;
   ServerLogin login;
-  std::string data;  // of the member on this host; empty for the others
+  std::string data;   // of the member on this host; empty for the others
+  std::string state;  // likewise: where a recovery's claim on it is
 };
 
 // Lives on its loop, which outlives it.

@@ -24,7 +24,7 @@ class GaleraReader {
   GaleraConfig read(fy_node* section) {
     fy_node* self = nullptr;
     bool has_members = false, has_credentials = false;
-    const std::array<Key, 10> keys = {{
+    const std::array<Key, 11> keys = {{
         {"members",
          [&](fy_node* value) {
            has_members = true;
@@ -42,6 +42,7 @@ class GaleraReader {
         {"state", [this](fy_node* value) { config_.state = yaml_.path_of(value); }},
         {"server", [this](fy_node* value) { read_server(value); }},
         {"reach", [this](fy_node* value) { read_reach(value); }},
+        {"metrics", [this](fy_node* value) { config_.metrics = yaml_.path_of(value); }},
         {"pools", [this](fy_node* value) { read_pools(value); }},
     }};
     yaml_.read_mapping(section, "'galera'", keys);

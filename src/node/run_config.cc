@@ -49,7 +49,8 @@ class Reader : private YamlReader {
     }
     if (loaded_.ok() && config.haproxy.empty() && config.keepalived.empty() && !config.galera &&
         !witness) {
-      error(span_of(root), "nothing to run").with_allowed("haproxy, keepalived, or both");
+      error(span_of(root), "nothing to run")
+          .with_allowed("haproxy, keepalived, galera, or several");
     }
     return std::move(loaded_);
   }

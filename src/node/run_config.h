@@ -76,7 +76,7 @@ struct RunConfig {
   // At a stop: how long answers under way may take before the addresses are handed over.
   Duration drain = kDrainDefault;
   std::optional<ClusterConfig> cluster;
-  std::optional<GaleraConfig> galera;  // with it alone there is something to ask, nothing to run
+  std::optional<GaleraConfig> galera;  // none: no manager plane
 };
 
 struct LoadedRunConfig {

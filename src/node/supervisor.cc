@@ -12,6 +12,11 @@ void Supervisor::handle(const SupervisorEvent& event, Instant now, Effects& out)
 void Supervisor::on(const event::Start&, Instant, Effects& out) {
   proxy_lives_ = plan_.proxy;
   owner_lives_ = plan_.owner && !plan_.proxy;
+  if (!plan_.proxy && !plan_.owner) {
+    stage_ = Stage::kRunning;
+    out.push_back({.kind = Kind::kReady});
+    return;
+  }
   out.push_back({.kind = plan_.proxy ? Kind::kStartProxy : Kind::kStartOwner});
 }
 

@@ -60,7 +60,7 @@ struct SupervisorEffect {
 };
 
 struct SupervisorPlan {
-  bool proxy = true;  // which planes there are
+  bool proxy = true;  // which planes there are; neither: others run that nothing waits for
   bool owner = true;
   Duration drain = std::chrono::seconds(3);
   // What is left on other addresses once ours are given up ends within this time.

@@ -53,6 +53,13 @@ TEST_F(SupervisorTest, OnePlaneAloneRunsAsWell) {
   EXPECT_THAT(at(2s, event::ProxyEnded{true}), ElementsAre(Kind::kExit));
 }
 
+TEST_F(SupervisorTest, WithoutEitherPlaneThereIsNothingToWaitFor) {
+  machine_ = Supervisor({.proxy = false, .owner = false});
+  EXPECT_THAT(at(0s, event::Start{}), ElementsAre(Kind::kReady));
+  EXPECT_THAT(at(1s, event::StopAsked{}), ElementsAre(Kind::kStopping, Kind::kExit));
+  EXPECT_EQ(machine_.deadline(), std::nullopt);
+}
+
 TEST_F(SupervisorTest, TheOwnerIsToldOfTheProxy) {
   run();
   EXPECT_THAT(at(1s, event::ProxyFit{false}), ElementsAre(Kind::kTellOwner));

@@ -1,0 +1,181 @@
+// A look a second, one kept connection to each server, however many ask us.
+#include "manager_main.h"
+
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include <cap-ng.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+
+#include "galera/metrics.h"
+#include "galera/monitor.h"
+#include "galera_view.h"
+#include "io/linux/epoll_loop.h"
+#include "io/linux/files.h"
+#include "io/log.h"
+#include "node/plane_channel.h"
+#include "node/plane_process.h"
+
+namespace nines {
+
+namespace {
+
+using Json = nlohmann::json;
+using node::ChannelMessage;
+
+constexpr int kExitBad = 1;
+constexpr Duration kLookEvery = std::chrono::seconds(1);
+// The file of metrics is fsynced: not with every look.
+constexpr Duration kMetricsEvery = std::chrono::seconds(10);
+
+// Whether a process has the member's data is read from other users' processes; the rest is sockets.
+Result<void> drop_privileges() {
+  capng_clear(CAPNG_SELECT_BOTH);
+  for (const unsigned each : {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH}) {
+    capng_update(CAPNG_ADD, static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED), each);
+  }
+  if (capng_apply(CAPNG_SELECT_BOTH) != 0) {
+    return Error(ErrorCode::kRefused, "the manager cannot give up its rights");
+  }
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    return Error::from_errno(errno, "prctl(PR_SET_NO_NEW_PRIVS)");
+  }
+  return {};
+}
+
+std::vector<galera::MonitoredMember> watched_in(const GaleraSetup& setup) {
+  std::vector<galera::MonitoredMember> members;
+  for (const node::GaleraMember& member : setup.config.members) {
+    const bool is_here = member.name == setup.config.self;
+    members.push_back({member.name, login_of(setup, member), is_here ? setup.config.data : "",
+                       is_here ? setup.config.state : ""});
+  }
+  return members;
+}
+
+class ManagerMain final : private base::Timer {
+ public:
+  ManagerMain(const GaleraSetup& setup, io::EpollLoop& loop, io::Log& log)
+      : setup_(setup), loop_(loop), log_(log), monitor_(loop, watched_in(setup)) {}
+
+  int run() {
+    loop_.watch_descriptor(node::kPlaneChannel, EPOLLIN, [this](std::uint32_t) { on_channel(); });
+    say({ChannelMessage::Kind::kTaken, "", {}});
+    look();
+    loop_.run();
+    return 0;
+  }
+
+ private:
+  void look() {
+    monitor_.look([this](const galera::Monitor::Member& member) { changed(member); },
+                  [this] {
+                    ++looks_;
+                    write_metrics();
+                    loop_.arm(*this, kLookEvery);
+                  });
+  }
+  void on_timer(Instant) override { look(); }
+
+  void changed(const galera::Monitor::Member& member) {
+    const galera::HealthEntry& now = *member.health.now();
+    const auto& history = member.health.history();
+    const std::string before =
+        history.empty() ? "" : std::string(galera::name_of(history.back().health)) + " > ";
+    log_.write(
+        now.health == galera::Health::kSynced ? io::Severity::kNotice : io::Severity::kWarning,
+        "galera member " + member.name + ": " + before + std::string(galera::name_of(now.health)) +
+            ": " + now.reason);
+  }
+
+  std::string metrics() const {
+    galera::ClusterMeasures measures;
+    for (const auto& member : monitor_.members()) {
+      measures.members.push_back({member->name, &member->health});
+    }
+    measures.arbitrators = static_cast<int>(setup_.config.arbitrators.size());
+    measures.looks = looks_;
+    return galera::render_metrics(measures, loop_.now());
+  }
+
+  void write_metrics() {
+    const std::string& path = setup_.config.metrics;
+    if (path.empty() || (metrics_at_ != Instant{} && loop_.now() < metrics_at_ + kMetricsEvery)) {
+      return;
+    }
+    metrics_at_ = loop_.now();
+    io::LinuxFiles files;
+    const auto written = files.replace(path, metrics(), 0644);
+    if (!written && !is_metrics_told_) {
+      log_.write(io::Severity::kError, "no metrics are written: " + written.error().message());
+    }
+    is_metrics_told_ = !written.has_value();
+  }
+
+  // The first look may still be under way.
+  std::string answer(std::string_view request) const {
+    const auto error = [](std::string_view what) { return Json({{"error", what}}).dump() + '\n'; };
+    if (looks_ == 0) return error("the manager has not looked at all members yet");
+    if (request == "galera metrics") return metrics();
+    if (request != "galera status") return error("known requests: galera status, galera metrics");
+    Json json = galera_json(monitor_, setup_.config, loop_.now());
+    json["looks"] = looks_;
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+  }
+
+  void on_channel() {
+    while (true) {
+      const auto message = node::receive_message(node::kPlaneChannel);
+      if (!message.has_value()) {
+        if (message.error().code() != ErrorCode::kUnavailable) loop_.stop();
+        return;
+      }
+      if (message->kind == ChannelMessage::Kind::kAsk) {
+        say({ChannelMessage::Kind::kAnswer, "", {}});
+      } else if (message->kind == ChannelMessage::Kind::kRequest) {
+        reply(message->text);
+      }
+    }
+  }
+
+  void reply(std::string_view text) {
+    const auto blank = text.find(' ');
+    if (blank == text.npos) return;
+    auto packed = node::pack_texts({{"reply", answer(text.substr(blank + 1))}});
+    if (!packed.has_value()) return log_.write(io::Severity::kError, packed.error().message());
+    say({ChannelMessage::Kind::kReply, std::string(text.substr(0, blank)), *std::move(packed)});
+  }
+
+  // A supervisor that is gone is heard of by the channel's end.
+  static void say(const ChannelMessage& message) {
+    static_cast<void>(node::send_message(node::kPlaneChannel, message).has_value());
+  }
+
+  const GaleraSetup& setup_;
+  io::EpollLoop& loop_;
+  io::Log& log_;
+  galera::Monitor monitor_;
+  std::uint64_t looks_ = 0;
+  Instant metrics_at_{};
+  bool is_metrics_told_ = false;
+};
+
+}  // namespace
+
+int run_manager_main(const GaleraSetup& setup) {
+  auto loop = io::EpollLoop::create();
+  if (!loop.has_value()) return kExitBad;
+  io::Logger log([&loop] { return (*loop)->wall_time(); });
+  const char* const journal = std::getenv("JOURNAL_STREAM");
+  log.add(io::open_stderr_or_journal("nines-manager", journal != nullptr ? journal : ""));
+  if (const auto dropped = drop_privileges(); !dropped.has_value()) {
+    log.write(io::Severity::kCritical, dropped.error().message());
+    return kExitBad;
+  }
+  return ManagerMain(setup, **loop, log).run();
+}
+
+}  // namespace nines
