@@ -780,14 +780,15 @@ void LeaseWorld::handle(Host& host, const LeaseEvent& event) {
     // Grants are judged in the order in which they were decided.
     if (const auto* const acquired = std::get_if<lease_effect::Acquired>(&effect)) {
       if (is_witness(host)) violate("the witness acquires name " + std::to_string(acquired->name));
-      Epoch& last = epochs_[acquired->name];
+      std::set<Epoch>& before = epochs_[acquired->name];
+      const Epoch last = before.empty() ? 0 : *before.rbegin();
       const bool is_new = given_.insert({acquired->name, acquired->epoch}).second;
       if (!is_new || (truth_ == Words::kTrue && acquired->epoch <= last)) {
         violate("n" + std::to_string(host.id) + " acquires name " + std::to_string(acquired->name) +
                 " under epoch " + text_of(acquired->epoch) + ", and " + text_of(last) +
                 " was given before");
       }
-      last = acquired->epoch;
+      before.insert(acquired->epoch);
       ++tally_.grants;
       const Generation& generation = host.machine->status(machine_time(host)).generation;
       if (generation.row() != 0 && generation.voters.size() == 1) ++tally_.owned_by_word;
@@ -955,8 +956,7 @@ void LeaseWorld::kill(Host& host, Duration until_restart) {
   if (!host.machine) return;
   note(&host, "is killed");
   host.machine.reset();
-  host.pending.clear();
-  host.inbox.clear();
+  forget_work(host);
   host.paused = false;
   ++host.wake;
   Event event;
@@ -966,14 +966,24 @@ void LeaseWorld::kill(Host& host, Duration until_restart) {
   schedule(until_restart, event);
 }
 
+// A grant of which nothing was done, not even the voter's own word kept, was never given: where one
+// node votes, others are promised less afterwards.
+void LeaseWorld::forget_work(Host& host) {
+  for (const LeaseEffect& effect : host.pending) {
+    const auto* const acquired = std::get_if<lease_effect::Acquired>(&effect);
+    if (acquired != nullptr) epochs_[acquired->name].erase(acquired->epoch);
+  }
+  host.pending.clear();
+  host.inbox.clear();
+}
+
 // A write under way may have reached the disk or not; which, the order of events decides: what was
 // written before now is there.
 void LeaseWorld::power_cut(Host& host, Duration until_restart) {
   if (host.kept_off) return;
   note(&host, "loses power");
   host.machine.reset();
-  host.pending.clear();
-  host.inbox.clear();
+  forget_work(host);
   host.promises.reset();
   host.guards.clear();
   host.paused = false;

@@ -117,6 +117,7 @@ class LeaseWorld {
   void pause(Host& host, Duration time);
   void resume(Host& host);
   void kill(Host& host, Duration until_restart);
+  void forget_work(Host& host);
   void power_cut(Host& host, Duration until_restart);
   void switch_off_and_grant();
   void grant_falsely();
@@ -150,10 +151,11 @@ class LeaseWorld {
   Duration delay_max_ = std::chrono::microseconds(400);
   std::vector<Event> queue_;  // a heap
   NodeSet voters_;            // at first, and what they are to be again
-  std::map<Name, Epoch> epochs_;
-  std::set<std::pair<Name, Epoch>> given_;
-  bool one_holder_ = true;   // two are a violation now
-  std::uint64_t words_ = 0;  // of the operator's
+  // Grants as they were decided; without those of processes that died before they opened a guard.
+  std::map<Name, std::set<Epoch>> epochs_;
+  std::set<std::pair<Name, Epoch>> given_;  // all of them
+  bool one_holder_ = true;                  // two are a violation now
+  std::uint64_t words_ = 0;                 // of the operator's
   std::uint64_t newest_generation_ = 1;
   std::string violation_;
   WorldTally tally_;
