@@ -57,8 +57,17 @@ void OwnerPeers::start(cluster::LeaseDriver& leases, cluster::MembershipDriver& 
   sockets_->start();
 }
 
+// One datagram and one waking of the receiver for both, where a heartbeat is due soon.
 void OwnerPeers::send(cluster::NodeId to, const cluster::Message& message) {
-  static_cast<void>(sockets_->send(to, cluster::encode_lease_message(message)));
+  const std::string bytes = cluster::encode_lease_message(message);
+  riders_.clear();
+  const bool fits = bytes.size() + cluster::kHeartbeatSize <= cluster::kMessageMax;
+  if (membership_ != nullptr && fits && sockets_->ready(to)) {
+    for (const cluster::Heartbeat& heartbeat : membership_->riding_to(to)) {
+      riders_.push_back(cluster::encode_heartbeat(heartbeat));
+    }
+  }
+  static_cast<void>(sockets_->send(to, bytes, riders_));
 }
 
 void OwnerPeers::send(std::size_t network, cluster::NodeId to,

@@ -53,7 +53,8 @@ class OwnerPeers final : public cluster::LeasePeers,
   std::unique_ptr<cluster::PeerSockets> sockets_;
   cluster::LeaseDriver* leases_ = nullptr;
   cluster::MembershipDriver* membership_ = nullptr;
-  cluster::Message heard_;  // scratch
+  cluster::Message heard_;           // scratch
+  std::vector<std::string> riders_;  // scratch
 };
 
 }  // namespace nines

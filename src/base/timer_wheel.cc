@@ -2,11 +2,37 @@
 // count of trailing zeros.
 #include "base/timer_wheel.h"
 
+#include <algorithm>
 #include <bit>
+#include <span>
 
 #include "base/check.h"
 
 namespace nines::base {
+namespace {
+
+constexpr int kBits = 6;  // of each level
+constexpr int kLookedAtMax = 16;
+
+// The next tick at which a slot comes round, if only to be emptied into a lower level.
+std::optional<std::uint64_t> next_slot(std::span<const std::uint64_t> occupied,
+                                       std::uint64_t current_tick) {
+  std::optional<std::uint64_t> earliest;
+  for (std::size_t level = 0; level < occupied.size(); ++level) {
+    if (occupied[level] == 0) continue;
+    const auto shift = static_cast<unsigned>(level * kBits);
+    const std::uint64_t position = current_tick >> shift;
+    // Rotate so that bit 0 is the slot after the current one: the distance is its trailing zeros.
+    const auto ahead =
+        std::rotr(occupied[level], static_cast<int>((position + 1) & ((1u << kBits) - 1)));
+    const std::uint64_t tick = (position + 1 + static_cast<unsigned>(std::countr_zero(ahead)))
+                               << shift;
+    if (!earliest || tick < *earliest) earliest = tick;
+  }
+  return earliest;
+}
+
+}  // namespace
 
 void Timer::cancel() {
   deadline_ = Instant{};
@@ -74,8 +100,7 @@ int TimerWheel::advance(Instant now) {
   int fired = 0;
   while (current_tick_ < target) {
     // Jump to the next tick at which any slot comes round.
-    const auto wakeup = next_wakeup();
-    const std::uint64_t next = wakeup ? tick_of(*wakeup) : target + 1;
+    const std::uint64_t next = next_slot(occupied_, current_tick_).value_or(target + 1);
     if (next > target) {
       current_tick_ = target;
       break;
@@ -107,17 +132,31 @@ int TimerWheel::advance(Instant now) {
   return fired;
 }
 
+// Slots are visited in their order on each level; one that begins after the earliest deadline found
+// cannot hold an earlier one. A loop with few timers so sleeps until one is due, and is woken
+// neither by slots that were left behind nor by those that only have to be emptied. Where many
+// timers wait not all are looked at, and the loop may be woken early.
 std::optional<Instant> TimerWheel::next_wakeup() const {
+  static_assert(kBits == kBitsPerLevel);
   std::optional<std::uint64_t> earliest;
+  int looked_at = 0;
   for (std::size_t level = 0; level < kLevels; ++level) {
-    if (occupied_[level] == 0) continue;
     const auto shift = static_cast<unsigned>(level * kBitsPerLevel);
     const std::uint64_t position = current_tick_ >> shift;
-    // Rotate so that bit 0 is the slot after the current one: the distance is its trailing zeros.
-    const auto ahead = std::rotr(occupied_[level], static_cast<int>((position + 1) & (kSlots - 1)));
-    const std::uint64_t tick = (position + 1 + static_cast<unsigned>(std::countr_zero(ahead)))
-                               << shift;
-    if (!earliest || tick < *earliest) earliest = tick;
+    auto ahead = std::rotr(occupied_[level], static_cast<int>((position + 1) & (kSlots - 1)));
+    for (; ahead != 0; ahead &= ahead - 1) {
+      const std::uint64_t place = position + 1 + static_cast<unsigned>(std::countr_zero(ahead));
+      if (earliest && place << shift >= *earliest) break;
+      const Timer* timer = slots_[level][place & (kSlots - 1)];
+      for (; timer != nullptr; timer = timer->next_) {
+        if (++looked_at > kLookedAtMax) {
+          return Instant{static_cast<std::int64_t>(*next_slot(occupied_, current_tick_)) *
+                         kTick.count()};
+        }
+        const std::uint64_t due = std::max(tick_not_before(timer->deadline_), current_tick_ + 1);
+        if (!earliest || due < *earliest) earliest = due;
+      }
+    }
   }
   if (!earliest) return std::nullopt;
   return Instant{static_cast<std::int64_t>(*earliest) * kTick.count()};

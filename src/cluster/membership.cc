@@ -87,23 +87,34 @@ Membership::Membership(MembershipOptions options) : options_(options) {
 }
 
 void Membership::handle(const MembershipEvent& event, Instant now, MembershipEffects& out) {
+  if (const auto* const departing = std::get_if<membership_event::Departing>(&event)) {
+    return on(*departing, now, out);
+  }
   if (started_) notice_stall(now);
   std::visit([&](const auto& each) { on(each, now, out); }, event);
   if (!started_) return;
   judge(now, out);
-  if (now >= beat_at_) send_all(now, out);
+  send_due(now, out);
 }
 
 void Membership::on(const membership_event::Start& start, Instant now, MembershipEffects&) {
   CHECK(!started_ && start.incarnation != 0);
   started_ = true;
   incarnation_ = start.incarnation;
-  beat_at_ = now;
+  for (Peer& peer : peers_) peer.beat_at = now;
 }
 
 void Membership::on(const membership_event::Stand& stand, Instant now, MembershipEffects&) {
   standing_ = stand.standing;
-  beat_at_ = now;  // others hear of it at once
+  hurry(now);  // others hear of it at once
+}
+
+// After a stall the timer comes first: it is what notices.
+void Membership::on(const membership_event::Departing& departing, Instant now,
+                    MembershipEffects& out) {
+  Peer* const peer = find(departing.to);
+  if (!started_ || peer == nullptr || is_late(now)) return;
+  if (peer->beat_at - now <= options_.interval / 2 + kCompanyWait) send_to(*peer, now, out);
 }
 
 void Membership::on(const membership_event::Heard& heard, Instant now, MembershipEffects& out) {
@@ -137,12 +148,16 @@ void Membership::on(const membership_event::Heard& heard, Instant now, Membershi
 
 // Late timers are our own fault, or our host's: whoever cannot keep time must not judge others.
 void Membership::notice_stall(Instant now) {
-  const Duration late = now - beat_at_;
-  if (late < options_.interval) return;
+  if (!is_late(now)) return;
   strain_ = std::min(kStrainMax, strain_ + 1);
   calm_ = 0;
   // What others sent meanwhile waits to be read.
   trust_others_until_ = now + options_.silence_min;
+}
+
+bool Membership::is_late(Instant now) const {
+  return std::any_of(peers_.begin(), peers_.end(),
+                     [&](const Peer& peer) { return now - peer.beat_at >= options_.interval; });
 }
 
 void Membership::measure(Link& link, const Heartbeat& heartbeat, Instant now) {
@@ -213,7 +228,7 @@ void Membership::judge(Instant now, MembershipEffects& out) {
     }
   }
   // What is seen is told at once, for others wait for it with their verdict.
-  if (suspects_now != suspects_ || hears_now != hears_) beat_at_ = std::min(beat_at_, now);
+  if (suspects_now != suspects_ || hears_now != hears_) hurry(now);
   hears_ = hears_now;
   suspects_ = suspects_now;
   isolated_ = hears_.empty() && !peers_.empty();
@@ -315,37 +330,48 @@ NodeSet Membership::not_hearing(NodeId node) const {
   return not_hearing;
 }
 
-void Membership::send_all(Instant now, MembershipEffects& out) {
-  if (now - beat_at_ < options_.interval && ++calm_ >= kCalmHeartbeats) {
+void Membership::hurry(Instant now) {
+  for (Peer& peer : peers_) peer.beat_at = std::min(peer.beat_at, now);
+}
+
+void Membership::send_due(Instant now, MembershipEffects& out) {
+  for (Peer& peer : peers_) {
+    if (now >= peer.beat_at) send_to(peer, now, out);
+  }
+}
+
+void Membership::send_to(Peer& peer, Instant now, MembershipEffects& out) {
+  const bool in_time = now - peer.beat_at < options_.interval;
+  if (&peer == &peers_.front() && in_time && ++calm_ >= kCalmHeartbeats) {
     calm_ = 0;
     strain_ = std::max(0, strain_ - 1);
   }
-  beat_at_ = now + options_.interval;
-  for (Peer& peer : peers_) {
-    for (int network = 0; network < options_.networks; ++network) {
-      Link& link = peer.links[static_cast<std::size_t>(network)];
-      Heartbeat heartbeat;
-      heartbeat.incarnation = incarnation_;
-      heartbeat.sequence = ++link.sequence_sent;
-      heartbeat.sent_at = now;
-      if (link.begun) {
-        heartbeat.echo_sequence = link.sequence_heard;
-        heartbeat.echo_incarnation = link.incarnation;
-        heartbeat.echo_sent_at = link.their_sent_at;
-        heartbeat.echo_held = now - link.heard_at;
-      }
-      heartbeat.standing = standing_;
-      heartbeat.strain = static_cast<std::uint8_t>(strain_);
-      heartbeat.hears = hears_;
-      heartbeat.suspects = suspects_;
-      out.push_back(membership_effect::Send{peer.node, network, heartbeat});
+  peer.beat_at = now + options_.interval + kCompanyWait;
+  for (int network = 0; network < options_.networks; ++network) {
+    Link& link = peer.links[static_cast<std::size_t>(network)];
+    Heartbeat heartbeat;
+    heartbeat.incarnation = incarnation_;
+    heartbeat.sequence = ++link.sequence_sent;
+    heartbeat.sent_at = now;
+    if (link.begun) {
+      heartbeat.echo_sequence = link.sequence_heard;
+      heartbeat.echo_incarnation = link.incarnation;
+      heartbeat.echo_sent_at = link.their_sent_at;
+      heartbeat.echo_held = now - link.heard_at;
     }
+    heartbeat.standing = standing_;
+    heartbeat.strain = static_cast<std::uint8_t>(strain_);
+    heartbeat.hears = hears_;
+    heartbeat.suspects = suspects_;
+    out.push_back(membership_effect::Send{peer.node, network, heartbeat});
   }
 }
 
 std::optional<Instant> Membership::deadline() const {
-  if (!started_) return std::nullopt;
-  return beat_at_;
+  if (!started_ || peers_.empty()) return std::nullopt;
+  return std::min_element(peers_.begin(), peers_.end(),
+                          [](const Peer& a, const Peer& b) { return a.beat_at < b.beat_at; })
+      ->beat_at;
 }
 
 Membership::Peer* Membership::find(NodeId node) {

@@ -47,11 +47,12 @@ struct Heartbeat {
 
 struct MembershipOptions {
   NodeId self = 0;
-  NodeSet peers;                                      // with or without self
-  int networks = 1;                                   // 1 to kNetworksMax
-  Duration interval = std::chrono::milliseconds(20);  // of heartbeats; 1 ms to 10 s
+  NodeSet peers;     // with or without self
+  int networks = 1;  // 1 to kNetworksMax
+  // Of heartbeats; 1 ms to 10 s. Not below that of renewals, with which they go.
+  Duration interval = std::chrono::milliseconds(30);
   Duration silence_min =
-      std::chrono::milliseconds(60);                 // never suspected sooner; 2 intervals or more
+      std::chrono::milliseconds(90);                 // never suspected sooner; 2 intervals or more
   Duration silence_max = std::chrono::seconds(2);    // suspected by then at the latest
   Duration steady = std::chrono::milliseconds(500);  // heard for so long before it is a member
 };
@@ -69,9 +70,15 @@ struct TimerFired {};
 struct Stand {
   Standing standing = Standing::kServing;
 };
+// Something else is about to be sent to that node on all networks: its heartbeats go along when
+// they are due within half an interval. Nobody is judged; the effects are Sends alone.
+struct Departing {
+  NodeId to = 0;
+};
 }  // namespace membership_event
-using MembershipEvent = std::variant<membership_event::Start, membership_event::Heard,
-                                     membership_event::TimerFired, membership_event::Stand>;
+using MembershipEvent =
+    std::variant<membership_event::Start, membership_event::Heard, membership_event::TimerFired,
+                 membership_event::Stand, membership_event::Departing>;
 
 namespace membership_effect {
 struct Send {
@@ -121,8 +128,10 @@ struct PeerStatus {
 class Membership {
  public:
   static constexpr int kStrainMax = 7;
-  static constexpr int kMissedMin = 3;        // heartbeats in a row before a link is suspected
-  static constexpr double kDoubt = 1e-8;      // how likely silence may be on a sound link
+  static constexpr int kMissedMin = 3;    // heartbeats in a row before a link is suspected
+  static constexpr double kDoubt = 1e-8;  // how likely silence may be on a sound link
+  // A heartbeat that is due waits so long for something to go along with.
+  static constexpr Duration kCompanyWait = std::chrono::milliseconds(4);
   static constexpr int kCalmHeartbeats = 25;  // in time, until one strain less
 
   static Result<Membership> create(MembershipOptions options);
@@ -158,6 +167,7 @@ class Membership {
     Standing standing = Standing::kServing;
     std::uint8_t strain = 0;
     Instant heard_since{};
+    Instant beat_at{};        // when its heartbeats go by themselves at the latest
     NodeSet hears, suspects;  // as it said last
     std::array<Link, kNetworksMax> links;
   };
@@ -168,13 +178,17 @@ class Membership {
   void on(const membership_event::Heard& heard, Instant now, MembershipEffects& out);
   void on(const membership_event::TimerFired&, Instant, MembershipEffects&) {}
   void on(const membership_event::Stand& stand, Instant now, MembershipEffects& out);
+  void on(const membership_event::Departing& departing, Instant now, MembershipEffects& out);
 
   void notice_stall(Instant now);
   void measure(Link& link, const Heartbeat& heartbeat, Instant now);
   void judge(Instant now, MembershipEffects& out);
   void enter(Peer& peer, Presence presence, Instant now, MembershipEffects& out);
   NodeVerdict verdict_on(const Peer& peer, Finding finding, Instant now) const;
-  void send_all(Instant now, MembershipEffects& out);
+  bool is_late(Instant now) const;
+  void send_due(Instant now, MembershipEffects& out);
+  void send_to(Peer& peer, Instant now, MembershipEffects& out);
+  void hurry(Instant now);
   Duration allowed(const Link& link) const;
   bool hears(const Link& link, Instant now) const;
   bool is_heard(const Link& link, Instant now) const;
@@ -190,7 +204,6 @@ class Membership {
   bool started_ = false;
   std::uint64_t incarnation_ = 0;
   Standing standing_ = Standing::kServing;
-  Instant beat_at_{};
   Instant trust_others_until_{};  // after a stall of ours
   int strain_ = 0, calm_ = 0;
   bool isolated_ = true;

@@ -28,12 +28,29 @@ void MembershipDriver::handle(const MembershipEvent& event) {
     }
   }
   handling_ = false;
-  if (const auto deadline = machine_.deadline()) loop_.arm(*this, *deadline);
+  arm();
   for (const NodeVerdict& verdict : verdicts) {
     for (const Concluded& listener : concluded_) listener(verdict);
   }
   if (!changed) return;
   for (const auto& listener : changed_) listener();
+}
+
+// Within whatever is being sent, perhaps by a listener of ours: so nothing is concluded here.
+const std::vector<Heartbeat>& MembershipDriver::riding_to(NodeId to) {
+  riding_.clear();
+  if (handling_) return riding_;
+  riding_effects_.clear();
+  machine_.handle(membership_event::Departing{to}, clock_(), riding_effects_);
+  for (const MembershipEffect& effect : riding_effects_) {
+    riding_.push_back(std::get<membership_effect::Send>(effect).heartbeat);
+  }
+  arm();
+  return riding_;
+}
+
+void MembershipDriver::arm() {
+  if (const auto deadline = machine_.deadline()) loop_.arm(*this, *deadline);
 }
 
 }  // namespace nines::cluster

@@ -43,6 +43,9 @@ class MembershipDriver : private Timer {
   void heard(NodeId from, std::size_t network, const Heartbeat& heartbeat) {
     handle(membership_event::Heard{from, static_cast<int>(network), heartbeat});
   }
+  // Something is about to be sent to that node on all networks: the heartbeats that go along, by
+  // network; none when none is due soon. Calls no listener.
+  const std::vector<Heartbeat>& riding_to(NodeId to);
   void stand(Standing standing) { handle(membership_event::Stand{standing}); }
 
   const Membership& machine() const { return machine_; }
@@ -51,6 +54,7 @@ class MembershipDriver : private Timer {
  private:
   void on_timer(Instant) override { handle(membership_event::TimerFired{}); }
   void handle(const MembershipEvent& event);
+  void arm();
 
   Membership machine_;
   io::Loop& loop_;
@@ -58,7 +62,8 @@ class MembershipDriver : private Timer {
   HeartbeatSender& sender_;
   std::vector<Concluded> concluded_;
   std::vector<std::function<void()>> changed_;
-  MembershipEffects effects_;
+  MembershipEffects effects_, riding_effects_;
+  std::vector<Heartbeat> riding_;
   bool handling_ = false;
 };
 

@@ -1,4 +1,5 @@
-// Within the seal: the network's index (1), the message's number (8, little-endian), the message.
+// Within the seal: the network's index (1), the message's number (8, little-endian), the size of
+// what rides along (1), that, the message.
 #include "cluster/peer_sockets.h"
 
 #include <algorithm>
@@ -16,6 +17,8 @@ namespace nines::cluster {
 static_assert(kLeaseMessageMax <= kMessageMax);
 
 namespace {
+
+constexpr std::size_t kNumberSize = 8;
 
 // Those that a healthy network brings: late and repeated datagrams, hellos, our own restart.
 bool is_worth_a_line(SealFault fault) {
@@ -172,13 +175,15 @@ void PeerSockets::say_hello(NodeId to, Peer& peer) {
   }
 }
 
-bool PeerSockets::send(NodeId to, std::string_view bytes) {
+bool PeerSockets::send(NodeId to, std::string_view bytes, const std::vector<std::string>& riders) {
+  CHECK(riders.empty() || riders.size() == networks_.size());
   const auto peer = peers_.find(to);
   if (peer == peers_.end() || !sealer_.ready(to)) return false;
   const std::uint64_t number = peer->second.next_number++;
   bool sent = false;
   for (std::size_t i = 0; i < networks_.size(); ++i) {
-    sent |= send_copy(i, to, peer->second, number, bytes);
+    sent |=
+        send_copy(i, to, peer->second, number, riders.empty() ? std::string() : riders[i], bytes);
   }
   return sent;
 }
@@ -187,16 +192,18 @@ bool PeerSockets::send_on(std::size_t network, NodeId to, std::string_view bytes
   CHECK(network < networks_.size());
   const auto peer = peers_.find(to);
   if (peer == peers_.end() || !sealer_.ready(to)) return false;
-  return send_copy(network, to, peer->second, peer->second.next_number++, bytes);
+  return send_copy(network, to, peer->second, peer->second.next_number++, {}, bytes);
 }
 
 bool PeerSockets::send_copy(std::size_t network, NodeId to, Peer& peer, std::uint64_t number,
-                            std::string_view bytes) {
-  CHECK(bytes.size() <= kMessageMax);
+                            std::string_view rider, std::string_view bytes) {
+  CHECK(rider.size() <= kRiderMax && rider.size() + bytes.size() <= kMessageMax);
   std::string framed;
-  framed.reserve(kFrameSize + bytes.size());
+  framed.reserve(kFrameSize + rider.size() + bytes.size());
   framed += static_cast<char>(network);
-  for (int i = 0; i < 8; ++i) framed += static_cast<char>(number >> 8 * i & 0xff);
+  for (std::size_t i = 0; i < kNumberSize; ++i) framed += static_cast<char>(number >> 8 * i & 0xff);
+  framed += static_cast<char>(rider.size());
+  framed += rider;
   framed += bytes;
   const auto sealed = sealer_.seal(to, framed);
   CHECK(sealed.has_value());  // ready, and not too large
@@ -247,7 +254,9 @@ void PeerSockets::answer(std::size_t network, Peer& peer, std::string_view datag
 
 void PeerSockets::handle_content(std::size_t network, NodeId from, Peer& peer,
                                  std::string_view framed) {
-  if (framed.size() < kFrameSize) {
+  const std::size_t rider_size =
+      framed.size() < kFrameSize ? 0 : static_cast<std::uint8_t>(framed[kFrameSize - 1]);
+  if (framed.size() < kFrameSize + rider_size) {
     ++networks_[network]->statistics.malformed;
     return;
   }
@@ -257,16 +266,18 @@ void PeerSockets::handle_content(std::size_t network, NodeId from, Peer& peer,
     return;
   }
   std::uint64_t number = 0;
-  for (std::size_t i = kFrameSize - 1; i >= 1; --i) {
+  for (std::size_t i = kNumberSize; i >= 1; --i) {
     number = number << 8 | static_cast<std::uint8_t>(framed[i]);
   }
   ++link.heard;
   link.last_heard = loop_.now();
+  // Of this network alone, and opened once: the seal has seen to that.
+  if (rider_size > 0) handler_.on_message(from, network, framed.substr(kFrameSize, rider_size));
   if (peer.heard.take(number) != ReplayWindow::Verdict::kNew) {
     ++link.copies;
     return;
   }
-  handler_.on_message(from, network, framed.substr(kFrameSize));
+  handler_.on_message(from, network, framed.substr(kFrameSize + rider_size));
 }
 
 void PeerSockets::complain(std::size_t network, SealFault fault) {

@@ -6,7 +6,7 @@
 // Each message carries a number that its sender counts for each receiver; the copies for the
 // several networks are sealed one by one, each naming its network, so that a link is believed to
 // work only by what its peer really sent on it. The first copy is handed up, the others are
-// counted.
+// counted. What is of one network alone (a heartbeat) may ride along in that network's datagram.
 #pragma once
 
 #include <array>
@@ -29,7 +29,8 @@
 
 namespace nines::cluster {
 
-inline constexpr std::size_t kFrameSize = 9;  // network and number, within the seal
+inline constexpr std::size_t kFrameSize = 10;  // network, number, rider's size, within the seal
+inline constexpr std::size_t kRiderMax = 255;
 inline constexpr std::size_t kMessageMax = kPayloadMax - kFrameSize;
 
 // 16 bytes of the kernel's random source. kSystem: it has none to give.
@@ -47,8 +48,9 @@ struct PeerSocketsOptions {
 class PeerHandler {
  public:
   virtual ~PeerHandler() = default;
-  // Authenticated, for this life of ours, never twice. `bytes` are lent for the call. `network`:
-  // the one by which the first copy came. May send; must not destroy the sockets.
+  // Authenticated, for this life of ours, a message never twice. `bytes` are lent for the call.
+  // `network`: the one by which it, or its first copy, came. May send; must not destroy the
+  // sockets.
   virtual void on_message(NodeId from, std::size_t network, std::string_view bytes) = 0;
   // A life of that peer that was not known: whatever was heard before was said by an earlier one.
   // Comes before its first message; from here on it can be sent to.
@@ -100,7 +102,10 @@ class PeerSockets final : private Timer {
   // Binds, and says hello to everybody.
   void start();
   // A copy on each network. False: not ready, or no network took it. `bytes`: at most kMessageMax.
-  bool send(NodeId to, std::string_view bytes);
+  // `riders`: none, or for each network what goes along in that network's datagram and is handed up
+  // before the message, by every copy that comes; each at most kRiderMax, with the message at most
+  // kMessageMax.
+  bool send(NodeId to, std::string_view bytes, const std::vector<std::string>& riders = {});
   // On that network alone.
   bool send_on(std::size_t network, NodeId to, std::string_view bytes);
 
@@ -135,7 +140,7 @@ class PeerSockets final : private Timer {
   void on_timer(Instant now) override;
   void say_hello(NodeId to, Peer& peer);
   bool send_copy(std::size_t network, NodeId to, Peer& peer, std::uint64_t number,
-                 std::string_view bytes);
+                 std::string_view rider, std::string_view bytes);
   void received(std::size_t network, std::string_view datagram);
   void answer(std::size_t network, Peer& peer, std::string_view datagram);
   void handle_content(std::size_t network, NodeId from, Peer& peer, std::string_view framed);

@@ -2,6 +2,7 @@
 // and reorder, with nodes that restart.
 #include "cluster/peer_sockets.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <set>
@@ -150,6 +151,43 @@ TEST_F(PeerSocketsTest, AMessageIsHeardOnceThoughItComesByTwoNetworks) {
   EXPECT_FALSE(one->send(9, "to nobody"));
 }
 
+TEST_F(PeerSocketsTest, WhatRidesAlongIsHeardByEachNetworkAndTheMessageOnce) {
+  Inbox inbox1, inbox2;
+  const auto one = node(1, inbox1), two = node(2, inbox2);
+  ASSERT_TRUE(wait_for([&] { return one->ready(2) && two->ready(1); }));
+  ASSERT_TRUE(one->send(2, "message", {"first rider", "second rider"}));
+  ASSERT_TRUE(one->send(2, std::string(kMessageMax - kRiderMax, 'x'),
+                        {std::string(kRiderMax, 'r'), std::string()}));
+  const auto copies = [&] {
+    const PeerStatistics of = two->statistics(1);
+    return of.links[0].copies + of.links[1].copies;
+  };
+  ASSERT_TRUE(wait_for([&] { return copies() == 2; }));
+  EXPECT_THAT(inbox2.heard,
+              testing::IsSupersetOf({Heard{1, 0, "first rider"}, Heard{1, 1, "second rider"},
+                                     Heard{1, 0, std::string(kRiderMax, 'r')}}));
+  ASSERT_EQ(inbox2.heard.size(), 5u);
+  const auto message = std::count_if(inbox2.heard.begin(), inbox2.heard.end(),
+                                     [](const Heard& each) { return each.text == "message"; });
+  EXPECT_EQ(message, 1);
+  // Sealed by a peer, and shorter than it says.
+  Sealer third = sealer_of(3, 1);
+  struct Relay final : io::DatagramHandler {
+    void on_datagram(const SocketAddress&, std::string_view bytes) override { got = bytes; }
+    std::string got;
+  } relay;
+  auto socket = loop_->open_datagram(loopback(3, 0), relay);
+  ASSERT_TRUE(socket.has_value());
+  (*socket)->send_to(loopback(1, 0), third.hello(1));
+  ASSERT_TRUE(wait_for([&] { return !relay.got.empty(); }));
+  (void)third.open(relay.got);
+  const std::string framed = std::string("\0\1\0\0\0\0\0\0\0\5", 10) + "four";
+  (*socket)->send_to(loopback(1, 0), *third.seal(1, framed));
+  ASSERT_TRUE(wait_for([&] { return one->network_statistics(0).malformed == 1; }));
+  EXPECT_TRUE(inbox1.heard.empty());
+  (*socket)->close();
+}
+
 TEST_F(PeerSocketsTest, ALinkIsTriedAlone) {
   Inbox inbox1, inbox2;
   const auto one = node(1, inbox1), two = node(2, inbox2);
@@ -189,7 +227,7 @@ TEST_F(PeerSocketsTest, ACopyMovedToAnotherNetworkDoesNotMakeThatOneLookAlive) {
   ASSERT_TRUE(wait_for([&] { return !relay.got.empty(); }));
   (void)third.open(relay.got);
   ASSERT_TRUE(third.ready(1));
-  const std::string framed = std::string("\0\1\0\0\0\0\0\0\0", 9) + "for network 0";
+  const std::string framed = std::string("\0\1\0\0\0\0\0\0\0\0", 10) + "for network 0";
   (*socket)->send_to(loopback(1, 1), *third.seal(1, framed));
   ASSERT_TRUE(wait_for([&] { return one->statistics(3).links[1].crossed == 1; }));
   EXPECT_EQ(one->statistics(3).links[1].heard, 0u);
