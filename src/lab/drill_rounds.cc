@@ -109,7 +109,9 @@ int drill(const RoundsWishes& wishes, const Contender& contender, int run, const
                     .story_told = {},
                     .shift = shift_of_run(run),
                     .conditions = wishes.conditions};
+  DrillSeries series;
   drill.phase_finished = [&](const PhaseReport& report) {
+    series.rows.push_back(row_of(report, contender.engine, run));
     std::string line = "  " + report.phase + ": " + (report.broken.empty() ? "held" : "BROKEN");
     for (const auto& each : report.broken) line += "\n    " + each;
     wishes.progress(line);
@@ -123,12 +125,11 @@ int drill(const RoundsWishes& wishes, const Contender& contender, int run, const
   }
   const auto reports = run_drills(drill);
   if (!reports.has_value()) {
-    static_cast<void>(write_whole(files.rows.get(), reports.error().message()));
-    return reports.error().code() == ErrorCode::kRefused ? kExitInterrupted : kExitFailed;
-  }
-  DrillSeries series;
-  for (const auto& report : *reports) {
-    series.rows.push_back(row_of(report, contender.engine, run));
+    series.failed.push_back(reports.error().message());
+    if (reports.error().code() == ErrorCode::kRefused) {
+      static_cast<void>(write_whole(files.rows.get(), reports.error().message()));
+      return kExitInterrupted;
+    }
   }
   const bool written = write_whole(files.rows.get(), to_text(series)) &&
                        write_whole(files.stories.get(), to_text(stories));
@@ -148,18 +149,23 @@ class Rounds {
         const Contender& contender = wishes_.contenders[round % 2 == 1 ? i : turned];
         const std::string name = contender.engine + ", run " + std::to_string(round);
         wishes_.progress(name + " of " + std::to_string(wishes_.runs));
-        auto rows = run_once(contender, round);
-        if (!rows.has_value() && rows.error().code() == ErrorCode::kRefused) return rows.error();
-        failed_in_a_row = rows.has_value() ? 0 : failed_in_a_row + 1;
-        if (!rows.has_value()) {
-          series_.failed.push_back(name + ": " + rows.error().message());
-          wishes_.progress("  failed: " + rows.error().message());
-          if (failed_in_a_row == kFailedRunsMax) {
-            return Error(ErrorCode::kUnavailable, "given up: " + series_.failed.back());
-          }
-          continue;
+        auto done = run_once(contender, round);
+        if (!done.has_value() && done.error().code() == ErrorCode::kRefused) return done.error();
+        std::vector<std::string> failed;
+        if (done.has_value()) {
+          series_.rows.insert(series_.rows.end(), done->rows.begin(), done->rows.end());
+          failed = done->failed;
+        } else {
+          failed.push_back(done.error().message());
         }
-        series_.rows.insert(series_.rows.end(), rows->begin(), rows->end());
+        failed_in_a_row = failed.empty() ? 0 : failed_in_a_row + 1;
+        for (const auto& why : failed) {
+          series_.failed.push_back(name + ": " + why);
+          wishes_.progress("  failed: " + why);
+        }
+        if (failed_in_a_row == kFailedRunsMax) {
+          return Error(ErrorCode::kUnavailable, "given up: " + series_.failed.back());
+        }
       }
       wishes_.round_finished(series_);
     }
@@ -167,17 +173,18 @@ class Rounds {
   }
 
  private:
-  Result<std::vector<DrillRow>> run_once(const Contender& contender, int run) {
+  Result<DrillSeries> run_once(const Contender& contender, int run) {
     if (contender.plan) TRY(bring_lab_up(*contender.plan, [](std::string_view) {}));
-    auto rows =
+    auto done =
         interrupts_.take() ? Error(ErrorCode::kRefused, "interrupted") : drill_once(contender, run);
-    if (!contender.plan) return rows;
+    if (!contender.plan) return done;
     auto down = take_lab_down(contender.lab);
-    if (rows.has_value() && !down.has_value()) return std::move(down).error();
-    return rows;
+    if (done.has_value() && !down.has_value()) return std::move(down).error();
+    return done;
   }
 
-  Result<std::vector<DrillRow>> drill_once(const Contender& contender, int run) {
+  // The rows of all phases that were finished, and why others were not.
+  Result<DrillSeries> drill_once(const Contender& contender, int run) {
     const Files files{.rows = io::Descriptor(::memfd_create("rows", MFD_CLOEXEC)),
                       .stories = io::Descriptor(::memfd_create("stories", MFD_CLOEXEC))};
     if (!files.rows || !files.stories) return Error::from_errno(errno, "memfd_create");
@@ -201,7 +208,7 @@ class Rounds {
     if (wishes_.stories && stories.empty()) {
       stories = TRY(parse_drill_stories(read_whole(files.stories.get())));
     }
-    return TRY(parse_drill_series(text)).rows;
+    return parse_drill_series(text);
   }
 
   std::vector<DrillStory> stories_in_order() {

@@ -48,9 +48,10 @@ inline constexpr int kFailedRunsMax = 3;
 Duration shift_of_run(int run);
 
 // `runs` rounds; in each every contender runs all scenarios once, in the other order the next time.
-// A run that fails is in the series' `failed` and has no rows. kRefused: interrupted by SIGINT or
-// SIGTERM; what was broken has been mended, and labs that were brought up are down. kUnavailable:
-// given up. Must be called while the process has one thread; blocks.
+// A run that fails is in the series' `failed` and has the rows of the phases that it finished.
+// kRefused: interrupted by SIGINT or SIGTERM; what was broken has been mended, and labs that were
+// brought up are down. kUnavailable: given up. Must be called while the process has one thread;
+// blocks.
 Result<RoundsResult> run_rounds(const RoundsWishes& wishes);
 
 }  // namespace nines::lab
