@@ -440,10 +440,11 @@ void HttpSession::look_for_silence(Instant now) {
     return;
   }
   const bool lost = peer_is_lost();
-  if (server().state->unresponsive() && may_leave_server()) {
+  if (server().state->unresponsive() && may_leave_server(Others::kUnsuspected)) {
     leave_silent_server();
   } else if (lost && server().state->unresponsive()) {
-    give_up_on_lost_server();
+    // Anybody is better than a server that is gone.
+    may_leave_server(Others::kUsable) ? leave_silent_server() : give_up_on_lost_server();
   } else {
     if (!asked_about_silence_) {
       asked_about_silence_ = true;
@@ -456,10 +457,10 @@ void HttpSession::look_for_silence(Instant now) {
 }
 
 // Nothing of an answer has come, and another server could give it.
-bool HttpSession::may_leave_server() const {
+bool HttpSession::may_leave_server(Others which) const {
   return repeatable_ && request_kept_ && request_body_.done && answer_input_.empty() &&
          backend().config->redispatch != 0 && failures_ < backend().config->retries &&
-         other_server_usable(Others::kUnsuspected);
+         other_server_usable(which);
 }
 
 void HttpSession::leave_silent_server() {
@@ -1283,7 +1284,7 @@ void HttpSession::kill(char cause) {
       answer_cut(cause, 'D');
       return;
     case Phase::kWaiting:
-      if (cause == 'D' && may_leave_server()) {
+      if (cause == 'D' && may_leave_server(Others::kUsable)) {
         leave_silent_server();
         return;
       }

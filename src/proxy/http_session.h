@@ -90,7 +90,7 @@ class HttpSession final : public Session {
   void abort_connection();
   void look_again(Instant now);
   void look_for_silence(Instant now);
-  bool may_leave_server() const;
+  bool may_leave_server(Others which) const;
   void leave_silent_server();
   void give_up_on_lost_server();
 
