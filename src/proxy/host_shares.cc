@@ -23,6 +23,7 @@ void HostShares::apply(const Generation& generation, Instant now) {
     const Instant next = host.since + kStepEvery * step;
     deadline_ = deadline_ ? std::min(*deadline_, next) : next;
   }
+  slow_start_.begin();
   for (const Proxy& proxy : generation.proxies) {
     if (proxy.backend == nullptr) continue;
     bool changed = false;
@@ -30,7 +31,8 @@ void HostShares::apply(const Generation& generation, Instant now) {
       const SocketAddress& address = server.config->address;
       const auto found = address.is_ip() ? hosts_.find(address.ip_text()) : hosts_.end();
       const Kind kind = found == hosts_.end() ? Kind::kAll : found->second.kind;
-      const int percent = kind == Kind::kSlowly ? percents.at(found->first) : 100;
+      const int percent = std::min(kind == Kind::kSlowly ? percents.at(found->first) : 100,
+                                   slow_start_.percent(server, proxy.config->balance, now));
       const auto put = [&changed](auto& field, auto value) {
         changed |= field.exchange(value, std::memory_order_relaxed) != value;
       };
@@ -39,6 +41,10 @@ void HostShares::apply(const Generation& generation, Instant now) {
       put(server.state->share_percent, percent);
     }
     if (changed) refresh_backend(proxy, now);
+  }
+  slow_start_.end();
+  if (const auto next = slow_start_.deadline()) {
+    deadline_ = std::min(deadline_.value_or(*next), *next);
   }
   std::erase_if(hosts_, [&](const auto& entry) {
     return entry.second.kind == Kind::kAll ||

@@ -1,6 +1,7 @@
 // What is known of the controllers' hosts, brought to their servers: who is not heard gets nothing
 // new, who is dead nothing at all while any other can take it, and who returns gets its share back
-// step by step. A server's own checks and commands go on beside it.
+// step by step. A server's own checks and commands go on beside it, and its "slowstart": of the two
+// shares it gets the smaller one.
 #pragma once
 
 #include <map>
@@ -10,6 +11,7 @@
 #include "base/time.h"
 #include "node/host_share.h"
 #include "proxy/runtime.h"
+#include "proxy/slow_start.h"
 
 namespace nines::proxy {
 
@@ -20,8 +22,8 @@ class HostShares {
   static constexpr Duration kStepEvery = std::chrono::seconds(1);
 
   void set(const node::HostShare& share, Instant now);
-  // Also the next steps of who returns. To be called at deadline(), after each set() and with each
-  // new generation.
+  // Also the next steps of who returns. To be called at deadline(), after each set(), with each new
+  // generation, and when a server has gone down or come up.
   void apply(const Generation& generation, Instant now);
   std::optional<Instant> deadline() const { return deadline_; }
 
@@ -33,6 +35,7 @@ class HostShares {
 
   std::map<std::string, Host> hosts_;  // by address; as configured: none
   std::optional<Instant> deadline_;
+  SlowStart slow_start_;
 };
 
 }  // namespace nines::proxy

@@ -573,11 +573,13 @@ void Plane::on_health_log(const Proxy& proxy, LogLevel level, const std::string&
 }
 
 void Plane::on_server_down(const Proxy&, const Server& server) {
+  share_work();
   to_all_workers(task_for_server_down(server));
 }
 
 // Who waits for a slot hears of the new ones.
 void Plane::on_server_up(const Proxy& proxy, const Server& server) {
+  share_work();  // before anybody is sent there: it may have to start slowly
   to_all_workers(task_for_server_up(proxy, server));
 }
 
