@@ -152,6 +152,15 @@ std::string render_dead_peers(const Json& report) {
       text += "      " + error + "\n";
     }
   }
+  for (const Json& other : report.value("not_covered", Json::array())) {
+    text += "    ! not told: network " + word(other, "network") + " (";
+    std::string programs;
+    for (const Json& program : other.value("programs", Json::array())) {
+      programs += (programs.empty() ? "" : ", ") + program.get<std::string>();
+    }
+    text += programs + "), " + std::to_string(other.value("connections", 0)) +
+            " connections to these ports\n";
+  }
   return text;
 }
 
