@@ -111,6 +111,15 @@ int lost_of(const ServiceReport& load) {
   return load.failed + load.failed_in_flight + load.unfinished;
 }
 
+std::optional<Duration> slowest_back(const PhaseReport::Peers& peers) {
+  std::optional<Duration> slowest;
+  for (const auto& [name, back] : peers.services_back) {
+    if (!back) return std::nullopt;
+    slowest = std::max(slowest.value_or(Duration(0)), *back);
+  }
+  return slowest;
+}
+
 Totals totals_of(const PhaseReport& report) {
   Totals totals;
   for (const auto& service : report.services) {
@@ -415,15 +424,6 @@ std::vector<Column> real_columns() {
       {"failed", of(LoadKind::kTransactions, lost)},
       {"slowest", of(LoadKind::kTransactions, slowest)},
   };
-}
-
-std::optional<Duration> slowest_back(const PhaseReport::Peers& peers) {
-  std::optional<Duration> slowest;
-  for (const auto& [name, back] : peers.services_back) {
-    if (!back) return std::nullopt;
-    slowest = std::max(slowest.value_or(Duration(0)), *back);
-  }
-  return slowest;
 }
 
 std::vector<Column> peer_columns() {

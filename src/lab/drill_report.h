@@ -146,6 +146,9 @@ struct Totals {
 // Of LoadKind::kRequests.
 Totals totals_of(const PhaseReport& report);
 
+// The slowest of the services of who returned; none: not all of them are back, or nobody returned.
+std::optional<Duration> slowest_back(const PhaseReport::Peers& peers);
+
 // Fills report.broken.
 void judge(const Expectation& expected, PhaseReport& report);
 

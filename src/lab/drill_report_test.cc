@@ -252,5 +252,54 @@ TEST(DrillReport, AMinorityThatCommitsBreaksTheDrill) {
                                "a transaction was committed 300 ms after the majority was gone"});
 }
 
+PhaseReport with_peers() {
+  PhaseReport report;
+  report.peers.emplace();
+  report.peers->controllers = 3;
+  return report;
+}
+
+TEST(DrillReport, RulesAreJudgedWhateverADrillExpects) {
+  PhaseReport well = with_peers();
+  well.peers->rules.against_most = 1;
+  judge({}, well);
+  EXPECT_TRUE(well.broken.empty());
+
+  PhaseReport ill = with_peers();
+  ill.peers->rules.outlived = 2;
+  ill.peers->rules.against_most = 2;
+  ill.peers->rules.complete = false;
+  ill.peers->clients.refused_there = 1;
+  judge({}, ill);
+  EXPECT_EQ(ill.broken, (std::vector<std::string>{
+                            "what the kernels refused was not seen throughout",
+                            "2 rules outlived their reason by more than 1.00 s",
+                            "a host refused 2 of 3 at a time, 1 allowed",
+                            "1 connections to controllers that were there were refused"}));
+}
+
+TEST(DrillReport, RulesThatComeLateOrStayOrFallTooOftenBreakTheDrill) {
+  PhaseReport report = with_peers();
+  report.length = 15s;
+  report.peers->rules.begun = 1;
+  report.peers->rules.gone_after = 700ms;
+  report.peers->rules.verdicts_most = 3;
+  judge({.rules_after_max = 3s, .no_rule_begins = true, .rule_gone_max = 500ms, .verdicts_max = 2},
+        report);
+  EXPECT_EQ(report.broken,
+            (std::vector<std::string>{"not every survivor had its rule within 15.00 s",
+                                      "1 rules began, none allowed",
+                                      "a rule was gone 700 ms after its reason, 500 ms allowed",
+                                      "3 verdicts on one host, 2 allowed"}));
+}
+
+TEST(DrillReport, AServiceThatIsNotBackLeavesTheSlowestUnsaid) {
+  PhaseReport report = with_peers();
+  report.peers->services_back = {{"keystone", 300ms}, {"mariadb", 900ms}};
+  EXPECT_EQ(slowest_back(*report.peers), 900ms);
+  report.peers->services_back["neutron"] = std::nullopt;
+  EXPECT_EQ(slowest_back(*report.peers), std::nullopt);
+}
+
 }  // namespace
 }  // namespace nines::lab

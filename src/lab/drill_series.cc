@@ -47,6 +47,15 @@ constexpr std::array<FigureTraits, kFigures> kTraits{{
     {Figure::kTransactionsLost, "transactions lost", "transactions_lost", Unit::kCount, true},
     {Figure::kTransactionSlowest, "slowest transaction", "transaction_slowest_ms", Unit::kTime,
      true},
+    {Figure::kRulesStand, "rules stand", "rules_stand_ms", Unit::kTime, true},
+    {Figure::kPeerTold, "peers' clients told", "peer_told_ms", Unit::kTime, true},
+    {Figure::kPeerRefused, "peers' clients refused", "peer_refused_ms", Unit::kTime, true},
+    {Figure::kPeerWaited, "longest wait for a peer", "peer_waited_ms", Unit::kTime, true},
+    {Figure::kPeerReached, "reached again", "peer_reached_ms", Unit::kTime, true},
+    {Figure::kRulesGone, "rules gone", "rules_gone_ms", Unit::kTime, true},
+    {Figure::kRulesOutlived, "rules that outlived their reason", "rules_outlived", Unit::kCount,
+     true},
+    {Figure::kServicesBack, "services back", "services_back_ms", Unit::kTime, true},
 }};
 
 constexpr double kNanosecondsPerMillisecond = 1e6;
@@ -302,6 +311,20 @@ DrillRow row_of(const PhaseReport& report, std::string engine, int run) {
     row[Figure::kTransactions] = writes->requests;
     row[Figure::kTransactionsLost] = lost_of(*writes);
     row[Figure::kTransactionSlowest] = writes->slowest.count();
+  }
+  if (report.peers) {
+    const auto put = [&](Figure figure, std::optional<Duration> value) {
+      if (value) row[figure] = value->count();
+    };
+    const auto& peers = *report.peers;
+    put(Figure::kRulesStand, peers.rules.all);
+    put(Figure::kPeerTold, peers.clients.told);
+    put(Figure::kPeerRefused, peers.clients.refused);
+    put(Figure::kPeerWaited, peers.clients.waited);
+    put(Figure::kPeerReached, peers.reached);
+    put(Figure::kRulesGone, peers.rules.gone_after);
+    if (peers.rules.complete) row[Figure::kRulesOutlived] = peers.rules.outlived;
+    put(Figure::kServicesBack, slowest_back(peers));
   }
   if (report.outage) row[Figure::kOutage] = report.outage->count();
   // What the recorder may have missed is not measured.

@@ -45,8 +45,17 @@ enum class Figure : std::uint8_t {
   kTransactions,
   kTransactionsLost,
   kTransactionSlowest,  // time
+  // Of drills that are about what programs on the controllers notice of each other.
+  kRulesStand,     // time: every survivor refuses connections to the dead
+  kPeerTold,       // time: the last connection that stood was ended
+  kPeerRefused,    // time: the last survivor's first refusal
+  kPeerWaited,     // time: the longest that one connection waited
+  kPeerReached,    // time: the kernel of who returns answers the last survivor
+  kRulesGone,      // time: the longest that a rule stood on after its reason
+  kRulesOutlived,  // rules that did so for more than a second
+  kServicesBack,   // time: the slowest service of who returns serves
 };
-inline constexpr std::size_t kFigures = 21;
+inline constexpr std::size_t kFigures = 29;
 std::string_view title_of(Figure figure);
 bool is_time(Figure figure);
 
