@@ -69,10 +69,11 @@ Result<void> take_claim(const std::string& folder, const std::string& run,
   return files.replace(path_in(folder), run + '\n', 0644);
 }
 
-Result<void> release_claim(const std::string& folder, const std::string& run) {
+Result<void> release_claim(const std::string& folder, const std::string& run,
+                           std::span<const std::string> earlier) {
   const io::Descriptor locked = TRY(lock(folder));
   const std::string holder = TRY(claim_holder(folder));
-  if (holder != run) return {};
+  if (holder.empty() || !may_claim(holder, run, earlier)) return {};
   io::LinuxFiles files;
   return files.remove(path_in(folder));
 }

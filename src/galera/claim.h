@@ -22,8 +22,9 @@ bool may_claim(std::string_view holder, std::string_view run, std::span<const st
 // The claim in `folder`, under a lock that others wait for. kRefused names the holder.
 Result<void> take_claim(const std::string& folder, const std::string& run,
                         std::span<const std::string> earlier);
-// Another's is left.
-Result<void> release_claim(const std::string& folder, const std::string& run);
+// Of `run`, or of one of those before it; another's is left.
+Result<void> release_claim(const std::string& folder, const std::string& run,
+                           std::span<const std::string> earlier);
 // Empty: nobody's.
 Result<std::string> claim_holder(const std::string& folder);
 

@@ -29,10 +29,10 @@ TEST_F(ClaimTest, OneHasItUntilItLetsGo) {
   ASSERT_FALSE(other.has_value());
   EXPECT_EQ(other.error().code(), ErrorCode::kRefused);
   EXPECT_THAT(other.error().message(), testing::HasSubstr("the recovery one has it"));
-  ASSERT_TRUE(release_claim(deeper, "two").has_value());
+  ASSERT_TRUE(release_claim(deeper, "two", {}).has_value());
   EXPECT_EQ(claim_holder(deeper).value(), "one");
-  ASSERT_TRUE(release_claim(deeper, "one").has_value());
-  ASSERT_TRUE(release_claim(deeper, "one").has_value());
+  ASSERT_TRUE(release_claim(deeper, "one", {}).has_value());
+  ASSERT_TRUE(release_claim(deeper, "one", {}).has_value());
   EXPECT_TRUE(take_claim(deeper, "two", {}).has_value());
 }
 
@@ -41,6 +41,12 @@ TEST_F(ClaimTest, WhoeverGoesOnWithADeadOneTakesItOver) {
   const std::vector<std::string> earlier = {"before", "first"};
   EXPECT_TRUE(take_claim(folder_, "second", earlier).has_value());
   EXPECT_EQ(claim_holder(folder_).value(), "second");
+  // It may also only give it back.
+  const std::vector<std::string> dead = {"second"};
+  ASSERT_TRUE(release_claim(folder_, "third", {}).has_value());
+  EXPECT_EQ(claim_holder(folder_).value(), "second");
+  ASSERT_TRUE(release_claim(folder_, "third", dead).has_value());
+  EXPECT_EQ(claim_holder(folder_).value(), "");
 }
 
 TEST(ClaimNameTest, ANameIsAPlainWord) {

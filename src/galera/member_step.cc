@@ -28,7 +28,9 @@ Result<void> MemberStep::perform(const MemberOrder& order) {
   if (order.action == MemberAction::kClaim) {
     return take_claim(member_.state, order.run, order.earlier_runs);
   }
-  if (order.action == MemberAction::kRelease) return release_claim(member_.state, order.run);
+  if (order.action == MemberAction::kRelease) {
+    return release_claim(member_.state, order.run, order.earlier_runs);
+  }
   const std::string holder = TRY(claim_holder(member_.state));
   if (holder != order.run) {
     return Error(ErrorCode::kRefused, holder.empty()

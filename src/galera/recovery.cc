@@ -71,6 +71,7 @@ void Recovery::on(const event::Acted& acted, Instant now, Effects& out) {
     trouble_ = name + " did not " + std::string(name_of(acted.action)) + ": " + acted.said;
     say(trouble_, out);
   }
+  if (acted.action == MemberAction::kRelease && !acted.is_done) is_claim_left_ = true;
   if (--acting_ == 0) acts_done(now, out);
 }
 
@@ -211,10 +212,7 @@ void Recovery::act_on(const Plan& plan, Instant now, Effects& out) {
 }
 
 void Recovery::acts_done(Instant now, Effects& out) {
-  if (is_ending_) {
-    out.emplace_back(effect::Finish{is_good_});
-    return;
-  }
+  if (is_ending_) return close(out);
   if (record_.step == RecoveryStep::kClaiming) {
     bool is_all = true;
     for (std::size_t i = 0; i < members_.size(); ++i) {
@@ -396,20 +394,30 @@ void Recovery::refuse(std::string reason, const std::vector<std::string>& overri
   finish(false, out);
 }
 
-// What may be under way stays written down; nothing else does.
+// Claims are given back before the record goes, those of the dead runs that this one goes on with
+// as well: without a record nobody could ever take them over. The operator's words end here.
 void Recovery::finish(bool is_good, Effects& out) {
   is_ending_ = true;
   is_good_ = is_good;
   deadline_.reset();
   if (record_.begun_by.empty()) {
-    out.emplace_back(effect::Forget{});
-  } else {
-    out.emplace_back(effect::Keep{record_});
+    record_.without.clear();
+    record_.trust.clear();
+    record_.has_reform_failed = false;
   }
+  out.emplace_back(effect::Keep{record_});
   for (std::size_t i = 0; i < members_.size(); ++i) {
-    if (members_[i].claims > 0) act(i, MemberAction::kRelease, {}, out);
+    if (members_[i].claims > 0 || !record_.earlier_runs.empty()) {
+      act(i, MemberAction::kRelease, {}, out);
+    }
   }
-  if (acting_ == 0) out.emplace_back(effect::Finish{is_good});
+  if (acting_ == 0) close(out);
+}
+
+// What may be under way, or claimed, stays written down; nothing else does.
+void Recovery::close(Effects& out) {
+  if (record_.begun_by.empty() && !is_claim_left_) out.emplace_back(effect::Forget{});
+  out.emplace_back(effect::Finish{is_good_});
 }
 
 std::size_t Recovery::index_of(const std::string& name) const {

@@ -182,6 +182,7 @@ class Recovery {
   void refuse(std::string reason, const std::vector<std::string>& overrides, Effects& out);
   void finish(bool is_good, Effects& out);
   std::size_t index_of(const std::string& name) const;
+  void close(Effects& out);
   bool is_running(std::size_t i) const;
 
   const RecoveryOptions options_;
@@ -193,7 +194,8 @@ class Recovery {
   bool will_look_full_ = true;  // at the deadline
   int acting_ = 0;              // Acts under way
   bool is_ending_ = false, is_good_ = false;
-  std::string trouble_;  // the last thing that a member refused
+  bool is_claim_left_ = false;  // a member could not be told that it is free
+  std::string trouble_;         // the last thing that a member refused
   std::optional<Plan> planned_;
   int confirms_ = 0, rounds_ = 0, fleeting_ = 0, settled_ = 0, lost_ = 0;
   Instant step_until_{};

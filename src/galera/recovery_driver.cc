@@ -100,7 +100,7 @@ void RecoveryDriver::act(const recovery_effect::Act& act) {
   const std::string& name = options_.recovery.members[act.member];
   std::vector<std::string> words = {"galera", "member", std::string(name_of(act.action)), "--run",
                                     options_.record.run};
-  if (act.action == MemberAction::kClaim) {
+  if (act.action == MemberAction::kClaim || act.action == MemberAction::kRelease) {
     for (const std::string& earlier : options_.record.earlier_runs) {
       words.insert(words.end(), {"--earlier", earlier});
     }

@@ -69,6 +69,60 @@ TEST(RecoveryTest, ItLooksClaimsLooksAgainAndBootstrapsOnlyThen) {
                                "keep-bootstrapping bootstrap1 "));
 }
 
+// Nines died after all was done and before it had given its claims back: nobody else could.
+TEST(RecoveryTest, WhatGoesOnWithADeadRunGivesItsClaimsBackBeforeTheRecordGoes) {
+  for (const bool is_release_lost : {false, true}) {
+    RecoveryOptions options;
+    options.members = {"node01", "node02"};
+    RecoveryRecord record;
+    record.run = "second";
+    record.earlier_runs = {"first"};
+    record.without = {"node02"};
+    record.step = RecoveryStep::kRejoining;
+    Recovery machine(options, record);
+    RecoveryEffects effects;
+    std::string story;
+    Instant now{1'000'000'000};
+    machine.handle(recovery_event::Start{}, now, effects);
+    for (int round = 0; round < 20 && story.find("finish") == story.npos; ++round) {
+      const RecoveryEffects todo = std::exchange(effects, {});
+      for (const auto& each : todo) {
+        if (std::holds_alternative<recovery_effect::Look>(each)) {
+          for (std::size_t i = 0; i < 2; ++i) {
+            Evidence evidence = down_at(options.members[i], 10);
+            evidence.server = Evidence::Server::kPrimary;
+            evidence.local_state = LocalState::kSynced;
+            evidence.component_size = 2;
+            evidence.running = {evidence.grastate->position.uuid, 10};
+            evidence.recovered.reset();
+            machine.handle(recovery_event::Told{i, evidence, ""}, now, effects);
+          }
+        } else if (const auto* const act = std::get_if<recovery_effect::Act>(&each)) {
+          story += std::string(name_of(act->action)) + std::to_string(act->member) + ' ';
+          const bool is_done = !is_release_lost || act->member == 0;
+          machine.handle(recovery_event::Acted{act->member, act->action, is_done, ""}, now,
+                         effects);
+        } else if (const auto* const keep = std::get_if<recovery_effect::Keep>(&each)) {
+          story += "keep ";
+          // An outage of next month is not gone about with the words of this one.
+          EXPECT_TRUE(keep->record.without.empty());
+          EXPECT_EQ(keep->record.earlier_runs, std::vector<std::string>{"first"});
+        } else if (std::holds_alternative<recovery_effect::Forget>(each)) {
+          story += "forget ";
+        } else if (std::holds_alternative<recovery_effect::Finish>(each)) {
+          story += "finish";
+        }
+      }
+      if (const auto deadline = machine.deadline()) {
+        now = *deadline;
+        machine.handle(recovery_event::TimerFired{}, now, effects);
+      }
+    }
+    EXPECT_EQ(story, is_release_lost ? "keep release0 release1 finish"
+                                     : "keep release0 release1 forget finish");
+  }
+}
+
 // A real cluster under load: both members that were primary answered too late for one look, while a
 // third took the state from them.
 TEST(RecoveryTest, OneLookWithoutAnswersIsNoLostComponent) {

@@ -349,7 +349,7 @@ std::optional<std::string> RecoveryWorld::do_act(Member& member, MemberAction ac
     return std::nullopt;
   }
   if (action == MemberAction::kRelease) {
-    if (member.claim == run) member.claim.clear();
+    if (is_free) member.claim.clear();
     return std::nullopt;
   }
   if (member.claim != run && !is_ignoring) return "claimed by " + member.claim;
