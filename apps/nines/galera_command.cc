@@ -15,6 +15,7 @@
 #include "galera/monitor.h"
 #include "galera_audit_command.h"
 #include "galera_recover_command.h"
+#include "galera_restart_command.h"
 #include "galera_setup.h"
 #include "galera_view.h"
 #include "io/linux/epoll_loop.h"
@@ -236,6 +237,8 @@ int galera_command(std::span<char*> arguments) {
   CLI::App* const audit_verb = add_galera_audit(app, audit);
   GaleraRecoverOptions recover;
   CLI::App* const recover_verb = add_galera_recover(app, recover);
+  GaleraRestartOptions restart;
+  CLI::App* const restart_verb = add_galera_restart(app, restart);
   GaleraMemberOptions step;
   CLI::App* const member_verb = add_galera_member(app, step);
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
@@ -248,6 +251,7 @@ int galera_command(std::span<char*> arguments) {
   if (history_verb->parsed()) return history(config_path, history_json);
   if (metrics_verb->parsed()) return metrics(config_path);
   if (audit_verb->parsed()) return galera_audit(config_path, audit);
+  if (restart_verb->parsed()) return galera_restart(config_path, restart);
   if (member_verb->parsed()) return galera_member(config_path, step);
   if (recover_verb->parsed()) return galera_recover(config_path, recover);
   return evidence_verb->parsed() ? evidence(config_path, quick) : kGaleraUsage;

@@ -129,7 +129,7 @@ CLI::App* add_galera_member(CLI::App& app, GaleraMemberOptions& options) {
   CLI::App* const verb = app.add_subcommand(
       "member", "one step of a recovery, run by 'nines galera recover' on a member's host");
   verb->add_option("action", options.action,
-                   "claim, release, start, join, stop, bootstrap or promote")
+                   "claim, release, start, join, stop, leave, bootstrap or promote")
       ->required();
   verb->add_option("--run", options.run, "the recovery that orders it")->required();
   verb->add_option("--earlier", options.earlier, "of --run: those that it goes on with");
@@ -144,8 +144,9 @@ int galera_member(const std::string& config_path, const GaleraMemberOptions& opt
   order.earlier_runs = options.earlier;
   bool is_known = false;
   using Action = galera::MemberAction;
-  for (const Action action : {Action::kClaim, Action::kRelease, Action::kStart, Action::kJoin,
-                              Action::kStop, Action::kBootstrap, Action::kPromote}) {
+  for (const Action action :
+       {Action::kClaim, Action::kRelease, Action::kStart, Action::kJoin, Action::kStop,
+        Action::kLeave, Action::kBootstrap, Action::kPromote}) {
     if (galera::name_of(action) == options.action) order.action = action, is_known = true;
   }
   const auto position = galera::parse_position(options.at);
@@ -213,37 +214,47 @@ Result<galera::RecoveryRecord> record_of(const GaleraSetup& setup,
 }
 
 int execute(const GaleraSetup& setup, const GaleraRecoverOptions& options) {
-  if (!setup.config.server.is_said()) {
-    return galera_failed(Error(ErrorCode::kUnsupported,
-                               setup.path + ": 'server' of 'galera' does not say how servers are "
-                                            "started: unit, process or command"));
-  }
-  const auto lock = lock_recovery(setup.config.state);
+  const auto lock = begin_galera_work(setup);
   if (!lock) return galera_failed(lock.error());
-  const auto record = record_of(setup, options);
+  auto record = record_of(setup, options);
   if (!record) return galera_failed(record.error());
+  galera::RecoveryDriverOptions work;
+  for (const node::GaleraMember& member : setup.config.members) {
+    work.recovery.members.push_back(member.name);
+  }
+  work.recovery.arbitrators = static_cast<int>(setup.config.arbitrators.size());
+  work.record = std::move(*record);
+  return run_galera_work(setup, std::move(work));
+}
+
+}  // namespace
+
+Result<io::Descriptor> begin_galera_work(const GaleraSetup& setup) {
+  if (!setup.config.server.is_said()) {
+    return Error(ErrorCode::kUnsupported, setup.path +
+                                              ": 'server' of 'galera' does not say how servers are "
+                                              "started: unit, process or command");
+  }
+  return lock_recovery(setup.config.state);
+}
+
+std::string new_galera_run(const GaleraSetup& setup) { return new_run(setup); }
+
+int run_galera_work(const GaleraSetup& setup, galera::RecoveryDriverOptions work) {
   auto loop = io::EpollLoop::create();
   if (!loop) return galera_failed(loop.error());
   io::LinuxProcesses processes(**loop);
   galera::Peers peers(**loop, processes, peer_commands_of(setup));
-  galera::RecoveryDriverOptions driver_options;
-  for (const node::GaleraMember& member : setup.config.members) {
-    driver_options.recovery.members.push_back(member.name);
-  }
-  driver_options.recovery.arbitrators = static_cast<int>(setup.config.arbitrators.size());
-  driver_options.record = *record;
-  driver_options.folder = setup.config.state;
-  driver_options.added = [&](const std::string& member) {
-    return configuration_words(setup, member);
-  };
+  work.folder = setup.config.state;
+  work.added = [&](const std::string& member) { return configuration_words(setup, member); };
   const Instant begun = (*loop)->now();
-  driver_options.say = [&](const std::string& line) {
+  work.say = [&](const std::string& line) {
     std::printf("%8.1f s  %s\n",
                 static_cast<double>(milliseconds_of((*loop)->now() - begun)) / 1000, line.c_str());
     std::fflush(stdout);
   };
   int code = kGaleraUnwell;
-  galera::RecoveryDriver driver(**loop, peers, std::move(driver_options), [&](bool is_good) {
+  galera::RecoveryDriver driver(**loop, peers, std::move(work), [&](bool is_good) {
     code = is_good ? kGaleraGood : kGaleraUnwell;
     (*loop)->stop();
   });
@@ -251,8 +262,6 @@ int execute(const GaleraSetup& setup, const GaleraRecoverOptions& options) {
   (*loop)->run();
   return code;
 }
-
-}  // namespace
 
 int galera_recover(const std::string& config_path, const GaleraRecoverOptions& options) {
   const auto setup = load_galera_setup(config_path);

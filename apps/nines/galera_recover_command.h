@@ -4,6 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "galera/recovery_driver.h"
+#include "galera_setup.h"
+#include "io/linux/descriptor.h"
+
 namespace CLI {
 class App;
 }
@@ -25,5 +29,16 @@ int galera_member(const std::string& config_path, const GaleraMemberOptions& opt
 
 CLI::App* add_galera_recover(CLI::App& app, GaleraRecoverOptions& options);
 int galera_recover(const std::string& config_path, const GaleraRecoverOptions& options);
+
+// -- what acts on the members' servers has in common ---------------------------------------------
+
+// Held for as long as it lasts: one at a time on a host, for the record is one file. kUnsupported:
+// nines.yaml does not say how servers are started.
+Result<io::Descriptor> begin_galera_work(const GaleraSetup& setup);
+// A name that no other has.
+std::string new_galera_run(const GaleraSetup& setup);
+// To its end, told on stdout; the exit code. Where it is kept and how hosts are reached is filled
+// in.
+int run_galera_work(const GaleraSetup& setup, galera::RecoveryDriverOptions work);
 
 }  // namespace nines

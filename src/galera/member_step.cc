@@ -52,6 +52,8 @@ Result<void> MemberStep::perform(const MemberOrder& order) {
       return promote();
     case MemberAction::kStop:
       return stop();
+    case MemberAction::kLeave:
+      return leave();
     case MemberAction::kClaim:
     case MemberAction::kRelease:
       break;
@@ -116,6 +118,20 @@ Result<void> MemberStep::stop() {
     return Error(ErrorCode::kRefused, "its server is primary");
   }
   if (evidence.server == Evidence::Server::kDown) return {};
+  TRY(run_commands(ServerVerb::kStop, {}));
+  return await_process(false, kStopWithin);
+}
+
+Result<void> MemberStep::leave() {
+  const Evidence evidence = TRY(look(false));
+  if (evidence.server == Evidence::Server::kDown) return {};
+  if (evidence.server != Evidence::Server::kPrimary ||
+      evidence.local_state != LocalState::kSynced) {
+    return Error(ErrorCode::kRefused, "its server is not synced in a primary component");
+  }
+  if (evidence.component_size < 2) {
+    return Error(ErrorCode::kRefused, "nobody else is in the primary component");
+  }
   TRY(run_commands(ServerVerb::kStop, {}));
   return await_process(false, kStopWithin);
 }

@@ -42,6 +42,7 @@ class MemberStep {
   Result<void> bootstrap(const Position& expected);
   Result<void> promote();
   Result<void> stop();
+  Result<void> leave();
   Result<void> refuse_running();
   Result<void> run_commands(ServerVerb verb, const Position& position);
   Result<void> run_child(const std::vector<std::string>& words, Duration patience);

@@ -471,6 +471,8 @@ std::string_view name_of(MemberAction action) {
       return "join";
     case MemberAction::kStop:
       return "stop";
+    case MemberAction::kLeave:
+      return "leave";
     case MemberAction::kBootstrap:
       return "bootstrap";
     case MemberAction::kPromote:

@@ -56,7 +56,8 @@ enum class MemberAction : std::uint8_t {
   kRelease,
   kStart,  // with the others; no state transfer is to be expected
   kJoin,   // start, and take the state from a primary component
-  kStop,
+  kStop,   // without a majority
+  kLeave,  // stop, synced in a primary component that others stay in
   kBootstrap,
   kPromote,
 };
@@ -181,8 +182,8 @@ class Recovery {
   void say(std::string line, Effects& out);
   void refuse(std::string reason, const std::vector<std::string>& overrides, Effects& out);
   void finish(bool is_good, Effects& out);
-  std::size_t index_of(const std::string& name) const;
   void close(Effects& out);
+  std::size_t index_of(const std::string& name) const;
   bool is_running(std::size_t i) const;
 
   const RecoveryOptions options_;

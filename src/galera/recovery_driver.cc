@@ -9,6 +9,11 @@ namespace {
 
 std::string path_in(const std::string& folder) { return folder + '/' + std::string(kRecordFile); }
 
+std::variant<Recovery, RollingRestart> machine_of(const RecoveryDriverOptions& options) {
+  if (options.restart) return RollingRestart(*options.restart);
+  return Recovery(options.recovery, options.record);
+}
+
 }  // namespace
 
 Result<std::optional<RecoveryRecord>> read_record(const std::string& folder) {
@@ -36,20 +41,22 @@ RecoveryDriver::RecoveryDriver(io::EpollLoop& loop, Peers& peers, RecoveryDriver
       peers_(peers),
       options_(std::move(options)),
       finished_(std::move(finished)),
-      machine_(options_.recovery, options_.record) {}
+      machine_(machine_of(options_)) {}
 
 void RecoveryDriver::on_timer(Instant) { feed(recovery_event::TimerFired{}); }
 
 void RecoveryDriver::feed(const RecoveryEvent& event) {
   if (is_over_) return;
   RecoveryEffects effects;
-  machine_.handle(event, loop_.now(), effects);
+  std::visit([&](auto& machine) { machine.handle(event, loop_.now(), effects); }, machine_);
   for (const RecoveryEffect& each : effects) {
     if (!is_over_) perform(each);
   }
   if (is_over_) return;
   cancel();
-  if (const auto deadline = machine_.deadline()) loop_.arm(*this, *deadline);
+  const auto deadline =
+      std::visit([](const auto& machine) { return machine.deadline(); }, machine_);
+  if (deadline) loop_.arm(*this, *deadline);
 }
 
 void RecoveryDriver::perform(const RecoveryEffect& effect) {
@@ -76,8 +83,8 @@ void RecoveryDriver::perform(const RecoveryEffect& effect) {
 }
 
 void RecoveryDriver::look(bool is_full) {
-  for (std::size_t i = 0; i < options_.recovery.members.size(); ++i) {
-    const std::string& name = options_.recovery.members[i];
+  for (std::size_t i = 0; i < members().size(); ++i) {
+    const std::string& name = members()[i];
     std::vector<std::string> words = {"galera", "evidence"};
     if (!is_full) words.push_back("--quick");
     const auto added = options_.added(name);
@@ -97,7 +104,7 @@ void RecoveryDriver::look(bool is_full) {
 }
 
 void RecoveryDriver::act(const recovery_effect::Act& act) {
-  const std::string& name = options_.recovery.members[act.member];
+  const std::string& name = members()[act.member];
   std::vector<std::string> words = {"galera", "member", std::string(name_of(act.action)), "--run",
                                     options_.record.run};
   if (act.action == MemberAction::kClaim || act.action == MemberAction::kRelease) {

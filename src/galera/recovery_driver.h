@@ -5,12 +5,14 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/result.h"
 #include "base/timer_wheel.h"
 #include "galera/peers.h"
 #include "galera/recovery.h"
+#include "galera/rolling_restart.h"
 #include "io/linux/epoll_loop.h"
 
 namespace nines::galera {
@@ -25,6 +27,7 @@ Result<Evidence> evidence_in(const std::string& member, const Result<std::string
 
 struct RecoveryDriverOptions {
   RecoveryOptions recovery;
+  std::optional<RestartOptions> restart;  // it, instead of a recovery; the record says only its run
   RecoveryRecord record;
   std::string folder;  // of the record
   // What is added to a command for this member's nines: the configuration, where it is not the
@@ -56,7 +59,11 @@ class RecoveryDriver final : private base::Timer {
   Peers& peers_;
   const RecoveryDriverOptions options_;
   std::function<void(bool)> finished_;
-  Recovery machine_;
+  const std::vector<std::string>& members() const {
+    return options_.restart ? options_.restart->members : options_.recovery.members;
+  }
+
+  std::variant<Recovery, RollingRestart> machine_;
   bool is_over_ = false;
 };
 
