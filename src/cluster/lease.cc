@@ -626,7 +626,7 @@ void Lease::granted(const Round& round, std::size_t i, Instant now, LeaseEffects
 }
 
 void Lease::heard(NodeId from, const message::LearnAnswer& answer, Instant now, LeaseEffects& out) {
-  if ((!learning_ && !promises_.cold) || answer.nonce != nonce_) return;
+  if (answer.nonce != nonce_) return;
   if (answer.generation.number == 0 || answer.generation.voters.empty() ||
       answer.counter > kCounterMaxHeard || answer.generation.floor > kCounterMaxHeard) {
     ++counters_.messages_refused;
@@ -638,6 +638,7 @@ void Lease::heard(NodeId from, const message::LearnAnswer& answer, Instant now, 
     learned_[from] = answer;
     relearn(out);
   } else if (answer.generation.number > generation_.number) {
+    // Also of one who went on by a word of his own, and whose disk names nobody to wait for.
     adopt_news(answer.generation, now, out);
   }
 }
