@@ -4,6 +4,7 @@
 #include <csignal>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include <poll.h>
@@ -121,6 +122,16 @@ Result<Instant> DrillLab::thaw(std::string_view host) {
   return act("heal", host, "");
 }
 
+Result<Instant> DrillLab::flush_filter(std::string_view host) {
+  const DrillHost* found = TRY(find_host(host));
+  const int status = TRY(run_in_host(control_, found->namespaces, {"nft", "flush", "ruleset"}));
+  if (status != 0) {
+    return Error(ErrorCode::kUnavailable,
+                 "nft (package nftables) ended with " + std::to_string(status));
+  }
+  return now_by_the_keepers_clock();
+}
+
 Result<Instant> DrillLab::bootstrap(std::string_view host) {
   const DrillHost* found = TRY(find_host(host));
   const int status =
@@ -151,6 +162,7 @@ Result<void> DrillLab::write_configuration(const std::string& text) {
 Result<LabHealth> DrillLab::health() {
   const Json status = TRY(ask(control_, {{"do", "status"}}));
   LabHealth health;
+  std::set<std::string> scheduling;
   const auto trouble = [&](const std::string& what) {
     if (health.trouble.empty()) health.trouble = what;
   };
@@ -166,9 +178,14 @@ Result<LabHealth> DrillLab::health() {
       for (const auto& part : host["engine"]) {
         const std::string state = text_of(part, "state");
         if (state != "running") trouble(name + ' ' + text_of(part, "role") + ' ' + state);
+        if (text_of(part, "role") == kOwnerRole) scheduling.insert(text_of(part, "scheduling"));
       }
     }
     if (host["owns_virtual_address"] == true) health.holders.push_back(name);
+  }
+  scheduling.erase("");
+  for (const auto& each : scheduling) {
+    health.scheduling += (health.scheduling.empty() ? "" : ", ") + each;
   }
   return health;
 }

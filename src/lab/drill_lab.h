@@ -25,7 +25,10 @@ struct DrillHost {
 
 struct LabHealth {
   std::vector<std::string> holders;  // hosts whose kernels have the address
-  std::string trouble;               // what does not run or is cut off, for people; empty: nothing
+  // How the kernel schedules the processes that hold the address, "SCHED_FIFO" or "SCHED_OTHER";
+  // both where hosts differ.
+  std::string scheduling;
+  std::string trouble;  // what does not run or is cut off, for people; empty: nothing
 };
 
 class DrillLab {
@@ -56,6 +59,8 @@ class DrillLab {
   // at which it is reached again.
   Result<Instant> freeze(std::string_view host);
   Result<Instant> thaw(std::string_view host);
+  // Takes all rules out of a host's packet filter, as a firewall's restart does.
+  Result<Instant> flush_filter(std::string_view host);
   // Tells a real database that it is the majority.
   Result<Instant> bootstrap(std::string_view host);
   Result<void> write_configuration(const std::string& text);

@@ -24,6 +24,8 @@ constexpr Duration kOutageOfElection = 6s;
 constexpr Duration kOverlapAllowed = 50ms;
 constexpr int kPaceOfOutages = 4;
 constexpr Duration kFlap = 300ms;  // a link is gone, or there, for so long
+constexpr Duration kStorm =
+    700ms;  // from one death to the next: a plane is started again within it
 
 // Sessions that were lost find their way back within a retry of their connection.
 constexpr Duration kTailOfMove = 2s;
@@ -104,6 +106,62 @@ Scenario part_broken(std::string_view name, std::string_view what, Act act, std:
           .pace = kPaceOfOutages};
 }
 
+// All planes of node01, which has the address at first, and the owners of the others, again and
+// again and faster than anybody could look.
+Scenario storm_of_restarts() {
+  Scenario storm{
+      .name = "restart-storm",
+      .what = "planes of all controllers die (SIGKILL) one after the other, twelve times",
+      .phases = {},
+      .needs_engine = true,
+      .by_name = true,
+      .holder_at_start = "node01",
+      .pace = kPaceOfOutages};
+  struct Death {
+    std::string_view phase, host, part;
+    Duration watch = kStorm;
+  };
+  constexpr Duration kAfterStorm = 10s;
+  for (const Death& each :
+       {Death{"storm-1", "node01", kOwnerRole}, Death{"storm-2", "node01", kProxyRole},
+        Death{"storm-3", "node02", kOwnerRole}, Death{"storm-4", "node01", kOwnerRole},
+        Death{"storm-5", "node03", kOwnerRole}, Death{"storm-6", "node01", kProxyRole},
+        Death{"storm-7", "node02", kOwnerRole}, Death{"storm-8", "node02", kProxyRole},
+        Death{"storm-9", "node01", kOwnerRole}, Death{"storm-10", "node03", kOwnerRole},
+        Death{"storm-11", "node03", kProxyRole},
+        Death{"storm-ends", "node02", kOwnerRole, kAfterStorm}}) {
+    storm.phases.push_back(engine_phase(each.phase, Act::kKill, each.host, each.part, each.watch,
+                                        {.overlap_max = kOverlapAllowed}));
+    storm.phases.back().mends_itself = true;
+  }
+  return storm;
+}
+
+// What a restarted firewall does to whoever keeps rules of its own.
+Scenario flushed_filter() {
+  Scenario flushes{.name = "filter-flushed",
+                   .what = "somebody flushes the packet filters by hand, eight times",
+                   .phases = {},
+                   .needs_engine = true,
+                   .by_name = true,
+                   .holder_at_start = "node01",
+                   .pace = kPaceOfOutages};
+  constexpr Duration kAfterFlushes = 5s;
+  struct Flush {
+    std::string_view phase, host;
+    Duration watch = kFlap;
+  };
+  for (const Flush& each :
+       {Flush{"flush-1", "node01"}, Flush{"flush-2", "node02"}, Flush{"flush-3", "node01"},
+        Flush{"flush-4", "node03"}, Flush{"flush-5", "node01"}, Flush{"flush-6", "node02"},
+        Flush{"flush-7", "node01"}, Flush{"flush-ends", "node01", kAfterFlushes}}) {
+    flushes.phases.push_back(engine_phase(
+        each.phase, Act::kFlush, each.host, "", each.watch,
+        {.outage_max = kGapWithOthers, .address_moves = false, .overlap_max = Duration(0)}));
+  }
+  return flushes;
+}
+
 // A link that works in one direction only, one that comes and goes, and none at all of these.
 void add_scenarios_of_half_links(std::vector<Scenario>& all) {
   const auto healed = [](std::string_view name) {
@@ -146,6 +204,8 @@ void add_scenarios_of_half_links(std::vector<Scenario>& all) {
         engine_phase(each.back, Act::kHeal, "node01", "", each.watch, one_holder));
   }
   all.push_back(std::move(flaps));
+  all.push_back(storm_of_restarts());
+  all.push_back(flushed_filter());
   all.push_back({.name = "nothing",
                  .what = "nothing is broken for a minute, and nothing must change",
                  .phases = {engine_phase("nothing", Act::kNothing, "", "", 60s,

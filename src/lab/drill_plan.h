@@ -39,6 +39,7 @@ enum class Act : std::uint8_t {
   kDropAddress,  // by hand, from the host that has it
   kSwallow,      // packets to a service vanish, those of connections that stand too
   kDeliver,      // and are delivered again
+  kFlush,        // the host's packet filter, by hand: all tables of all families
   kBootstrap,    // a real database without a majority is told to be one, as operators do
   kReload,
   kBreakConfiguration,    // and reload
@@ -98,7 +99,7 @@ inline constexpr Duration kTail = 1s;
 struct Phase {
   std::string_view name;
   Act act = Act::kReload;
-  std::string_view host;     // of kKill to kDropAddress; also kHolder, kVictim
+  std::string_view host;     // of kKill to kFlush; also kHolder, kVictim
   std::string_view service;  // of kKill to kStop: a service, or a part of the engine
   // The server whose fate is followed (or kVictim), and what is to become of it. The watch ends
   // `tail` after the balancer has decided and acted and the address has moved, at the latest after
@@ -114,7 +115,8 @@ struct Phase {
   // Until the rules are those that have a reason, and whoever has returned serves all it has.
   bool until_rules = false;
   Duration tail = kTail;
-  bool only_real = false;  // makes no sense with stand-ins
+  bool mends_itself = false;  // what was killed is started again by its supervisor
+  bool only_real = false;     // makes no sense with stand-ins
   // Two of three databases are gone: real ones refuse whatever writes, and stand-ins serve on.
   bool loses_majority = false;
 };

@@ -127,6 +127,7 @@ struct PhaseReport {
     std::map<std::string, std::optional<Duration>> services_back;
   };
   std::optional<Peers> peers;
+  std::string scheduling;   // of the processes that hold the address, before the drill
   int sessions_broken = 0;  // of the lasting database sessions
   // Where lasting database sessions were answered in the last second, and where new ones were.
   std::set<std::string> lasting_at, new_at;

@@ -73,6 +73,7 @@ std::string_view verb_of(Act act) {
       return "drop-address";
     case Act::kSwallow:
     case Act::kDeliver:
+    case Act::kFlush:
     case Act::kBootstrap:
       return "";  // not the keeper's
     case Act::kReload:
@@ -281,6 +282,7 @@ class DrillRun final : private Timer {
     health_asked_at_ = now;
     const auto health = lab_.health();
     trouble_ = health.has_value() ? health->trouble : health.error().message();
+    if (health.has_value()) scheduling_ = health->scheduling;
     if (trouble_.empty() &&
         health->holders != std::vector<std::string>{std::string(probe_.holder())}) {
       trouble_ = "the address is at " + render_holders(health->holders) + ", and " +
@@ -343,7 +345,7 @@ class DrillRun final : private Timer {
     for (const auto& host : hosts) {
       const Instant at = TRY(act(each, host));
       if (!first) first = at;
-      if (breaks_a_host(each.act)) victims_.push_back(host);
+      if (breaks_a_host(each.act) && !each.mends_itself) victims_.push_back(host);
       if (mends_a_host(each.act)) std::erase(victims_, host);
       if (const auto kind = ownership_event_of(each.act)) {
         acts_.push_back({.kind = *kind, .at = at, .host = host});
@@ -359,6 +361,8 @@ class DrillRun final : private Timer {
       case Act::kSwallow:
       case Act::kDeliver:
         return lab_.swallow(host, each.service, each.act == Act::kSwallow);
+      case Act::kFlush:
+        return lab_.flush_filter(host);
       case Act::kBootstrap:
         return lab_.bootstrap(host);
       case Act::kFreeze:
@@ -411,6 +415,7 @@ class DrillRun final : private Timer {
     report.length = now - step_begun_;
     report.change_expected = phase().change != ServerChange::kNone;
     report.same_process = watch_.same_process();
+    report.scheduling = scheduling_;
     report.host = broken_hosts_;
     report.holder_before = holder_before_;
     report.holder_after = probe_.holder();
@@ -585,6 +590,7 @@ class DrillRun final : private Timer {
   std::optional<Instant> well_since_;  // of the warm-up
   Instant health_asked_at_;
   std::string trouble_;
+  std::string scheduling_;
   bool engines_broken_ = false;  // a scenario has done something to them since they were settled
   std::size_t scenario_ = 0;
   std::size_t phase_ = 0;

@@ -80,6 +80,7 @@ Json to_json(const DrillRow& row) {
       json[std::string(each.key)] = *value;
     }
   }
+  if (!row.scheduling.empty()) json["scheduling"] = row.scheduling;
   if (!row.broken.empty()) json["broken"] = row.broken;
   return json;
 }
@@ -111,6 +112,7 @@ class RowReader {
     if (key == "engine") return text(row.engine);
     if (key == "scenario") return text(row.scenario);
     if (key == "phase") return text(row.phase);
+    if (key == "scheduling") return text(row.scheduling);
     if (key == "run") {
       if (!value.is_number_integer() || value.get<double>() < 1 || value.get<double>() > 1e6) {
         return wrong_value(key, value, "a whole number from 1 to 1000000");
@@ -281,6 +283,7 @@ DrillRow row_of(const PhaseReport& report, std::string engine, int run) {
                .run = run,
                .scenario = report.scenario,
                .phase = report.phase,
+               .scheduling = report.scheduling,
                .held = report.broken.empty(),
                .broken = report.broken};
   const Totals totals = totals_of(report);

@@ -66,6 +66,7 @@ struct DrillRow {
   int run = 1;
   std::string scenario;
   std::string phase;
+  std::string scheduling;           // of the processes that hold the address; empty: not known
   bool held = true;                 // every expectation
   std::vector<std::string> broken;  // those that were not, for people
   std::array<std::optional<std::int64_t>, kFigures> figures{};

@@ -20,6 +20,7 @@ DrillRow row(std::string engine, int run, int outage, int failed, int overlap = 
                   .run = run,
                   .scenario = "host-dies",
                   .phase = std::move(phase),
+                  .scheduling = {},
                   .broken = {}};
   result[Figure::kOutage] = ms(outage);
   result[Figure::kFailed] = failed;
@@ -42,10 +43,15 @@ TEST(DrillSeries, RowTakesItsFiguresFromTheReport) {
   report.services[1].failed_in_flight = 4;
   report.services[1].gap_longest = 3s;
   report.broken = {"3 requests failed, 0 allowed"};
+  report.scheduling = "SCHED_FIFO";
   const DrillRow found = row_of(report, "nines", 7);
   EXPECT_EQ(found.engine, "nines");
   EXPECT_EQ(found.run, 7);
   EXPECT_EQ(found.phase, "node01-dies");
+  EXPECT_EQ(found.scheduling, "SCHED_FIFO");
+  const auto back = parse_drill_series(to_text({.about = {}, .rows = {found}, .failed = {}}));
+  ASSERT_TRUE(back.has_value());
+  EXPECT_EQ(back->rows.front().scheduling, "SCHED_FIFO");
   EXPECT_FALSE(found.held);
   EXPECT_EQ(found[Figure::kFailed], 3);
   EXPECT_EQ(found[Figure::kFailedInFlight], 4);

@@ -51,6 +51,19 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr Duration kStartDeadline = 30s;
+
+std::string scheduling_of(pid_t process) {
+  switch (::sched_getscheduler(process) & ~SCHED_RESET_ON_FORK) {
+    case SCHED_FIFO:
+      return "SCHED_FIFO";
+    case SCHED_RR:
+      return "SCHED_RR";
+    case SCHED_OTHER:
+      return "SCHED_OTHER";
+    default:
+      return "";
+  }
+}
 constexpr Duration kRealStartDeadline = 240s;  // on a machine that has other things to do
 constexpr Duration kTaskDeadline = 30s;
 constexpr Duration kRealTaskDeadline = 120s;
@@ -1090,6 +1103,7 @@ Json Keeper::status_of(LabHost& host, const ProcessTable& table) {
       const HostProcess* process = controller->engine->find(role.role, processes);
       roles.push_back({{"role", role.role},
                        {"pid", process == nullptr ? 0 : process->id},
+                       {"scheduling", process == nullptr ? "" : scheduling_of(process->id)},
                        {"state", process == nullptr      ? "ended"
                                  : process->state == 'T' ? "paused"
                                                          : "running"}});
