@@ -82,7 +82,12 @@ LeaseOwner::LeaseOwner(vrrp::Config config, io::EpollLoop& loop, io::Log& log,
       monitor_(std::move(monitor)),
       tracks_(loop, processes_, std::move(netlink), log, [this] { refresh(); }),
       routes_(std::move(routing), loop, log),
-      rivals_(config_, loop, log, [this] { holder_->announce_all(kAnnounceAgainstRival); }) {
+      rivals_(config_, loop, log, [this] { holder_->announce_all(kAnnounceAgainstRival); }),
+      adverts_(loop, log,
+               [this](const vrrp::VrrpInstance& instance) { return rivals_.socket_of(instance); }) {
+  rivals_.set_strange([this](std::string_view instance) {
+    return !adverts_.on() || adverts_.is_sole_speaker(instance);
+  });
   for (const vrrp::VrrpInstance& instance : config_.instances) {
     instances_.push_back({.config = instance, .name = cluster::name_from(instance.name)});
   }
@@ -126,6 +131,7 @@ Result<void> LeaseOwner::prepare(const node::ClusterConfig& cluster) {
   membership_->on_verdict([this](const cluster::NodeVerdict& verdict) { log_verdict(verdict); });
   membership_->on_change([this] { members_changed(); });
   dead_peers_ = TRY(OwnerDeadPeers::create(cluster, config_, *membership_, loop_, log_));
+  advertises_ = cluster.advertise;
   self_ = cluster.self;
   maintenance_ = TRY(is_in_maintenance(cluster.state));
   for (const auto& node : cluster.nodes) {
@@ -179,6 +185,7 @@ void LeaseOwner::start(const vrrp::Predecessor&) {
   dead_peers_->start();
   tracks_.load(config_);
   rivals_.listen(config_);
+  adverts_.configure(config_, advertises_);
   refresh();
 }
 
@@ -213,6 +220,8 @@ Result<void> LeaseOwner::reload(vrrp::Config config) {
   for (std::size_t i = 0; i < instances_.size(); ++i) instances_[i].config = config_.instances[i];
   tracks_.load(config_);
   rivals_.listen(config_);
+  advertises_ = cluster.advertise;
+  adverts_.configure(config_, advertises_);
   refresh();
   return {};
 }
@@ -458,6 +467,7 @@ void LeaseOwner::held_changed(const cluster::AddressGroup& group, bool held, clu
     instance.held = held;
     instance.epoch = epoch;
     routes_.set_held(instance.config, held);
+    adverts_.set_held(instance.config.name, held);
     log_.write(io::Severity::kNotice,
                "(" + group.text + ") " + (held ? "held by lease" : "held no longer"),
                {{"epoch", std::to_string(epoch)}});

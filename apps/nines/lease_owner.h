@@ -20,6 +20,7 @@
 #include "io/linux/netlink.h"
 #include "io/linux/processes.h"
 #include "node/run_config.h"
+#include "owner_adverts.h"
 #include "owner_dead_peers.h"
 #include "owner_notify.h"
 #include "owner_peers.h"
@@ -105,6 +106,8 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   std::unique_ptr<cluster::LeaseDriver> driver_;
   std::unique_ptr<OwnerWord> word_;
   OwnerRivals rivals_;
+  OwnerAdverts adverts_;
+  bool advertises_ = false;
   std::unique_ptr<cluster::MembershipDriver> membership_;
   std::unique_ptr<OwnerDeadPeers> dead_peers_;
   Load load_;

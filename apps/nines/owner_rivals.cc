@@ -22,7 +22,8 @@ void RivalRecord::set_config(const vrrp::Config& config) {
 }
 
 RivalRecord::Finding RivalRecord::heard(std::string_view interface, const vrrp::Packet& packet,
-                                        Instant now) {
+                                        Instant now,
+                                        const std::function<bool(std::string_view)>& is_strange) {
   Finding finding;
   const vrrp::Advert& advert = packet.advert;
   if (advert.priority == vrrp::kPriorityStop) return finding;
@@ -35,6 +36,7 @@ RivalRecord::Finding RivalRecord::heard(std::string_view interface, const vrrp::
                  ours.addresses.end();
         });
     if (ours.router_id != advert.router_id && claimed == advert.addresses.end()) continue;
+    if (is_strange && !is_strange(ours.name)) continue;
     const SocketAddress source = packet.source.with_port(0);
     const std::pair key(ours.name, source);
     if (!entries_.contains(key) && entries_.size() >= kRivalsMax) {
@@ -103,6 +105,11 @@ void OwnerRivals::listen(const vrrp::Config& config) {
   }
 }
 
+vrrp::VrrpSocket* OwnerRivals::socket_of(const vrrp::VrrpInstance& instance) {
+  const auto found = sockets_.find(Key(instance.interface, instance.ipv6));
+  return found == sockets_.end() ? nullptr : found->second.socket.get();
+}
+
 void OwnerRivals::drain(const Key& key) {
   const auto found = sockets_.find(key);
   if (found == sockets_.end()) return;
@@ -110,7 +117,8 @@ void OwnerRivals::drain(const Key& key) {
     const std::string_view bytes = found->second.socket->receive();
     if (bytes.empty()) return;
     if (vrrp::parse_packet(bytes, packet_) != vrrp::WireFault::kNone) continue;
-    const RivalRecord::Finding finding = record_.heard(key.first, packet_, loop_.now());
+    const RivalRecord::Finding finding =
+        record_.heard(key.first, packet_, loop_.now(), is_strange_);
     if (!finding.line.empty()) log_.write(io::Severity::kAlert, finding.line);
     if (finding.announce) announce_();
   }

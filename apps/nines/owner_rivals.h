@@ -46,7 +46,8 @@ class RivalRecord {
   };
   // An advert for one of our virtual routers, or for an address of ours, on its interface; others
   // find nothing. A router that says it leaves claims nothing.
-  Finding heard(std::string_view interface, const vrrp::Packet& packet, Instant now);
+  Finding heard(std::string_view interface, const vrrp::Packet& packet, Instant now,
+                const std::function<bool(std::string_view instance)>& is_strange = nullptr);
 
   std::vector<Rival> rivals() const;
   std::uint64_t unrecorded() const { return unrecorded_; }
@@ -81,6 +82,13 @@ class OwnerRivals {
 
   // Listens on each instance's interface; again after a reload and when links have changed.
   void listen(const vrrp::Config& config);
+  // Where members of the cluster advertise: whether an advert for an instance is a stranger's all
+  // the same. Unless told, each is.
+  void set_strange(std::function<bool(std::string_view instance)> is_strange) {
+    is_strange_ = std::move(is_strange);
+  }
+  // Of the instance's interface and family; null while it cannot be opened.
+  vrrp::VrrpSocket* socket_of(const vrrp::VrrpInstance& instance);
   const RivalRecord& record() const { return record_; }
 
  private:
@@ -97,6 +105,7 @@ class OwnerRivals {
   io::EpollLoop& loop_;
   io::Log& log_;
   std::function<void()> announce_;
+  std::function<bool(std::string_view)> is_strange_ = [](std::string_view) { return true; };
   RivalRecord record_;
   std::map<Key, Socket> sockets_;
   vrrp::Packet packet_;  // scratch

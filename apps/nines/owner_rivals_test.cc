@@ -40,6 +40,18 @@ class RivalRecordTest : public testing::Test {
   RivalRecord record_;
 };
 
+// Where the holder of the cluster advertises, only it can tell that somebody else does.
+TEST_F(RivalRecordTest, AMembersAdvertIsNoConflict) {
+  const auto member = [](std::string_view) { return false; };
+  const auto finding = record_.heard("eth0", advert(51, "192.0.2.100"), kT0, member);
+  EXPECT_THAT(finding.line, IsEmpty());
+  EXPECT_FALSE(finding.announce);
+  EXPECT_THAT(record_.rivals(), IsEmpty());
+  const auto stranger = [](std::string_view instance) { return instance == "internal"; };
+  EXPECT_THAT(record_.heard("eth0", advert(51, "192.0.2.100"), kT0, stranger).line,
+              HasSubstr("the VRRP router at 192.0.2.50"));
+}
+
 TEST_F(RivalRecordTest, WhoClaimsOurAddressIsToldOfOnceAMinuteAndAnsweredOnceASecond) {
   int lines = 0, announcements = 0;
   for (int i = 0; i < 125; ++i) {

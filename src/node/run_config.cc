@@ -100,7 +100,7 @@ class Reader : private YamlReader {
     fy_node* self = nullptr;
     fy_node* dead_peers = nullptr;
     bool has_key = false, has_nodes = false;
-    const std::array<Key, 6> keys = {{
+    const std::array<Key, 7> keys = {{
         {"key",
          [&](fy_node* value) {
            has_key = true;
@@ -114,6 +114,7 @@ class Reader : private YamlReader {
          }},
         {"self", [&](fy_node* value) { self = value; }},
         {"term", [&](fy_node* value) { cluster.term = term_of(value); }},
+        {"advertise", [&](fy_node* value) { cluster.advertise = flag_of(value); }},
         {"dead_peers", [&](fy_node* value) { dead_peers = value; }},
     }};
     read_mapping(section, "'cluster'", keys);

@@ -16,6 +16,7 @@
 //       # or, with two of them: witness: {id: 3, addresses: [...], witness: true}
 //     self: node01                               # unless told otherwise: the host's name
 //     term: 120ms
+//     advertise: false                           # VRRP adverts by who holds, for who listens
 //     dead_peers: ...                            # dead_peers_config.h
 //   galera: ...                                  # galera_config.h
 #pragma once
@@ -65,6 +66,7 @@ struct ClusterConfig {
   std::uint8_t self = 0;                 // the id of one of them
   bool is_witness() const;               // this host's node
   Duration term = kTermDefault;          // of an address's lease
+  bool advertise = false;                // the holder sends VRRP adverts; nobody obeys them
   DeadPeersConfig dead_peers;
   friend bool operator==(const ClusterConfig&, const ClusterConfig&) = default;
 };

@@ -215,6 +215,12 @@ TEST(RunConfigClusterTest, ATermHasItsBounds) {
   EXPECT_TRUE(load(kHead + kKey + kThree + "  term: 50ms\n").ok());
 }
 
+TEST(RunConfigClusterTest, AdvertsAreSentOnlyWhereTheyAreAskedFor) {
+  EXPECT_FALSE(load(kHead + kKey + kThree).config.cluster->advertise);
+  EXPECT_TRUE(load(kHead + kKey + kThree + "  advertise: true\n").config.cluster->advertise);
+  EXPECT_THAT(complaints(kHead + kKey + kThree + "  advertise: 1s\n"), HasSubstr("true"));
+}
+
 TEST(RunConfigTest, AWitnessVotesAndHoldsNothing) {
   const std::string nodes =
       "  nodes:\n"

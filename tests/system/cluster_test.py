@@ -288,6 +288,21 @@ def a_killed_owner_is_back_under_a_higher_epoch(scope):
 
 
 @test
+def a_storm_of_restarts_never_makes_two_holders(scope):
+    cluster = Cluster(scope).start()
+    epoch = cluster.holder().status()["instances"][0]["epoch"]
+    for number in (1, 2, 3, 1, 2, 1, 3, 1):
+        # The next death comes as soon as the supervisor has a new owner, whatever that one holds.
+        node, old = cluster.nodes[number], cluster.nodes[number].owner()
+        os.kill(old, signal.SIGKILL)
+        scope.wait_until(lambda: node.owner() not in (0, old), 20, f"a new owner on {node.name}")
+    at = time.monotonic()
+    cluster.wait_for_answers(at)
+    assert cluster.holder().status()["instances"][0]["epoch"] >= epoch
+    cluster.never_two_answer()
+
+
+@test
 def a_stopped_owner_is_silent_when_its_term_is_over(scope):
     cluster = Cluster(scope).start()
     node = cluster.holder()
@@ -600,6 +615,47 @@ def the_key_is_replaced_by_reloads_and_no_lease_is_lost(scope):
     at = time.monotonic()
     cluster.wait_for_answers(at)
     assert holder.status()["instances"][0]["epoch"] == epoch
+
+
+# Every advert that comes by: when, from whom, for which router, with which priority.
+LISTENER = """
+import socket, struct, time
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112)
+s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
+             struct.pack("4s4s", socket.inet_aton("224.0.0.18"), socket.inet_aton("10.9.0.200")))
+while True:
+    data, (source, _) = s.recvfrom(2000)
+    print("advert", time.monotonic(), source, data[21], data[22], flush=True)
+"""
+
+
+@test
+def who_holds_by_lease_advertises_where_that_is_asked_for(scope):
+    cluster = Cluster(scope, "  advertise: true\n").start()
+    listener = cluster.client_host.start([sys.executable, "-c", LISTENER], name="listener")
+
+    def adverts(since=0.0):
+        rows = [line.split() for line in listener.log().splitlines() if line.startswith("advert")]
+        return [(row[2], int(row[3]), int(row[4])) for row in rows
+                if len(row) == 5 and float(row[1]) > since]
+    holder = cluster.holder()
+    scope.wait_until(lambda: len(adverts()) >= 3, 20, "adverts")
+    holder = cluster.holder()
+    at = time.monotonic()
+    scope.wait_until(lambda: adverts(at), 20, "another one")
+    assert adverts(at)[0] == (f"10.9.0.{holder.number}", 51, 255 - holder.number), adverts(at)
+    # A planned end says so, and the next holder speaks.
+    at = time.monotonic()
+    holder.daemon.signal(signal.SIGTERM)
+    cluster.wait_for_other(holder, at)
+    scope.wait_until(lambda: (f"10.9.0.{holder.number}", 51, 0) in adverts(at), 10, "the last one")
+    scope.wait_until(lambda: any(source != f"10.9.0.{holder.number}" and priority > 0
+                                 for source, _, priority in adverts(at)), 10, "the next holder's")
+    # Nobody took the others' adverts for a conflict, and nobody obeyed one.
+    for node in cluster.nodes.values():
+        if node is not holder:
+            assert node.status()["cluster"]["conflicts"] == [], node.status()["cluster"]["conflicts"]
+    cluster.never_two_answer()
 
 
 @test
