@@ -9,6 +9,7 @@
 
 #include <unistd.h>
 
+#include "cloud_drill_command.h"
 #include "drill_rounds_command.h"
 #include "lab/drill_plan.h"
 #include "lab/drill_report.h"
@@ -163,14 +164,15 @@ int drill_command(std::span<char*> arguments) {
   app.add_option("--runs", rounds.runs, "how often; one table of all runs, with medians")
       ->check(CLI::Range(1, kRunsMax));
   std::string engines;
-  auto* turns = app.add_option("--engines", engines,
-                               "such as nines,lease,incumbent: in turns, in labs made for each run")
-                    ->excludes("--name");
+  auto* turns =
+      app.add_option("--engines", engines,
+                     "such as nines,lease,passive,incumbent: in turns, in labs made for each run")
+          ->excludes("--name");
   bool incumbent = false;
   auto* beside = app.add_flag("--incumbent", incumbent, "the same as --engines nines,incumbent")
                      ->excludes("--name")
                      ->excludes(turns);
-  app.add_option("--services", rounds.services, "of those labs: stand-ins or real");
+  app.add_option("--services", rounds.services, "of those labs: stand-ins, real or openstack");
   app.add_option("--config", rounds.configuration_path,
                  "a haproxy.cfg for those labs; without it the example of OpenStack");
   app.add_option("--priorities", rounds.priorities,
@@ -212,6 +214,20 @@ int drill_command(std::span<char*> arguments) {
     return kExitUsage;
   }
   rounds.conditions.delay = std::chrono::milliseconds(delay_ms);
+  if (rounds.services == lab::name_of(lab::ServiceSource::kOpenStack)) {
+    if (!rounds.conditions.is_usual()) {
+      std::fputs("nines drill: --loss, --delay and --load do not go with an OpenStack\n", stderr);
+      return kExitUsage;
+    }
+    if (listing) return list_cloud_drills(), 0;
+    if (!rows_from.empty()) {
+      return rounds.picture.empty() ? show_cloud_rows(rows_from, rounds.markdown)
+                                    : draw_kept_stories(rows_from, rounds.picture);
+    }
+    rounds.lab = rounds.engines.empty() ? lab_name : "drill-" + std::to_string(::getpid());
+    rounds.json = json;
+    return run_cloud_drills(rounds, names);
+  }
   if ((!rounds.services.empty() || !rounds.configuration_path.empty()) && rounds.engines.empty()) {
     std::fputs("nines drill: --services and --config need --engines or --incumbent\n", stderr);
     return kExitUsage;

@@ -40,6 +40,8 @@ std::string title_of(lab::EngineKind kind) {
       return "nines";
     case lab::EngineKind::kLease:
       return "nines (lease)";
+    case lab::EngineKind::kPassive:
+      return "nines (passive)";
     case lab::EngineKind::kIncumbent:
       return "keepalived+HAProxy";
     case lab::EngineKind::kBalancer:
@@ -80,37 +82,6 @@ Result<lab::Contender> contender_that_is_up(const std::string& name) {
   return lab::Contender{.engine = title_of(*kind), .lab = name, .plan = std::nullopt};
 }
 
-Result<std::vector<lab::Contender>> contenders_of(const DrillRoundsWords& words) {
-  std::vector<lab::Contender> contenders;
-  if (words.engines.empty()) {
-    contenders.push_back(TRY(contender_that_is_up(words.lab)));
-    return contenders;
-  }
-  for (const auto kind : words.engines) {
-    contenders.push_back(TRY(contender_of(kind, words)));
-  }
-  return contenders;
-}
-
-// What a reader of the rows has to know of the machine.
-std::map<std::string, std::string> about(const DrillRoundsWords& words) {
-  std::map<std::string, std::string> facts;
-  facts["nines"] = kVersion;
-  facts["processors"] = std::to_string(::sysconf(_SC_NPROCESSORS_ONLN));
-  if (!words.services.empty()) facts["services"] = words.services;
-  facts["priorities"] = words.priorities.empty() ? "3,2,1" : words.priorities;
-  if (!words.conditions.is_usual()) facts["conditions"] = lab::text_of(words.conditions);
-  utsname names{};
-  if (::uname(&names) == 0) facts["kernel"] = names.release;
-  double load = 0;
-  if (::getloadavg(&load, 1) == 1) {
-    std::array<char, 32> text;
-    std::snprintf(text.data(), text.size(), "%.2f", load);
-    facts["load at the start"] = text.data();
-  }
-  return facts;
-}
-
 void print_table(const lab::DrillSeries& series, bool markdown) {
   const auto style = markdown ? lab::TableStyle::kMarkdown : lab::TableStyle::kPlain;
   std::fputs(lab::render_series(series.rows, style).c_str(), stdout);
@@ -131,20 +102,49 @@ int fail(const Error& error, int status) {
   return status;
 }
 
-// False when it cannot be written; said.
-bool keep(const std::string& path, const std::string& text) {
+}  // namespace
+
+Result<std::vector<lab::Contender>> contenders_of(const DrillRoundsWords& words) {
+  std::vector<lab::Contender> contenders;
+  if (words.engines.empty()) {
+    contenders.push_back(TRY(contender_that_is_up(words.lab)));
+    return contenders;
+  }
+  for (const auto kind : words.engines) {
+    contenders.push_back(TRY(contender_of(kind, words)));
+  }
+  return contenders;
+}
+
+std::map<std::string, std::string> facts_of_machine(const DrillRoundsWords& words) {
+  std::map<std::string, std::string> facts;
+  facts["nines"] = kVersion;
+  facts["processors"] = std::to_string(::sysconf(_SC_NPROCESSORS_ONLN));
+  if (!words.services.empty()) facts["services"] = words.services;
+  facts["priorities"] = words.priorities.empty() ? "3,2,1" : words.priorities;
+  if (!words.conditions.is_usual()) facts["conditions"] = lab::text_of(words.conditions);
+  utsname names{};
+  if (::uname(&names) == 0) facts["kernel"] = names.release;
+  double load = 0;
+  if (::getloadavg(&load, 1) == 1) {
+    std::array<char, 32> text;
+    std::snprintf(text.data(), text.size(), "%.2f", load);
+    facts["load at the start"] = text.data();
+  }
+  return facts;
+}
+
+bool keep_file(const std::string& path, const std::string& text) {
   io::LinuxFiles files;
   const auto kept = files.replace(path, text, kFileMode);
   if (!kept.has_value()) fail(kept.error(), kExitBroken);
   return kept.has_value();
 }
 
-}  // namespace
-
 int keep_stories(const std::vector<lab::DrillStory>& stories, const std::string& picture,
                  const std::string& kept) {
-  if (!picture.empty() && !keep(picture, lab::draw_stories(stories))) return kExitBroken;
-  if (!kept.empty() && !keep(kept, lab::to_text(stories))) return kExitBroken;
+  if (!picture.empty() && !keep_file(picture, lab::draw_stories(stories))) return kExitBroken;
+  if (!kept.empty() && !keep_file(kept, lab::to_text(stories))) return kExitBroken;
   return 0;
 }
 
@@ -162,7 +162,7 @@ int run_drill_rounds(const DrillRoundsWords& words) {
   if (!contenders.has_value()) {
     return fail(contenders.error(), words.engines.empty() ? kExitNoLab : kExitUsage);
   }
-  const auto facts = about(words);
+  const auto facts = facts_of_machine(words);
   const bool stories = !words.picture.empty() || !words.stories.empty();
   const lab::RoundsWishes wishes{.contenders = *contenders,
                                  .runs = words.runs,
@@ -174,7 +174,7 @@ int run_drill_rounds(const DrillRoundsWords& words) {
                                        if (words.rows.empty()) return;
                                        lab::DrillSeries so_far = series;
                                        so_far.about = facts;
-                                       keep(words.rows, to_text(so_far));
+                                       keep_file(words.rows, to_text(so_far));
                                      },
                                  .progress =
                                      [](std::string_view line) {
@@ -187,7 +187,7 @@ int run_drill_rounds(const DrillRoundsWords& words) {
   series.about = facts;
   const std::string text = to_text(series);
   // Again, for its status.
-  if (!words.rows.empty() && !keep(words.rows, text)) return kExitBroken;
+  if (!words.rows.empty() && !keep_file(words.rows, text)) return kExitBroken;
   if (const int status = keep_stories(result->stories, words.picture, words.stories); status != 0) {
     return status;
   }

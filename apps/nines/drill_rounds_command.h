@@ -2,11 +2,14 @@
 // and the table again from the rows that were kept.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "lab/drill_conditions.h"
 #include "lab/drill_plan.h"
+#include "lab/drill_rounds.h"
 #include "lab/drill_story.h"
 #include "lab/engine_plan.h"
 
@@ -28,6 +31,13 @@ struct DrillRoundsWords {
   bool json = false;               // the rows instead of the table
   bool markdown = false;
 };
+
+// Who takes part: an engine in labs of its own, or the lab that is up.
+Result<std::vector<lab::Contender>> contenders_of(const DrillRoundsWords& words);
+// What a reader of the rows has to know of the machine.
+std::map<std::string, std::string> facts_of_machine(const DrillRoundsWords& words);
+// False when it cannot be written; said.
+bool keep_file(const std::string& path, const std::string& text);
 
 // Writes what `picture` and `stories` ask for; 0, or the exit status.
 int keep_stories(const std::vector<lab::DrillStory>& stories, const std::string& picture,

@@ -150,7 +150,7 @@ Result<lab::LabWishes> wishes_of(const Words& words) {
   const auto engine = lab::find_engine_kind(words.engine);
   if (!engine || *engine == lab::EngineKind::kBalancer) {
     return Error(ErrorCode::kInvalid,
-                 "an engine is nines, lease or incumbent (keepalived and HAProxy); "
+                 "an engine is nines, lease, passive or incumbent (keepalived and HAProxy); "
                  "found '" +
                      words.engine + "'");
   }
@@ -337,12 +337,14 @@ int lab_command(std::span<char*> arguments) {
   command
       ->add_option("--engine", words.engine,
                    "what holds the address and balances on each controller: nines, lease (the "
-                   "same, by a majority's lease), or incumbent (keepalived and HAProxy)")
+                   "same, by a majority's lease), passive (that one, doing nothing for the clients "
+                   "of a dead controller), or incumbent (keepalived and HAProxy)")
       ->capture_default_str();
   command
       ->add_option("--services", words.services,
                    "stand-ins, or real: MariaDB with Galera, RabbitMQ, memcached and keystone "
-                   "from Debian's packages, stand-ins for the rest")
+                   "from Debian's packages, stand-ins for the rest; or openstack: glance, "
+                   "placement, nova and neutron as well, and two compute hosts")
       ->capture_default_str();
   command->add_option("--priorities", words.priorities,
                       "of the controllers' VRRP, such as 254,253,252; without it 3,2,1");

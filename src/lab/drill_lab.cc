@@ -21,7 +21,7 @@ using Json = nlohmann::json;
 
 constexpr int kPollMilliseconds = 20;
 constexpr int kHolderTries = 1000;  // 20 s: an election and what delays it
-constexpr int kPowerTries = 6000;   // 120 s: a boot with real services
+constexpr int kPowerTries = 15000;  // 300 s: a boot with an OpenStack
 
 std::string text_of(const Json& object, const char* key) {
   const auto found = object.find(key);
@@ -62,9 +62,8 @@ Result<DrillLab> DrillLab::open(std::string_view name) {
   DrillLab lab(TRY(LabControl::open(name)));
   const Json status = TRY(ask(lab.control_, {{"do", "status"}}));
   lab.engine_ = find_engine_kind(text_of(status, "engine")).value_or(EngineKind::kNines);
-  if (text_of(status, "services") == name_of(ServiceSource::kReal)) {
-    lab.services_ = ServiceSource::kReal;
-  }
+  lab.services_ =
+      find_service_source(text_of(status, "services")).value_or(ServiceSource::kStandIns);
   lab.configuration_path_ = text_of(status, "configuration");
   lab.ownership_path_ = text_of(status, "ownership");
   lab.rules_path_ = text_of(status, "rules");
@@ -237,7 +236,7 @@ Result<void> DrillLab::settle(std::string_view holder) {
   const auto before = TRY(health()).holders;
   std::string wanted(holder);
   if (wanted.empty()) wanted = before.size() == 1 ? before.front() : hosts_.front().name;
-  if (engine_ == EngineKind::kLease) return settle_by_majority(wanted);
+  if (has_leases(engine_)) return settle_by_majority(wanted);
   const bool has_it = before == std::vector<std::string>{wanted};
   for (const auto& host : hosts_) {
     if (host.name == wanted && has_it) continue;

@@ -568,7 +568,7 @@ std::vector<Scenario> make_scenarios() {
 
 Scenario scenario_for(const Scenario& scenario, ServiceSource services) {
   Scenario result = scenario;
-  if (services != ServiceSource::kReal) {
+  if (!has_real_services(services)) {
     std::erase_if(result.phases, [](const Phase& phase) { return phase.only_real; });
     return result;
   }

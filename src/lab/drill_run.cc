@@ -171,7 +171,7 @@ class DrillRun final : private Timer {
   }
 
   const Scenario& scenario() const { return scenarios_[scenario_]; }
-  bool is_real() const { return lab_.services() == ServiceSource::kReal; }
+  bool is_real() const { return has_real_services(lab_.services()); }
   const Phase& phase() const { return scenario().phases[phase_]; }
 
   std::optional<std::size_t> holder_index() const {
@@ -503,7 +503,7 @@ class DrillRun final : private Timer {
       Expectation expected = scenario().phases[i].expected;
       // By lease an address may stay in a dead host's kernel behind a shut guard, which the
       // recorder does not see: that two have it says nothing there.
-      if (lab_.engine() == EngineKind::kLease) expected.overlap_max.reset();
+      if (has_leases(lab_.engine())) expected.overlap_max.reset();
       if (lab_.engine() != EngineKind::kLease) forget_rules(expected);
       judge(expected, report);
       wishes_.phase_finished(report);
@@ -634,7 +634,7 @@ Result<std::vector<PhaseReport>> run_drills(const DrillWishes& wishes) {
     const auto* service = find_stand_in(bound.section);
     if (service == nullptr) continue;
     targets.push_back({.service = service, .address = bound.address});
-    if (lab.services() != ServiceSource::kReal) continue;
+    if (!has_real_services(lab.services())) continue;
     if (service->kind == StandInKind::kMysql) {
       targets.push_back({service, bound.address, LoadKind::kTransactions});
     } else if (service->proxy == kIdentityProxy) {

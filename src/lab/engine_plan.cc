@@ -20,7 +20,8 @@ struct KindName {
 };
 constexpr std::array kKindNames = {
     KindName{EngineKind::kNines, "nines"}, KindName{EngineKind::kIncumbent, "incumbent"},
-    KindName{EngineKind::kBalancer, "balancer"}, KindName{EngineKind::kLease, "lease"}};
+    KindName{EngineKind::kBalancer, "balancer"}, KindName{EngineKind::kLease, "lease"},
+    KindName{EngineKind::kPassive, "passive"}};
 
 std::string_view base_name(std::string_view path) {
   const auto slash = path.rfind('/');
@@ -67,10 +68,11 @@ Result<std::vector<EngineKind>> parse_moving_engines(std::string_view text) {
     const auto kind = find_engine_kind(word);
     const bool again = kind && std::find(kinds.begin(), kinds.end(), *kind) != kinds.end();
     if (!kind || *kind == EngineKind::kBalancer || again) {
-      return Error(ErrorCode::kInvalid,
-                   "engines are of nines, lease and incumbent, each once, with commas between; "
-                   "found '" +
-                       std::string(word) + (again ? "' twice" : "'"));
+      return Error(
+          ErrorCode::kInvalid,
+          "engines are of nines, lease, passive and incumbent, each once, with commas between; "
+          "found '" +
+              std::string(word) + (again ? "' twice" : "'"));
     }
     kinds.push_back(*kind);
     if (word.size() == text.size()) return kinds;
@@ -83,12 +85,13 @@ EnginePlan plan_engine(EngineKind kind, const std::string& self, const std::stri
   switch (kind) {
     case EngineKind::kNines:
     case EngineKind::kLease:
+    case EngineKind::kPassive:
       plan.programs = {{.name = "nines",
                         .command = {self, "run", "-c", in_host(kEngineFile)},
                         .output = "engine.out",
                         .reload = EngineSignal::kHangUp}};
       // A host's first start begins its part in the cluster; later ones find it.
-      if (kind == EngineKind::kLease) {
+      if (has_leases(kind)) {
         plan.programs.front().prepare = {self, "cluster", "init", in_host(kEngineFile)};
       }
       plan.roles = {
@@ -242,9 +245,9 @@ std::string nines_configuration() {
   return "keepalived: " + in_host(kAddressFile) + "\nhaproxy: " + in_host(kBalancerFile) + '\n';
 }
 
-std::string cluster_configuration(std::span<const ClusterMember> members) {
-  std::string text =
-      nines_configuration() + "cluster:\n  key: " + in_host(kKeyFile) + "\n  nodes:\n";
+std::string cluster_configuration(std::span<const ClusterMember> members, bool dead_peers) {
+  std::string text = nines_configuration() + "cluster:\n  key: " + in_host(kKeyFile) +
+                     (dead_peers ? "" : "\n  dead_peers: off") + "\n  nodes:\n";
   for (std::size_t i = 0; i < members.size(); ++i) {
     text += "    " + members[i].name + ": {id: " + std::to_string(i + 1) + ", addresses: [" +
             members[i].address + "]}\n";

@@ -21,10 +21,15 @@ enum class EngineKind : std::uint8_t {
   kIncumbent,  // keepalived and HAProxy, on each controller
   kBalancer,   // one balancer on the first controller, which has the address for good
   kLease,      // ours, on each controller, the address by a majority's lease
+  kPassive,    // the same, which does nothing for the clients of a dead controller
 };
+inline bool has_leases(EngineKind kind) {
+  return kind == EngineKind::kLease || kind == EngineKind::kPassive;
+}
 std::string_view name_of(EngineKind kind);
 std::optional<EngineKind> find_engine_kind(std::string_view name);
-// "nines,lease,incumbent": those that move the address, each at most once, with commas between.
+// "nines,lease,passive,incumbent": those that move the address, each at most once, with commas
+// between.
 Result<std::vector<EngineKind>> parse_moving_engines(std::string_view text);
 
 enum class EngineSignal : std::uint8_t { kNone, kHangUp, kTerminate, kUser1, kUser2 };
@@ -106,7 +111,8 @@ struct ClusterMember {
   std::string name;
   std::string address;
 };
-std::string cluster_configuration(std::span<const ClusterMember> members);
+// `dead_peers`: what is done for the clients of a dead controller is left as it is by itself.
+std::string cluster_configuration(std::span<const ClusterMember> members, bool dead_peers = true);
 inline constexpr std::string_view kKeyFile = "cluster.key";
 
 }  // namespace nines::lab

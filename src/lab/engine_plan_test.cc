@@ -54,12 +54,14 @@ TEST(EnginePlan, PrioritiesAreOneForEachControllerAndAllDifferent) {
 
 TEST(EnginePlan, EnginesThatDrillInTurnsAreNamedOnce) {
   EXPECT_EQ(*parse_moving_engines("lease"), std::vector{EngineKind::kLease});
+  EXPECT_EQ(*parse_moving_engines("passive"), std::vector{EngineKind::kPassive});
   EXPECT_EQ(*parse_moving_engines("incumbent,nines"),
             (std::vector{EngineKind::kIncumbent, EngineKind::kNines}));
   for (const char* bad : {"", "nines,", ",nines", "nines,nines", "balancer", "nines lease", "x"}) {
     const auto result = parse_moving_engines(bad);
     ASSERT_FALSE(result.has_value()) << bad;
-    EXPECT_NE(result.error().message().find("nines, lease and incumbent"), std::string::npos);
+    EXPECT_NE(result.error().message().find("nines, lease, passive and incumbent"),
+              std::string::npos);
   }
 }
 

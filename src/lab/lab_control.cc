@@ -33,7 +33,8 @@ namespace nines::lab {
 namespace {
 
 constexpr int kPatience = 5000;  // milliseconds for a keeper to obey "down"
-constexpr timeval kReplyTimeout{.tv_sec = 30, .tv_usec = 0};
+// Longer than any task of a keeper that lives: the boot of a host with an OpenStack.
+constexpr timeval kReplyTimeout{.tv_sec = 330, .tv_usec = 0};
 constexpr std::size_t kReplyMax = 1u << 20;
 constexpr int kCreateTries = 3;
 constexpr int kExitNotRun = 127;
@@ -192,17 +193,18 @@ Result<io::Descriptor> open_namespace(const LabControl& lab, int number, const c
 }  // namespace
 
 Result<ServiceSource> find_services(std::string_view name) {
-  if (name == name_of(ServiceSource::kStandIns)) return ServiceSource::kStandIns;
-  if (name != name_of(ServiceSource::kReal)) {
+  const auto source = find_service_source(name);
+  if (!source) {
     return Error(ErrorCode::kInvalid,
-                 "services are stand-ins or real; found '" + std::string(name) + "'");
+                 "services are stand-ins, real or openstack; found '" + std::string(name) + "'");
   }
   std::string missing;
-  for (const auto program : real_programs()) {
+  for (const auto program : programs_of(*source)) {
     if (::access(std::string(program).c_str(), F_OK) != 0) missing += ' ' + std::string(program);
   }
-  if (missing.empty()) return ServiceSource::kReal;
-  return Error(ErrorCode::kNotFound, "real services need packages (" + std::string(kRealPackages) +
+  if (missing.empty()) return *source;
+  return Error(ErrorCode::kNotFound, "real services need packages (" +
+                                         std::string(packages_of(*source)) +
                                          " installs them); missing:" + missing);
 }
 

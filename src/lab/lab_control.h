@@ -13,8 +13,8 @@
 
 namespace nines::lab {
 
-// "stand-ins" or "real". kNotFound when the packages of real services are missing, with what
-// installs them; kInvalid for any other word.
+// "stand-ins", "real" or "openstack". kNotFound when the packages of real services are missing,
+// with what installs them; kInvalid for any other word.
 Result<ServiceSource> find_services(std::string_view name);
 
 // Starts the keeper and waits until everything answers; `progress` hears a line for each step.

@@ -1,5 +1,6 @@
 // Start-up goes stage by stage, each entered when all of the one before is ready:
-//   kServices --> kEngine (the first controller's, then the others') --> kProbe --> kReady
+//   kServices --> kEngine (the first controller's, then the others') --> kProbe
+//     --> kBehind (what wants the address as it starts) --> kReady
 // What takes time (a start, a graceful stop, a boot) is a task: looked at again and again until it
 // has come about, so that it waits for nothing but the kernel.
 #include "lab/lab_keeper.h"
@@ -66,7 +67,9 @@ std::string scheduling_of(pid_t process) {
 }
 constexpr Duration kRealStartDeadline = 240s;  // on a machine that has other things to do
 constexpr Duration kTaskDeadline = 30s;
+constexpr Duration kCloudStartDeadline = 900s;  // the tables are made once
 constexpr Duration kRealTaskDeadline = 120s;
+constexpr Duration kCloudTaskDeadline = 300s;
 constexpr std::size_t kLastWordsMax = 800;  // bytes of a log's end in a message
 constexpr Duration kTaskInterval = 10ms;    // between two looks at the tasks
 constexpr std::size_t kTasksMax = 64;
@@ -93,6 +96,7 @@ struct Service {
   bool shown = true;               // in the status
   bool is_real = false;            // a program of Debian's, not a stand-in
   bool is_job = false;             // ready when it has ended well; never started again
+  bool needs_address = false;      // as it starts
   std::vector<std::string> after;  // "HOST NAME" of those that must be ready before it starts
   State state = State::kEnded;
   int pid = 0;
@@ -201,7 +205,9 @@ class Keeper final : public io::AcceptHandler, private Timer {
   void forget(std::uint64_t command) { commands_.erase(command); }
 
  private:
-  enum class Stage : std::uint8_t { kServices, kEngine, kProbe, kReady };
+  enum class Stage : std::uint8_t { kServices, kEngine, kProbe, kBehind, kReady };
+  // Which services are meant: those that stand before the engine and its address, or behind it.
+  enum class Side : std::uint8_t { kBefore, kBehind };
 
   void say(const std::string& line);
   [[noreturn]] void give_up(const std::string& why);
@@ -211,8 +217,9 @@ class Keeper final : public io::AcceptHandler, private Timer {
   void start_what_can();
   bool may_start(const Service& service) const;
   std::string last_words(const Service& service) const;
-  bool is_real() const { return plan_.services == ServiceSource::kReal; }
-  Duration task_deadline() const { return is_real() ? kRealTaskDeadline : kTaskDeadline; }
+  bool is_real() const { return has_real_services(plan_.services); }
+  Duration start_deadline() const;
+  Duration task_deadline() const;
   Result<void> plan_front_door();
   Service& add_service(std::string name, const LabHost* host, SocketAddress address);
   void start(Service& service);
@@ -223,7 +230,9 @@ class Keeper final : public io::AcceptHandler, private Timer {
   void enter_next_stage();
   void answer_waiters(Service& service, const Json& reply);
   void on_timer(Instant) override { give_up("not ready in time; waiting for " + missing_); }
-  std::string services_missing(std::string_view host) const;
+  std::string services_missing(std::string_view host, Side side) const;
+  std::string services_missing(Side side) const;  // on any host but the client
+  void tell_services();
 
   // Adds a task; the reply to `command` comes when it is done, or at once when `wait` is false.
   std::optional<Json> begin_task(std::uint64_t command, bool wait, Task task);
@@ -317,9 +326,19 @@ Result<void> Keeper::begin() {
   }
   TRY(plan_services());
   TRY(plan_front_door());
-  loop_.arm(*this, is_real() ? kRealStartDeadline : kStartDeadline);
+  loop_.arm(*this, start_deadline());
   start_what_can();
   return {};
+}
+
+Duration Keeper::start_deadline() const {
+  if (plan_.services == ServiceSource::kOpenStack) return kCloudStartDeadline;
+  return is_real() ? kRealStartDeadline : kStartDeadline;
+}
+
+Duration Keeper::task_deadline() const {
+  if (plan_.services == ServiceSource::kOpenStack) return kCloudTaskDeadline;
+  return is_real() ? kRealTaskDeadline : kTaskDeadline;
 }
 
 // At the lab's start: everything whose predecessors are ready, but for the client's.
@@ -332,6 +351,7 @@ void Keeper::start_what_can() {
 }
 
 bool Keeper::may_start(const Service& service) const {
+  if (service.needs_address && stage_ < Stage::kBehind) return false;
   return std::all_of(service.after.begin(), service.after.end(), [&](const auto& key) {
     return std::any_of(services_.begin(), services_.end(), [&](const auto& each) {
       return each->host + ' ' + each->name == key && each->is_ready();
@@ -393,11 +413,18 @@ Result<void> Keeper::plan_services() {
       if (each.host == host.plan.name) plan_real_service(each, host, address);
     }
     for (const auto& each : stand_ins()) {
-      if (is_real() && !real_service_for(each.service).empty()) continue;
+      if (!real_service_for(each.service, plan_.services).empty()) continue;
       auto& service = add_service(std::string(each.service), &host, address.with_port(each.port));
       service.plan.body = [&each, at = service.address, node = host.plan.name](ReadySignal ready) {
         return run_stand_in(each, at, node, std::move(ready));
       };
+    }
+  }
+  for (const auto& host : network_.hosts()) {
+    if (host.plan.role != HostRole::kCompute) continue;
+    const auto address = TRY(SocketAddress::parse_ip(host.plan.address, 0));
+    for (const auto& each : plan_.real) {
+      if (each.host == host.plan.name) plan_real_service(each, host, address);
     }
   }
   auto& recorder = add_service(std::string(kRecorderService), nullptr, {});
@@ -437,6 +464,7 @@ void Keeper::plan_real_service(const RealService& real, const LabHost& host,
   service.is_real = true;
   service.is_job = real.is_job();
   service.after = real.after;
+  service.needs_address = real.needs_address;
   service.plan.output = path_of(host.plan, real.name + ".log");
   service.plan.body = [&real, at = host.plan.address](ReadySignal ready) {
     return run_real_service(real, at, std::move(ready));
@@ -506,22 +534,9 @@ void Keeper::set_running(Service& service) {
 void Keeper::enter_next_stage() {
   if (stage_ == Stage::kServices) {
     start_what_can();
-    missing_ = services_missing(kSwitch);
-    for (const auto& controller : controllers_) {
-      missing_ += services_missing(controller.host->plan.name);
-    }
+    missing_ = services_missing(Side::kBefore);
     if (!missing_.empty()) return;
-    std::size_t count = 0;
-    std::size_t real = 0;
-    for (const auto& service : services_) {
-      if (service->is_real) {
-        real += service->is_job ? 0 : 1;
-      } else {
-        count += find_stand_in(service->name) != nullptr;
-      }
-    }
-    if (real > 0) say("services: " + std::to_string(real) + " real ones are ready");
-    say("services: " + std::to_string(count) + " stand-ins accept");
+    tell_services();
     stage_ = Stage::kEngine;
     start(*find_service(kClientHost, kForwardService));
     Task task{.begun = fresh_now(), .look = nullptr};
@@ -531,9 +546,16 @@ void Keeper::enter_next_stage() {
     begin_task(0, false, std::move(task));
     return;
   }
-  if (stage_ != Stage::kProbe) return;
-  missing_ = services_missing(kClientHost);
+  if (stage_ == Stage::kProbe) {
+    missing_ = services_missing(kClientHost, Side::kBefore);
+    if (!missing_.empty()) return;
+    stage_ = Stage::kBehind;
+  }
+  if (stage_ != Stage::kBehind) return;
+  start_what_can();
+  missing_ = services_missing(Side::kBehind);
   if (!missing_.empty()) return;
+  if (plan_.services == ServiceSource::kOpenStack) say("openstack: every service is ready");
   std::string engine = plan_.engine.moves_the_address() ? "engine: " : "balancer: ";
   for (const auto& program : plan_.engine.programs) {
     if (&program != &plan_.engine.programs.front()) engine += "and ";
@@ -549,6 +571,20 @@ void Keeper::enter_next_stage() {
   progress_.reset();
 }
 
+void Keeper::tell_services() {
+  std::size_t stand_in_count = 0;
+  std::size_t real = 0;
+  for (const auto& service : services_) {
+    if (service->is_real) {
+      real += service->is_job || service->needs_address ? 0 : 1;
+    } else {
+      stand_in_count += find_stand_in(service->name) != nullptr;
+    }
+  }
+  if (real > 0) say("services: " + std::to_string(real) + " real ones are ready");
+  say("services: " + std::to_string(stand_in_count) + " stand-ins accept");
+}
+
 // The first controller's alone until it has the address, so that a lab always begins alike.
 Result<bool> Keeper::begin_engines(std::size_t& next, std::string& missing) {
   for (std::size_t i = 0; i < controllers_.size(); ++i) {
@@ -561,7 +597,7 @@ Result<bool> Keeper::begin_engines(std::size_t& next, std::string& missing) {
     missing = TRY(engine_missing(controller));
     if (!missing.empty()) return false;
     // By lease one alone has no majority: whoever is first has it, and the probe waits for that.
-    const bool alone = i == 0 && plan_.engine.kind != EngineKind::kLease;
+    const bool alone = i == 0 && !has_leases(plan_.engine.kind);
     if (alone && !network_.holds_virtual_address(*controller.host)) {
       missing = controller.host->plan.name + " to have " + std::string(kVirtualAddress);
       return false;
@@ -600,16 +636,25 @@ Result<std::string> Keeper::engine_missing(Controller& controller) {
 }
 
 // Of what a host was given at start-up, what is not running.
-std::string Keeper::services_missing(std::string_view host) const {
+std::string Keeper::services_missing(std::string_view host, Side side) const {
   std::string names;
   for (const auto& service : services_) {
     if (service->host != host || service->is_ready()) continue;
+    if (service->needs_address != (side == Side::kBehind)) continue;
     // The probe has done its work once it was ready, and may have ended.
     if (service->name == kProbeService && service->state == Service::State::kEnded &&
         service->detail == kEndedWell) {
       continue;
     }
     names += ' ' + service->host + ' ' + service->name;
+  }
+  return names;
+}
+
+std::string Keeper::services_missing(Side side) const {
+  std::string names = services_missing(kSwitch, side);
+  for (const auto& host : plan_.hosts) {
+    if (host.role != HostRole::kClient) names += services_missing(host.name, side);
   }
   return names;
 }
@@ -703,8 +748,9 @@ void Keeper::answer_waiters(Service& service, const Json& reply) {
 
 Service* Keeper::find_service(std::string_view host, std::string_view name) {
   const StandInPlan* stand_in = find_stand_in(name);
-  if (stand_in != nullptr && is_real() && !real_service_for(stand_in->service).empty()) {
-    name = real_service_for(stand_in->service);
+  if (stand_in != nullptr) {
+    const auto real = real_service_for(stand_in->service, plan_.services);
+    if (!real.empty()) name = real;
   }
   for (auto& service : services_) {
     if (service->host != host) continue;
@@ -928,8 +974,16 @@ std::optional<Json> Keeper::boot(const Request& request, Controller& controller)
     return refuse(host.plan.name + " boots already");
   }
   Task task{.begun = fresh_now(), .look = nullptr};
-  task.look = [this, &controller, &host, services_begun = false,
-               engine_begun = false](std::string& missing) mutable -> Result<bool> {
+  task.look = [this, &controller, &host, services_begun = false, engine_begun = false,
+               behind_begun = false](std::string& missing) mutable -> Result<bool> {
+    const auto start_side = [&](bool behind) {
+      for (auto& service : services_) {
+        if (service->host == host.plan.name && !service->is_job &&
+            service->needs_address == behind) {
+          start(*service);
+        }
+      }
+    };
     if (!services_begun) {
       missing = "its processes to end";
       if (controller.power == Controller::Power::kFailing) return false;
@@ -937,11 +991,9 @@ std::optional<Json> Keeper::boot(const Request& request, Controller& controller)
       controller.power = Controller::Power::kBooting;
       TRY(let_members_notice(host));
       TRY(network_.heal(host));
-      for (auto& service : services_) {
-        if (service->host == host.plan.name && !service->is_job) start(*service);
-      }
+      start_side(false);
     }
-    missing = services_missing(host.plan.name);
+    missing = services_missing(host.plan.name, Side::kBefore);
     if (!missing.empty()) return false;
     if (controller.engine != nullptr) {
       if (!engine_begun) TRY(start_engine(controller));
@@ -949,6 +1001,10 @@ std::optional<Json> Keeper::boot(const Request& request, Controller& controller)
       missing = TRY(engine_missing(controller));
       if (!missing.empty()) return false;
     }
+    if (!behind_begun) start_side(true);
+    behind_begun = true;
+    missing = services_missing(host.plan.name, Side::kBehind);
+    if (!missing.empty()) return false;
     controller.power = Controller::Power::kOn;
     return true;
   };

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <set>
 
+#include "lab/cloud_services.h"
+
 namespace nines::lab {
 namespace {
 
@@ -118,7 +120,17 @@ Result<LabPlan> plan_lab(const LabWishes& wishes) {
                           .priority = priorities[static_cast<std::size_t>(number) - 1]});
   }
   plan.services = wishes.services;
+  const auto controllers = static_cast<std::size_t>(wishes.controllers);
   if (plan.services == ServiceSource::kReal) plan.real = plan_real_services(plan.hosts);
+  if (plan.services == ServiceSource::kOpenStack) {
+    for (int number = 1; number <= kComputes; ++number) {
+      plan.hosts.push_back({.name = "comp0" + std::to_string(number),
+                            .address = "100.2.30.5" + std::to_string(number),
+                            .role = HostRole::kCompute});
+    }
+    const std::span<const HostPlan> hosts = plan.hosts;
+    plan.real = plan_cloud_services(hosts.first(controllers), hosts.subspan(controllers));
+  }
   plan.hosts.push_back(
       {.name = std::string(kClientHost), .address = "100.2.30.100", .role = HostRole::kClient});
   return plan;
@@ -162,12 +174,14 @@ std::vector<HostFile> engine_files(const LabPlan& plan, const HostPlan& host) {
     files.push_back({.name = kCheckFile, .text = check_script(socket), .mode = 0755});
   }
   files.push_back({.name = kAddressFile, .text = keepalived_configuration(host.priority, check)});
-  if (plan.engine.kind == EngineKind::kLease) {
+  if (has_leases(plan.engine.kind)) {
     std::vector<ClusterMember> members;
     for (const HostPlan& each : plan.hosts) {
       if (each.role == HostRole::kController) members.push_back({each.name, each.address});
     }
-    files.push_back({.name = kEngineFile, .text = cluster_configuration(members)});
+    files.push_back(
+        {.name = kEngineFile,
+         .text = cluster_configuration(members, plan.engine.kind == EngineKind::kLease)});
     files.push_back({.name = kKeyFile, .text = plan.cluster_key, .mode = 0600});
   } else {
     files.push_back({.name = kEngineFile, .text = nines_configuration()});

@@ -17,6 +17,7 @@
 namespace nines::lab {
 
 inline constexpr int kControllersMax = 9;  // .41 to .49
+inline constexpr int kComputes = 2;        // of a lab with an OpenStack: .51 and .52
 inline constexpr std::size_t kLabNameMax = 32;
 inline constexpr std::string_view kLabsDirectory = "/run/nines-lab";
 inline constexpr std::string_view kDefaultLabName = "lab";
@@ -65,7 +66,7 @@ std::span<const StandInPlan> stand_ins();
 // By either of its names; null when there is none.
 const StandInPlan* find_stand_in(std::string_view name);
 
-enum class HostRole : std::uint8_t { kController, kClient };
+enum class HostRole : std::uint8_t { kController, kCompute, kClient };
 
 struct HostPlan {
   std::string name;
@@ -80,10 +81,10 @@ struct LabPlan {
   std::string directory;      // on the machine: kLabsDirectory/NAME
   std::string configuration;  // haproxy.cfg's text
   EnginePlan engine;
-  std::string cluster_key;      // EngineKind::kLease's: a key file's text
-  std::vector<HostPlan> hosts;  // controllers in order, then the client
+  std::string cluster_key;      // of those with leases: a key file's text
+  std::vector<HostPlan> hosts;  // controllers in order, then compute hosts, then the client
   ServiceSource services = ServiceSource::kStandIns;
-  std::vector<RealService> real;  // of ServiceSource::kReal
+  std::vector<RealService> real;  // none where all are stand-ins
 
   // It has the log, the statistics page and the copy of the configuration that people change.
   const HostPlan& first() const { return hosts.front(); }
@@ -101,7 +102,7 @@ struct LabWishes {
   ServiceSource services = ServiceSource::kStandIns;
   std::vector<int> priorities = {};  // of the controllers; empty: default_priorities()
   std::string balancer = {};         // EngineKind::kBalancer's program; empty: `self`
-  std::string cluster_key = {};      // EngineKind::kLease's: a key file's text
+  std::string cluster_key = {};      // of those with leases: a key file's text
   std::string self = {};             // the path of this program
 };
 

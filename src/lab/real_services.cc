@@ -1,22 +1,26 @@
 // The recipes. Every path is one that the host sees: its own directory is at kHostDirectory.
 #include "lab/real_services.h"
 
+#include <algorithm>
 #include <array>
 
-#include "lab/http_answer.h"
+#include "lab/cloud_services.h"
 #include "lab/lab_plan.h"
+#include "lab/real_service_parts.h"
 
 namespace nines::lab {
 namespace {
 
 using Readiness = RealService::Readiness;
 
-constexpr std::string_view kPath = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr std::string_view kDatabasePassword = "lab-keystone";
 constexpr std::string_view kCheckPassword = "lab-check";
 // 32 bytes in base64, as keystone keeps its keys. All controllers must have the same.
 constexpr std::string_view kFernetKey = "bmluZXMtbGFiLWZlcm5ldC1rZXktMzItYnl0ZXMhISE=";
 constexpr std::string_view kErlangCookie = "NINESLAB";
+
+constexpr int kIdentityWorkers = 2;
+constexpr std::array<std::string_view, 3> kSourceNames = {"stand-ins", "real", "openstack"};
 
 constexpr std::array<std::string_view, 9> kPrograms = {
     "/usr/sbin/mariadbd",       "/usr/bin/mariadb-install-db",
@@ -25,24 +29,6 @@ constexpr std::array<std::string_view, 9> kPrograms = {
     "/usr/bin/memcached",       "/usr/bin/keystone-manage",
     "/usr/bin/uwsgi_python311",
 };
-
-std::string in_host(std::string_view path) {
-  return std::string(kHostDirectory) + '/' + std::string(path);
-}
-
-std::string key(const HostPlan& host, std::string_view name) {
-  return host.name + ' ' + std::string(name);
-}
-
-// "PREFIX1SUFFIX,PREFIX2SUFFIX" over the controllers' addresses.
-std::string each_address(std::span<const HostPlan> hosts, std::string_view suffix) {
-  std::string list;
-  for (const auto& host : hosts) {
-    if (!list.empty()) list += ',';
-    list += host.address + std::string(suffix);
-  }
-  return list;
-}
 
 // The timeouts of its group communication make a dead member cost 2 s of stalled writes, not 6.
 std::string database_configuration(const HostPlan& host, std::span<const HostPlan> hosts) {
@@ -93,17 +79,6 @@ std::string identity_configuration(std::string_view database, std::span<const Ho
          "[oslo_middleware]\nenable_proxy_headers_parsing = true\n";
 }
 
-std::string identity_server(const HostPlan& host) {
-  return "[uwsgi]\nplugins = python3\nmaster = true\nlazy-apps = true\nneed-app = true\n"
-         "enable-threads = true\nprocesses = 2\nthreads = 1\nbuffer-size = 65535\n"
-         "http-socket = " +
-         host.address + ":5000\nhttp-socket = " + host.address +
-         ":35357\ndie-on-term = true\nadd-header = Connection: close\nhttp-chunked-input = true\n"
-         "add-header = " +
-         std::string(kNodeField) + ": " + host.name +
-         "\nwsgi-file = /usr/bin/keystone-wsgi-public\ndisable-logging = true\n";
-}
-
 std::string queue_configuration(const HostPlan& host, std::span<const HostPlan> hosts) {
   std::string text = "listeners.tcp.1 = " + host.address +
                      ":5672\nmanagement.tcp.ip = " + host.address +
@@ -117,16 +92,6 @@ std::string queue_configuration(const HostPlan& host, std::span<const HostPlan> 
             each.name + '\n';
   }
   return text;
-}
-
-RealService shell_job(std::string name, const HostPlan& host, std::string script) {
-  RealService job;
-  job.name = std::move(name);
-  job.host = host.name;
-  job.command = {"/bin/sh", "-ec", std::move(script)};
-  job.environment = {std::string(kPath), "LANG=C.UTF-8", "HOME=/tmp"};
-  job.readiness = Readiness::kFinished;
-  return job;
 }
 
 RealService database_setup(const HostPlan& host) {
@@ -145,7 +110,7 @@ RealService database_accounts_job(const HostPlan& host) {
                 "exec mariadb --no-defaults --user=root --socket=" + in_host("mariadb/socket") +
                     " <" + in_host("accounts.sql"));
   job.files = {{.name = "accounts.sql", .text = database_accounts()}};
-  job.after = {key(host, "mariadb")};
+  job.after = {service_key(host, "mariadb")};
   return job;
 }
 
@@ -166,14 +131,14 @@ RealService database(const HostPlan& host, std::span<const HostPlan> hosts) {
                      "first=; [ -e " + directory +
                          "/data/grastate.dat ] || first=" + (first ? "--wsrep-new-cluster" : "") +
                          "; exec mariadbd --defaults-file=" + in_host("my.cnf") + " $first"};
-  service.environment = {std::string(kPath), "LANG=C.UTF-8", "HOME=/tmp"};
+  service.environment = {std::string(kServicePath), "LANG=C.UTF-8", "HOME=/tmp"};
   service.readiness = Readiness::kProbe;
   service.ports = {3306};
   service.probe = {"/bin/sh", "-c",
                    "mariadb --no-defaults --user=root --connect-timeout=2 --socket=" + directory +
                        "/socket -Nse \"SHOW STATUS LIKE 'wsrep_local_state_comment'\" "
                        "2>/dev/null | grep -q Synced"};
-  service.after = {key(hosts.front(), first ? "mariadb-setup" : "keystone-setup")};
+  service.after = {service_key(hosts.front(), first ? "mariadb-setup" : "keystone-setup")};
   return service;
 }
 
@@ -212,7 +177,7 @@ RealService cache(const HostPlan& host) {
   service.account = "memcache";
   service.command = {
       "/usr/bin/memcached", "-l", host.address, "-p", "11211", "-m", "32", "-t", "1"};
-  service.environment = {std::string(kPath)};
+  service.environment = {std::string(kServicePath)};
   service.ports = {11211};
   return service;
 }
@@ -242,7 +207,7 @@ RealService identity_setup(const HostPlan& host, std::span<const HostPlan> hosts
   job.files = identity_keys();
   job.files.push_back(
       {.name = "keystone-setup.conf", .text = identity_configuration(host.address, hosts)});
-  job.after = {key(host, "mariadb-accounts")};
+  job.after = {service_key(host, "mariadb-accounts")};
   return job;
 }
 
@@ -255,23 +220,31 @@ RealService identity(const HostPlan& host, std::span<const HostPlan> hosts) {
   service.files = identity_keys();
   service.files.push_back(
       {.name = "keystone.conf", .text = identity_configuration(kVirtualAddress, hosts)});
-  service.files.push_back({.name = "keystone.ini", .text = identity_server(host)});
+  service.files.push_back({.name = "keystone.ini",
+                           .text = wsgi_server(host, "/usr/bin/keystone-wsgi-public", {5000, 35357},
+                                               kIdentityWorkers)});
   service.files.push_back({.name = "keystone.credentials",
                            .text = "user = " + std::string(kKeystoneUser) + "\npassword = " +
                                    std::string(kKeystonePassword) + "\nproject = admin\n"});
   service.command = {"/usr/bin/uwsgi_python311", "--ini", in_host("keystone.ini")};
-  service.environment = {std::string(kPath), "LANG=C.UTF-8", "HOME=/tmp",
+  service.environment = {std::string(kServicePath), "LANG=C.UTF-8", "HOME=/tmp",
                          "OS_KEYSTONE_CONFIG_FILES=" + in_host("keystone.conf")};
   service.readiness = Readiness::kAnswers;
   service.ports = {5000, 35357};
-  service.after = {key(hosts.front(), "keystone-setup")};
+  service.after = {service_key(hosts.front(), "keystone-setup")};
   return service;
 }
 
 }  // namespace
 
 std::string_view name_of(ServiceSource source) {
-  return source == ServiceSource::kReal ? "real" : "stand-ins";
+  return kSourceNames[static_cast<std::size_t>(source)];
+}
+
+std::optional<ServiceSource> find_service_source(std::string_view name) {
+  const auto found = std::find(kSourceNames.begin(), kSourceNames.end(), name);
+  if (found == kSourceNames.end()) return std::nullopt;
+  return static_cast<ServiceSource>(found - kSourceNames.begin());
 }
 
 std::vector<RealService> plan_real_services(std::span<const HostPlan> controllers) {
@@ -289,14 +262,27 @@ std::vector<RealService> plan_real_services(std::span<const HostPlan> controller
   return plan;
 }
 
-std::string_view real_service_for(std::string_view stand_in) {
+std::string_view real_service_for(std::string_view stand_in, ServiceSource source) {
+  if (!has_real_services(source)) return {};
   if (stand_in == "mariadb") return "mariadb";
   if (stand_in == "rabbitmq_management") return "rabbitmq";
   if (stand_in == "keystone" || stand_in == "keystone_admin") return "keystone";
-  return {};
+  return source == ServiceSource::kOpenStack ? cloud_service_for(stand_in) : std::string_view();
 }
 
-std::span<const std::string_view> real_programs() { return kPrograms; }
+std::vector<std::string_view> programs_of(ServiceSource source) {
+  std::vector<std::string_view> programs;
+  if (!has_real_services(source)) return programs;
+  programs.assign(kPrograms.begin(), kPrograms.end());
+  if (source != ServiceSource::kOpenStack) return programs;
+  const auto cloud = cloud_programs();
+  programs.insert(programs.end(), cloud.begin(), cloud.end());
+  return programs;
+}
+
+std::string_view packages_of(ServiceSource source) {
+  return source == ServiceSource::kOpenStack ? "tools/deps lab-full" : "tools/deps lab-real";
+}
 
 std::string token_request() {
   const std::string body =

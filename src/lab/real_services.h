@@ -1,9 +1,10 @@
 // Real services on the lab's controllers, as values: MariaDB with Galera, RabbitMQ, memcached and
 // keystone from Debian's packages. What each needs, whom it waits for, how it tells that it is
-// ready. Pure; real_service_run starts one.
+// ready. Pure; real_service_run starts one. The rest of an OpenStack is in cloud_services.h.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,8 +16,16 @@ namespace nines::lab {
 
 struct HostPlan;
 
-enum class ServiceSource : std::uint8_t { kStandIns, kReal };
+enum class ServiceSource : std::uint8_t {
+  kStandIns,
+  kReal,       // what is in this file; stand-ins for the rest
+  kOpenStack,  // and what is in cloud_services.h, on compute hosts too
+};
 std::string_view name_of(ServiceSource source);
+// "stand-ins", "real", "openstack".
+std::optional<ServiceSource> find_service_source(std::string_view name);
+// Tokens can be asked for and transactions written there.
+inline bool has_real_services(ServiceSource source) { return source != ServiceSource::kStandIns; }
 
 // In the host's own directory; the owner is that of the service.
 struct RealFile {
@@ -47,6 +56,8 @@ struct RealService {
   std::uint16_t member_port = 0;
   // "HOST NAME" of those that must be ready first, at the lab's start.
   std::vector<std::string> after;
+  // It wants the balancer's address already as it starts: begun when that answers.
+  bool needs_address = false;
 
   bool is_job() const { return readiness == Readiness::kFinished; }
 };
@@ -56,11 +67,11 @@ std::vector<RealService> plan_real_services(std::span<const HostPlan> controller
 
 // The real service that stands for a stand-in ("keystone_admin" is a port of "keystone"); empty
 // when none does.
-std::string_view real_service_for(std::string_view stand_in);
+std::string_view real_service_for(std::string_view stand_in, ServiceSource source);
 
 // Programs that must be there, and the command that installs them.
-std::span<const std::string_view> real_programs();
-inline constexpr std::string_view kRealPackages = "tools/deps lab-real";
+std::vector<std::string_view> programs_of(ServiceSource source);
+std::string_view packages_of(ServiceSource source);
 
 // Fixed, since nobody but the lab's own hosts and this machine's users can reach it.
 inline constexpr std::string_view kKeystoneUser = "admin";

@@ -100,12 +100,12 @@ TEST(RealServices, what_holds_a_password_is_for_its_account_alone) {
 }
 
 TEST(RealServices, stand_ins_that_are_replaced_are_known_by_their_names) {
-  EXPECT_EQ(real_service_for("keystone_admin"), "keystone");
-  EXPECT_EQ(real_service_for("rabbitmq_management"), "rabbitmq");
-  EXPECT_EQ(real_service_for("nova_api"), "");
+  EXPECT_EQ(real_service_for("keystone_admin", ServiceSource::kReal), "keystone");
+  EXPECT_EQ(real_service_for("rabbitmq_management", ServiceSource::kReal), "rabbitmq");
+  EXPECT_EQ(real_service_for("nova_api", ServiceSource::kReal), "");
   const auto plan = plan_for(1);
   for (const auto& each : stand_ins()) {
-    const auto name = real_service_for(each.service);
+    const auto name = real_service_for(each.service, ServiceSource::kReal);
     if (name.empty()) continue;
     const auto& ports = find(plan, "node01", name).ports;
     EXPECT_NE(std::find(ports.begin(), ports.end(), each.port), ports.end()) << each.service;
