@@ -109,8 +109,8 @@ TEST(LeaseSimulation, NeverTwoOwnersNeverAnEpochTwiceAndAnOwnerAfterwards) {
 }
 
 // One in some hundred thousand schedules each: a survivor by its own word that was switched off
-// and heard, when it came back, of another's word and let it pass (375988, 668809); and two grants that
-// died with their process before anything was done of them.
+// and heard, when it came back, of another's word and let it pass (375988, 668809); and two grants
+// that died with their process before anything was done of them.
 TEST(LeaseSimulation, WhatOnlyManySchedulesFoundStaysMended) {
   for (const std::uint64_t seed : {375988, 668809, 124314, 550668}) {
     LeaseWorld world(seed, Plant::kNone, false);
