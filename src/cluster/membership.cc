@@ -217,6 +217,7 @@ bool Membership::is_up(const Peer& peer, Instant now) const {
 }
 
 void Membership::judge(Instant now, MembershipEffects& out) {
+  judge_at_ = now + options_.interval + kCompanyWait;
   NodeSet hears_now, suspects_now;
   for (const Peer& peer : peers_) {
     if (is_up(peer, now)) {
@@ -369,9 +370,10 @@ void Membership::send_to(Peer& peer, Instant now, MembershipEffects& out) {
 
 std::optional<Instant> Membership::deadline() const {
   if (!started_ || peers_.empty()) return std::nullopt;
-  return std::min_element(peers_.begin(), peers_.end(),
-                          [](const Peer& a, const Peer& b) { return a.beat_at < b.beat_at; })
-      ->beat_at;
+  // Where all heartbeats ride on something, none is due by itself; silence has to be noticed still.
+  Instant earliest = judge_at_;
+  for (const Peer& peer : peers_) earliest = std::min(earliest, peer.beat_at);
+  return earliest;
 }
 
 Membership::Peer* Membership::find(NodeId node) {

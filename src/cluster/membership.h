@@ -205,6 +205,7 @@ class Membership {
   std::uint64_t incarnation_ = 0;
   Standing standing_ = Standing::kServing;
   Instant trust_others_until_{};  // after a stall of ours
+  Instant judge_at_{};            // at the latest, whatever else happens
   int strain_ = 0, calm_ = 0;
   bool isolated_ = true;
   NodeSet hears_, suspects_;

@@ -391,6 +391,22 @@ TEST(Membership, AHeartbeatThatIsSoonDueGoesWithWhatDeparts) {
   EXPECT_EQ(one.deadline(), 50ms);
 }
 
+// Who is alone and asks for a lease again and again hears nothing, and sends all the time.
+TEST(Membership, SilenceIsNoticedHoweverMuchDeparts) {
+  Asked one;
+  int judged = 0;
+  for (Duration at = 0ms; at < 1s; at += 1ms) {
+    if (one.deadline() <= at) {
+      one.sent_by(membership_event::TimerFired{}, at);
+      ++judged;
+    }
+    if (at % 10ms != 0ms) continue;
+    for (const NodeId to : {2, 3}) one.sent_by(membership_event::Departing{to}, at);
+  }
+  EXPECT_GE(judged, 25) << "each interval and a little";
+  EXPECT_EQ(one.machine().strain(), 0);
+}
+
 TEST(Membership, AStallIsNotHiddenByWhatDeparts) {
   Asked one;
   EXPECT_EQ(one.sent_by(membership_event::Departing{2}, 70ms), NodeSet());
