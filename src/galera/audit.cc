@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <numeric>
 
 namespace nines::galera {
 
@@ -422,16 +423,21 @@ Audit audit_settings(const AuditQuestion& question) {
       }
     }
   }
-  std::stable_sort(
-      audit.findings.begin(), audit.findings.end(), [](const Finding& a, const Finding& b) {
-        const auto place = [](const Finding& finding) {
-          const auto* const rule =
-              std::find_if(kRules.begin(), kRules.end(),
-                           [&](const Rule& each) { return each.setting == finding.setting; });
-          return std::pair(finding.verdict, rule - kRules.begin());
-        };
-        return place(a) < place(b);
-      });
+  // Not std::stable_sort: clang warns of what libstdc++ 12 uses within.
+  const auto place = [&](std::size_t i) {
+    const Finding& finding = audit.findings[i];
+    const auto* const rule = std::find_if(kRules.begin(), kRules.end(), [&](const Rule& each) {
+      return each.setting == finding.setting;
+    });
+    return std::tuple(finding.verdict, rule - kRules.begin(), i);
+  };
+  std::vector<std::size_t> order(audit.findings.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return place(a) < place(b); });
+  std::vector<Finding> sorted;
+  for (const std::size_t i : order) sorted.push_back(std::move(audit.findings[i]));
+  audit.findings = std::move(sorted);
   return audit;
 }
 
