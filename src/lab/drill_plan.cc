@@ -183,6 +183,7 @@ void add_scenarios_of_half_links(std::vector<Scenario>& all) {
                  .what = "who has the address hears nobody, but all hear it; then it hears",
                  .phases = {deaf, healed("holder-hears")},
                  .needs_engine = true,
+                 .by_name = true,  // an election never ends it: the others hear its adverts
                  .pace = kPaceOfOutages});
   Scenario flaps{.name = "holder-flaps",
                  .what = "the link of node01, which has the address, goes and comes, four times",
