@@ -58,6 +58,13 @@ def a_well_behaved_file_passes(scope):
 
 
 @test
+def a_sort_that_clang_warns_of(scope):
+    expect(scope, {"src/base/planted.h": IDEA + "inline void f() { std::stable_sort(a, b); }\n"},
+           "src/base/planted.h", "uses std::stable_sort: clang warns")
+    expect_none(scope, {"src/base/planted.h": IDEA + "// Not std::stable_sort: it is deprecated.\n"})
+
+
+@test
 def a_lower_subject_includes_a_higher_one(scope):
     expect(scope, {"src/base/planted.h": IDEA + '#include "text/planted.h"\n',
                    "src/text/planted.h": IDEA},

@@ -65,6 +65,7 @@ DRIVERS = {
     "node": {
         "plane_channel": "passes messages and descriptors between supervisor and planes",
         "plane_process": "forks a plane, watches and kills it",
+        "plane_requests": "numbers what is asked over a channel, with replies in memory files",
         "service_manager": "tells the service manager how we are",
     },
     "address": {
@@ -145,6 +146,12 @@ FORBIDDEN_CODE = re.compile(
     r"\b(system_clock|steady_clock|high_resolution_clock|clock_gettime|gettimeofday"
     r"|random_device|getrandom)\b")
 
+# What compiles here and not everywhere that we build: a pattern, and what to take instead.
+UNWELCOME_CODE = [
+    (re.compile(r"\b(?:std::|ranges::)stable_sort\b"),
+     "clang warns of what libstdc++ does in it: sort_stably of base/stable_sort.h"),
+]
+
 COLUMNS_MAX = 100
 
 # Words that promise work instead of doing it. Split, so that this file passes its own rule.
@@ -207,6 +214,7 @@ class Lint:
             self.check_words(path)
         for path in self.sources:
             self.check_columns(path)
+            self.check_code(path)
             self.check_includes(path)
             self.check_machine(path)
         self.check_cycles()
@@ -257,6 +265,12 @@ class Lint:
         for number, line in enumerate(self.texts[path].splitlines(), 1):
             if len(line) > COLUMNS_MAX:
                 self.problem(path, number, f"is {len(line)} columns wide, over {COLUMNS_MAX}")
+
+    def check_code(self, path):
+        for number, line in enumerate(strip_comments(self.texts[path]).splitlines(), 1):
+            for pattern, instead in UNWELCOME_CODE:
+                if found := pattern.search(line):
+                    self.problem(path, number, f"uses {found.group(0)}: {instead}")
 
     # -- includes ---------------------------------------------------------------------------------
 

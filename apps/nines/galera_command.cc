@@ -2,7 +2,6 @@
 #include "galera_command.h"
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <map>
@@ -11,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/stable_sort.h"
 #include "galera/local_member.h"
 #include "galera/monitor.h"
 #include "galera_audit_command.h"
@@ -155,8 +155,7 @@ int history(const std::string& config_path, bool as_json) {
     for (const Json& earlier : member.value("history", Json::array())) add(earlier);
     add(member);
   }
-  std::stable_sort(lines.begin(), lines.end(),
-                   [](const Line& a, const Line& b) { return a.at < b.at; });
+  sort_stably(lines, [](const Line& a, const Line& b) { return a.at < b.at; });
   Json all = Json::array();
   for (const Line& line : lines) {
     const std::string when = clock_text(line.at);

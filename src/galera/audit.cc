@@ -6,7 +6,9 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
-#include <numeric>
+#include <utility>
+
+#include "base/stable_sort.h"
 
 namespace nines::galera {
 
@@ -423,21 +425,15 @@ Audit audit_settings(const AuditQuestion& question) {
       }
     }
   }
-  // Not std::stable_sort: clang warns of what libstdc++ 12 uses within.
-  const auto place = [&](std::size_t i) {
-    const Finding& finding = audit.findings[i];
+  const auto place = [](const Finding& finding) {
     const auto* const rule = std::find_if(kRules.begin(), kRules.end(), [&](const Rule& each) {
       return each.setting == finding.setting;
     });
-    return std::tuple(finding.verdict, rule - kRules.begin(), i);
+    return std::pair(finding.verdict, rule - kRules.begin());
   };
-  std::vector<std::size_t> order(audit.findings.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(),
-            [&](std::size_t a, std::size_t b) { return place(a) < place(b); });
-  std::vector<Finding> sorted;
-  for (const std::size_t i : order) sorted.push_back(std::move(audit.findings[i]));
-  audit.findings = std::move(sorted);
+  sort_stably(audit.findings, [&](const Finding& left, const Finding& right) {
+    return place(left) < place(right);
+  });
   return audit;
 }
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/stable_sort.h"
+
 namespace nines::galera {
 
 namespace {
@@ -220,11 +222,9 @@ class Planner {
              : member(i).standing == Standing::kDoubtful ? 1
                                                          : 2;
     };
-    // Not std::stable_sort: clang warns of what libstdc++ 12 uses within.
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    sort_stably(order, [&](std::size_t a, std::size_t b) {
       if (rank(a) != rank(b)) return rank(a) < rank(b);
-      const auto ahead = member(a).position.seqno, behind = member(b).position.seqno;
-      return rank(a) < 2 && ahead != behind ? ahead > behind : a < b;
+      return rank(a) < 2 && member(a).position.seqno > member(b).position.seqno;
     });
     for (const std::size_t i : order) plan_.joining.push_back(name(i));
   }

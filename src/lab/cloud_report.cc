@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/stable_sort.h"
+
 namespace nines::lab {
 namespace {
 
@@ -24,8 +26,7 @@ void add(const RequestRecord& record, CloudFigures& figures) {
 
 std::vector<RequestRecord> in_order(std::span<const RequestRecord> records) {
   std::vector<RequestRecord> sorted(records.begin(), records.end());
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [](const auto& a, const auto& b) { return a.begun < b.begun; });
+  sort_stably(sorted, [](const auto& a, const auto& b) { return a.begun < b.begun; });
   return sorted;
 }
 

@@ -6,7 +6,10 @@
 #include <array>
 #include <cstdio>
 #include <optional>
+#include <tuple>
 #include <utility>
+
+#include "base/stable_sort.h"
 
 namespace nines::lab {
 namespace {
@@ -191,10 +194,9 @@ class Reader {
     report_.overlap = overlap_.end(end);
     report_.overlap_with_cut_off = overlap_with_cut_off_.end(end);
     for (const auto& [name, since] : open_) close_holding(name, since, end);
-    std::stable_sort(report_.holdings.begin(), report_.holdings.end(),
-                     [](const Holding& left, const Holding& right) {
-                       return std::pair(left.begin, left.host) < std::pair(right.begin, right.host);
-                     });
+    sort_stably(report_.holdings, [](const Holding& left, const Holding& right) {
+      return std::tie(left.begin, left.host) < std::tie(right.begin, right.host);
+    });
     report_.after = names_where(hosts_, false);
     report_.cut_off_after = names_where(hosts_, true);
     report_.timeline = story_.finish();

@@ -3,9 +3,9 @@
 #include "text/diagnostics.h"
 
 #include <algorithm>
-#include <numeric>
 #include <tuple>
 
+#include "base/stable_sort.h"
 #include "text/utf8.h"
 
 namespace nines::text {
@@ -188,18 +188,11 @@ Diagnostic& Diagnostics::add(Severity severity, Span span, std::string_view mess
 }
 
 void Diagnostics::sort() {
-  // Not std::stable_sort: clang warns of what libstdc++ 12 uses within.
-  std::vector<std::size_t> order(kept_.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [this](std::size_t a, std::size_t b) {
-    const Span &one = kept_[a].span, &other = kept_[b].span;
-    return std::tie(one.file, one.line, one.column, a) <
-           std::tie(other.file, other.line, other.column, b);
+  sort_stably(kept_, [](const Diagnostic& left, const Diagnostic& right) {
+    const Span &one = left.span, &other = right.span;
+    return std::tie(one.file, one.line, one.column) <
+           std::tie(other.file, other.line, other.column);
   });
-  std::vector<Diagnostic> sorted;
-  sorted.reserve(kept_.size());
-  for (const std::size_t index : order) sorted.push_back(std::move(kept_[index]));
-  kept_ = std::move(sorted);
 }
 
 void Diagnostics::rewrite(const std::function<void(Diagnostic&)>& change) {
