@@ -28,25 +28,8 @@ constexpr int kExitBroken = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitNoLab = 3;
 
-bool write_whole(int file, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(file, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
-}
-
-std::string read_whole(int file) {
-  std::string text;
-  std::array<char, 65536> buffer;
-  ssize_t size = 0;
-  while ((size = ::pread(file, buffer.data(), buffer.size(), static_cast<off_t>(text.size()))) >
-         0) {
-    text.append(buffer.data(), static_cast<std::size_t>(size));
-  }
-  return text;
+bool hand_over(int file, std::string_view text) {
+  return io::write_all(file, text, "a run's result").has_value();
 }
 
 void say(std::string_view line) {
@@ -66,15 +49,14 @@ int drill(const lab::CloudWishes& wishes, int rows, int stories) {
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   const auto result = lab::run_cloud_drill(wishes);
   if (!result.has_value()) {
-    static_cast<void>(write_whole(rows, result.error().message()));
+    static_cast<void>(hand_over(rows, result.error().message()));
     return kExitBroken;
   }
   lab::CloudSeries series;
   series.rows.push_back(result->row);
   const std::array story = {result->story};
-  return write_whole(rows, to_text(series)) && write_whole(stories, lab::to_text(story))
-             ? 0
-             : kExitBroken;
+  return hand_over(rows, to_text(series)) && hand_over(stories, lab::to_text(story)) ? 0
+                                                                                     : kExitBroken;
 }
 
 // All runs. Signals are blocked meanwhile: an interrupt is handed to the run, which mends first.
@@ -153,7 +135,7 @@ class CloudRounds {
       ::_exit(status);
     }
     const int status = wait_for(child);
-    const std::string text = read_whole(rows.get());
+    const std::string text = TRY(io::read_from_begin(rows.get(), "a run's row"));
     if (!WIFEXITED(status)) {
       return Error(ErrorCode::kUnavailable,
                    "the drill was killed by signal " + std::to_string(WTERMSIG(status)));
@@ -161,7 +143,8 @@ class CloudRounds {
     if (WEXITSTATUS(status) != 0) return Error(ErrorCode::kUnavailable, text);
     // Of each engine's first run.
     if (run == 1) {
-      for (auto& each : TRY(lab::parse_drill_stories(read_whole(stories.get())))) {
+      const std::string told = TRY(io::read_from_begin(stories.get(), "a run's story"));
+      for (auto& each : TRY(lab::parse_drill_stories(told))) {
         stories_.push_back(std::move(each));
       }
     }

@@ -78,13 +78,8 @@ Result<ClusterKey> random_key() {
   return make_key(secret);
 }
 
-Result<void> write_all(int file, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t count = ::write(file, text.data(), text.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return Error::from_errno(errno, "cannot be written");
-    text.remove_prefix(static_cast<std::size_t>(count));
-  }
+Result<void> write_to_disk(int file, std::string_view text) {
+  TRY(io::write_all(file, text, "cannot be written"));
   if (::fsync(file) != 0) return Error::from_errno(errno, "cannot be brought to the disk");
   return {};
 }
@@ -102,7 +97,7 @@ Result<ClusterKey> create_key(const std::string& path) {
   Result<void> done;
   if (::fchmod(file.get(), 0600) != 0) done = Error::from_errno(errno, "cannot be made private");
   const KeyText text{key_file_text(key)};
-  if (done) done = write_all(file.get(), text.bytes);
+  if (done) done = write_to_disk(file.get(), text.bytes);
   if (!done) {
     ::unlink(path.c_str());
     return Error(std::move(done).error());

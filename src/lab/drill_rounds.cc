@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "io/linux/descriptor.h"
+#include "io/linux/files.h"
 #include "lab/drill_run.h"
 #include "lab/lab_control.h"
 
@@ -71,25 +72,8 @@ class Interrupts {
   io::Descriptor descriptor_;
 };
 
-bool write_whole(int file, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(file, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
-}
-
-std::string read_whole(int file) {
-  std::string text;
-  std::array<char, 65536> buffer;
-  ssize_t size = 0;
-  while ((size = ::pread(file, buffer.data(), buffer.size(), static_cast<off_t>(text.size()))) >
-         0) {
-    text.append(buffer.data(), static_cast<std::size_t>(size));
-  }
-  return text;
+bool hand_over(const io::Descriptor& file, std::string_view text) {
+  return io::write_all(file.get(), text, "a run's result").has_value();
 }
 
 // What a run's process leaves behind.
@@ -127,12 +111,12 @@ int drill(const RoundsWishes& wishes, const Contender& contender, int run, const
   if (!reports.has_value()) {
     series.failed.push_back(reports.error().message());
     if (reports.error().code() == ErrorCode::kRefused) {
-      static_cast<void>(write_whole(files.rows.get(), reports.error().message()));
+      static_cast<void>(hand_over(files.rows, reports.error().message()));
       return kExitInterrupted;
     }
   }
-  const bool written = write_whole(files.rows.get(), to_text(series)) &&
-                       write_whole(files.stories.get(), to_text(stories));
+  const bool written =
+      hand_over(files.rows, to_text(series)) && hand_over(files.stories, to_text(stories));
   return written ? 0 : kExitFailed;
 }
 
@@ -197,7 +181,7 @@ class Rounds {
       ::_exit(status);
     }
     const int status = wait_for(child);
-    const std::string text = read_whole(files.rows.get());
+    const std::string text = TRY(io::read_from_begin(files.rows.get(), "a run's rows"));
     if (!WIFEXITED(status)) {
       return Error(ErrorCode::kUnavailable,
                    "the drill was killed by signal " + std::to_string(WTERMSIG(status)));
@@ -206,7 +190,8 @@ class Rounds {
     if (WEXITSTATUS(status) != 0) return Error(ErrorCode::kUnavailable, text);
     auto& stories = stories_[contender.engine];
     if (wishes_.stories && stories.empty()) {
-      stories = TRY(parse_drill_stories(read_whole(files.stories.get())));
+      const std::string told = TRY(io::read_from_begin(files.stories.get(), "a run's stories"));
+      stories = TRY(parse_drill_stories(told));
     }
     return parse_drill_series(text);
   }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "address/session_killer.h"
+#include "io/linux/files.h"
 
 namespace nines::lab {
 namespace {
@@ -45,12 +46,7 @@ Result<void> write_file(const std::string& path, std::string_view text, mode_t m
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return failed("unlink " + path);
   io::Descriptor out(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
   if (!out) return failed(path);
-  while (!text.empty()) {
-    const ssize_t written = ::write(out.get(), text.data(), text.size());
-    if (written < 0) return failed(path);
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return {};
+  return io::write_all(out.get(), text, path);
 }
 
 // One of the kernel's own files: opened as it is.

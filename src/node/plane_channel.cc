@@ -11,23 +11,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io/linux/files.h"
+
 namespace nines::node {
 
 namespace {
 
 constexpr std::size_t kPackedMax = 256u << 20;  // bytes of a packed configuration
-
-Result<void> write_all(int descriptor, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(descriptor, bytes.data(), bytes.size());
-    if (count < 0) {
-      if (errno == EINTR) continue;
-      return Error::from_errno(errno, "write to a memory file");
-    }
-    bytes.remove_prefix(static_cast<std::size_t>(count));
-  }
-  return {};
-}
 
 void append_size(std::string& out, std::uint64_t size) {
   out.append(reinterpret_cast<const char*>(&size), sizeof size);
@@ -98,7 +88,7 @@ Result<io::Descriptor> pack_texts(const NamedTexts& texts) {
     append_size(packed, text.size());
     packed += text;
   }
-  TRY(write_all(memory.get(), packed));
+  TRY(io::write_all(memory.get(), packed, "write to a memory file"));
   if (::fcntl(memory.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) != 0) {
     return Error::from_errno(errno, "seal a memory file");
   }

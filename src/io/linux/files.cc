@@ -28,16 +28,28 @@ std::string directory_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-Result<void> write_all(int descriptor, std::string_view content, const std::string& path) {
-  while (!content.empty()) {
-    const ssize_t count = ::write(descriptor, content.data(), content.size());
+// Until the end and not by fstat's size: /proc says 0, and a file may grow meanwhile. `read_step`
+// reads kReadStep bytes at most, with so many done before, and says how many they were.
+template <typename ReadStep>
+Result<std::string> read_steps(std::string_view what, ReadStep read_step) {
+  std::string content;
+  std::size_t size = 0;
+  while (true) {
+    content.resize(size + kReadStep);
+    const ssize_t count = read_step(content.data() + size, size);
     if (count < 0) {
       if (errno == EINTR) continue;
-      return failure(path);
+      return Error::from_errno(errno, what);
     }
-    content.remove_prefix(static_cast<std::size_t>(count));
+    if (count == 0) break;
+    size += static_cast<std::size_t>(count);
+    if (size > Files::kReadMax) {
+      return Error(ErrorCode::kExhausted, std::string(what) + ": larger than " +
+                                              std::to_string(Files::kReadMax >> 20) + " MiB");
+    }
   }
-  return {};
+  content.resize(size);
+  return content;
 }
 
 // Content, owner's mode and durability of a file that has no name of its own yet.
@@ -56,28 +68,30 @@ Result<void> sync_directory(const std::string& path) {
 
 }  // namespace
 
+Result<void> write_all(int descriptor, std::string_view content, std::string_view what) {
+  while (!content.empty()) {
+    const ssize_t count = ::write(descriptor, content.data(), content.size());
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      return Error::from_errno(errno, what);
+    }
+    content.remove_prefix(static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
+Result<std::string> read_from_begin(int descriptor, std::string_view what) {
+  return read_steps(what, [descriptor](char* into, std::size_t done) {
+    return ::pread(descriptor, into, kReadStep, static_cast<off_t>(done));
+  });
+}
+
 Result<std::string> LinuxFiles::read(const std::string& path) {
   Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
   if (!file) return failure(path);
-  // Until the end and not by fstat's size: /proc says 0, and a file may grow meanwhile.
-  std::string content;
-  std::size_t size = 0;
-  while (true) {
-    content.resize(size + kReadStep);
-    const ssize_t count = ::read(file.get(), content.data() + size, kReadStep);
-    if (count < 0) {
-      if (errno == EINTR) continue;
-      return failure(path);
-    }
-    if (count == 0) break;
-    size += static_cast<std::size_t>(count);
-    if (size > kReadMax) {
-      return Error(ErrorCode::kExhausted,
-                   path + ": larger than " + std::to_string(kReadMax >> 20) + " MiB");
-    }
-  }
-  content.resize(size);
-  return content;
+  // Not from an offset: a pipe has none.
+  return read_steps(
+      path, [&file](char* into, std::size_t) { return ::read(file.get(), into, kReadStep); });
 }
 
 Result<std::vector<std::string>> LinuxFiles::list(const std::string& directory) {

@@ -9,6 +9,14 @@
 
 namespace nines::io {
 
+// All of `content` to a descriptor that blocks, or the errno with `what` before it: a part of it
+// may have been written then.
+Result<void> write_all(int descriptor, std::string_view content, std::string_view what);
+
+// What a file holds from its begin to its end, wherever its offset stands, which does not move.
+// `what` names it in an error; kExhausted beyond kReadMax.
+Result<std::string> read_from_begin(int descriptor, std::string_view what);
+
 // No state; safe to use from several threads. replace() leaves nothing behind when it fails; a
 // crash in the middle of it may leave a hidden ".NAME.??????" beside the old file. A symbolic link
 // at `path` is replaced itself, not what it points to.

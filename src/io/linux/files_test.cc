@@ -5,9 +5,13 @@
 #include <filesystem>
 #include <string>
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "io/linux/descriptor.h"
 
 namespace nines::io {
 namespace {
@@ -111,6 +115,29 @@ TEST_F(LinuxFilesTest, TooLargeAFileIsRefused) {
 
 TEST_F(LinuxFilesTest, FilesWithoutASizeAreReadToTheirEnd) {
   EXPECT_FALSE(files_.read("/proc/self/status").value().empty());
+}
+
+TEST_F(LinuxFilesTest, WhatAProcessWroteIsReadFromTheBegin) {
+  const Descriptor memory(::memfd_create("test", MFD_CLOEXEC));
+  ASSERT_TRUE(memory);
+  const std::string content(200 << 10, 'x');  // several steps, the last one not full
+  ASSERT_TRUE(write_all(memory.get(), content, "a memory file"));
+  const auto offset = ::lseek(memory.get(), 0, SEEK_CUR);
+  const auto read = read_from_begin(memory.get(), "a memory file");
+  ASSERT_TRUE(read.has_value()) << read.error().message();
+  EXPECT_EQ(*read, content);
+  EXPECT_EQ(::lseek(memory.get(), 0, SEEK_CUR), offset);
+}
+
+TEST_F(LinuxFilesTest, WhatCannotBeWrittenOrReadIsNamed) {
+  const Descriptor none(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const auto written = write_all(none.get(), "x", "the report");
+  ASSERT_FALSE(written.has_value());
+  EXPECT_EQ(written.error().message(), "the report: Bad file descriptor");
+  const Descriptor deaf(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  const auto read = read_from_begin(deaf.get(), "the report");
+  ASSERT_FALSE(read.has_value());
+  EXPECT_EQ(read.error().message(), "the report: Bad file descriptor");
 }
 
 }  // namespace
