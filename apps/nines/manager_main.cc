@@ -18,6 +18,7 @@
 #include "io/log.h"
 #include "node/plane_channel.h"
 #include "node/plane_process.h"
+#include "node/plane_requests.h"
 
 namespace nines {
 
@@ -142,11 +143,12 @@ class ManagerMain final : private base::Timer {
   }
 
   void reply(std::string_view text) {
-    const auto blank = text.find(' ');
-    if (blank == text.npos) return;
-    auto packed = node::pack_texts({{"reply", answer(text.substr(blank + 1))}});
-    if (!packed.has_value()) return log_.write(io::Severity::kError, packed.error().message());
-    say({ChannelMessage::Kind::kReply, std::string(text.substr(0, blank)), *std::move(packed)});
+    const auto reply = [&]() -> Result<ChannelMessage> {
+      const auto request = TRY(node::parse_plane_request(text));
+      return node::make_plane_reply(request.number, answer(request.text));
+    }();
+    if (!reply.has_value()) return log_.write(io::Severity::kError, reply.error().message());
+    say(*reply);
   }
 
   // A supervisor that is gone is heard of by the channel's end.

@@ -1,7 +1,6 @@
 // Everything that the next manager has to know is in setup_ at the moment of its fork.
 #include "manager_plane.h"
 
-#include <charconv>
 #include <utility>
 
 #include "manager_main.h"
@@ -22,7 +21,10 @@ node::PlanePolicy ManagerPlane::policy() {
 }
 
 ManagerPlane::ManagerPlane(GaleraSetup setup, io::EpollLoop& loop, io::Log& log)
-    : log_(log), setup_(std::move(setup)), plane_("manager", policy(), loop, log, *this) {}
+    : log_(log),
+      setup_(std::move(setup)),
+      requests_("manager", [this](const ChannelMessage& message) { return plane_.send(message); }),
+      plane_("manager", policy(), loop, log, *this) {}
 
 void ManagerPlane::watch(GaleraSetup setup) {
   if (setup == setup_) return;
@@ -36,49 +38,20 @@ void ManagerPlane::end() {
   plane_.end(kEndPatience);
 }
 
-void ManagerPlane::ask(std::string_view request, Answered answered) {
+void ManagerPlane::ask(std::string_view request, node::PlaneRequests::Answered answered) {
   if (plane_.watch().state() != node::PlaneWatch::State::kServing) {
     return answered(Error(ErrorCode::kUnavailable, "the manager is not at work yet"));
   }
-  if (requests_.size() >= kRequestsMax) {
-    return answered(Error(ErrorCode::kExhausted, "too many requests wait for the manager"));
-  }
-  const std::uint64_t number = ++last_request_;
-  std::string text = std::to_string(number) + ' ' + std::string(request);
-  if (const auto sent = plane_.send({ChannelMessage::Kind::kRequest, std::move(text), {}});
-      !sent.has_value()) {
-    return answered(sent.error());
-  }
-  requests_.emplace(number, std::move(answered));
+  requests_.ask(request, std::move(answered));
 }
 
 int ManagerPlane::run_plane() { return run_manager_main(setup_); }
 
 void ManagerPlane::on_plane_message(ChannelMessage message) {
   if (message.kind == ChannelMessage::Kind::kTaken) plane_.served();
-  if (message.kind == ChannelMessage::Kind::kReply) replied(message);
-}
-
-void ManagerPlane::replied(const ChannelMessage& message) {
-  std::uint64_t number = 0;
-  const char* const end = message.text.data() + message.text.size();
-  const auto parsed = std::from_chars(message.text.data(), end, number);
-  const auto found = requests_.find(number);
-  if (parsed.ec != std::errc() || parsed.ptr != end || found == requests_.end()) {
-    return log_.write(io::Severity::kError, "the manager answers what nobody asked");
-  }
-  const Answered answered = std::move(found->second);
-  requests_.erase(found);
-  answered([&]() -> Result<std::string> {
-    auto texts = TRY(node::unpack_texts(message.descriptor.get()));
-    if (texts.size() != 1) return Error(ErrorCode::kInvalid, "no reply of a manager");
-    return std::move(texts.front().second);
-  }());
-}
-
-void ManagerPlane::fail_requests() {
-  for (const auto& [number, answered] : std::exchange(requests_, {})) {
-    answered(Error(ErrorCode::kUnavailable, "the manager died before it had answered"));
+  if (message.kind != ChannelMessage::Kind::kReply) return;
+  if (const auto told = requests_.replied(message); !told.has_value()) {
+    log_.write(io::Severity::kError, told.error().message());
   }
 }
 

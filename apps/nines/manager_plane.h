@@ -13,6 +13,7 @@
 #include "io/linux/epoll_loop.h"
 #include "io/ports.h"
 #include "node/plane_process.h"
+#include "node/plane_requests.h"
 
 namespace nines {
 
@@ -20,10 +21,9 @@ namespace nines {
 class ManagerPlane final : private node::PlaneSupport {
  public:
   static constexpr Duration kEndPatience = std::chrono::seconds(1);
-  static constexpr std::size_t kRequestsMax = 64;  // unanswered
 
   ManagerPlane(GaleraSetup setup, io::EpollLoop& loop, io::Log& log);
-  ~ManagerPlane() override { fail_requests(); }
+  ~ManagerPlane() override { requests_.fail(); }
 
   Result<void> start() { return plane_.start(); }
   // Another one begins at once, unless all of it is as it was.
@@ -32,8 +32,7 @@ class ManagerPlane final : private node::PlaneSupport {
 
   // `answered` is called once, from the loop: with kUnavailable when there is no manager or it dies
   // before it has answered.
-  using Answered = std::function<void(const Result<std::string>&)>;
-  void ask(std::string_view request, Answered answered);
+  void ask(std::string_view request, node::PlaneRequests::Answered answered);
 
   const node::PlaneProcess& plane() const { return plane_; }
 
@@ -42,16 +41,13 @@ class ManagerPlane final : private node::PlaneSupport {
   Result<void> on_plane_started() override { return {}; }
   void on_plane_message(node::ChannelMessage message) override;
   void on_plane_fit(bool) override {}  // nothing counts on it
-  void on_plane_died(bool) override { fail_requests(); }
-  void fail_requests();
-  void replied(const node::ChannelMessage& message);
+  void on_plane_died(bool) override { requests_.fail(); }
 
   static node::PlanePolicy policy();
 
   io::Log& log_;
   GaleraSetup setup_;
-  std::map<std::uint64_t, Answered> requests_;  // by number
-  std::uint64_t last_request_ = 0;
+  node::PlaneRequests requests_;
   node::PlaneProcess plane_;
 };
 

@@ -258,7 +258,7 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
     }
   }
 
-  void ask_manager(std::string_view request, ManagerPlane::Answered answered) {
+  void ask_manager(std::string_view request, node::PlaneRequests::Answered answered) {
     if (manager_) return manager_->ask(request, std::move(answered));
     answered(Error(ErrorCode::kUnavailable,
                    manager_fault_.empty() ? "nines.yaml names no Galera cluster" : manager_fault_));

@@ -15,6 +15,7 @@
 #include "io/log.h"
 #include "node/plane_channel.h"
 #include "node/plane_process.h"
+#include "node/plane_requests.h"
 #include "vrrp/owner_report.h"
 #include "vrrp/vrrp_service.h"
 
@@ -176,11 +177,12 @@ class OwnerMain {
   }
 
   void answer(std::string_view text) {
-    const auto blank = text.find(' ');
-    if (blank == text.npos) return;
-    auto reply = node::pack_texts({{"reply", service_->answer(text.substr(blank + 1))}});
+    const auto reply = [&]() -> Result<ChannelMessage> {
+      const auto request = TRY(node::parse_plane_request(text));
+      return node::make_plane_reply(request.number, service_->answer(request.text));
+    }();
     if (!reply.has_value()) return log_.write(io::Severity::kError, reply.error().message());
-    say({ChannelMessage::Kind::kReply, std::string(text.substr(0, blank)), *std::move(reply)});
+    say(*reply);
   }
 
   void report() {

@@ -1,7 +1,6 @@
 // Everything that the next owner has to know is in options_ at the moment of its fork.
 #include "vrrp/owner_plane.h"
 
-#include <charconv>
 #include <utility>
 
 #include "address/session_killer.h"
@@ -43,6 +42,7 @@ OwnerPlane::OwnerPlane(Config config, Load load, MakeOwner make, io::EpollLoop& 
                .reload = std::move(load),
                .proxy_fit = true,
                .predecessor = {}},
+      requests_("owner", [this](const ChannelMessage& message) { return plane_.send(message); }),
       plane_("owner", policy(), loop, log, *this) {}
 
 Result<void> OwnerPlane::start() { return plane_.start(); }
@@ -83,43 +83,11 @@ void OwnerPlane::release() {
   plane_.end(kReleasePatience);
 }
 
-void OwnerPlane::ask(std::string_view request, Answered answered) {
+void OwnerPlane::ask(std::string_view request, node::PlaneRequests::Answered answered) {
   if (!serving()) {
     return answered(Error(ErrorCode::kUnavailable, "the owner is not at work yet"));
   }
-  if (requests_.size() >= kRequestsMax) {
-    return answered(Error(ErrorCode::kExhausted, "too many requests wait for the owner"));
-  }
-  const std::uint64_t number = ++last_request_;
-  std::string text = std::to_string(number) + ' ' + std::string(request);
-  if (const auto sent = plane_.send({ChannelMessage::Kind::kRequest, std::move(text), {}});
-      !sent.has_value()) {
-    return answered(sent.error());
-  }
-  requests_.emplace(number, std::move(answered));
-}
-
-void OwnerPlane::replied(const ChannelMessage& message) {
-  std::uint64_t number = 0;
-  const char* const end = message.text.data() + message.text.size();
-  const auto parsed = std::from_chars(message.text.data(), end, number);
-  const auto found = requests_.find(number);
-  if (parsed.ec != std::errc() || parsed.ptr != end || found == requests_.end()) {
-    return log_.write(io::Severity::kError, "the owner answers what nobody asked");
-  }
-  const Answered answered = std::move(found->second);
-  requests_.erase(found);
-  answered([&]() -> Result<std::string> {
-    auto texts = TRY(node::unpack_texts(message.descriptor.get()));
-    if (texts.size() != 1) return Error(ErrorCode::kInvalid, "no reply of an owner");
-    return std::move(texts.front().second);
-  }());
-}
-
-void OwnerPlane::fail_requests() {
-  for (const auto& [number, answered] : std::exchange(requests_, {})) {
-    answered(Error(ErrorCode::kUnavailable, "the owner died before it had answered"));
-  }
+  requests_.ask(request, std::move(answered));
 }
 
 std::vector<OwnerReport> OwnerPlane::reports() const {
@@ -160,7 +128,10 @@ void OwnerPlane::on_plane_message(ChannelMessage message) {
       return note_masters();
     }
     case ChannelMessage::Kind::kReply:
-      return replied(message);
+      if (const auto told = requests_.replied(message); !told.has_value()) {
+        log_.write(io::Severity::kError, told.error().message());
+      }
+      return;
     case ChannelMessage::Kind::kShare: {
       const auto share = node::parse_host_share(message.text);
       if (!share.has_value()) return log_.write(io::Severity::kError, share.error().message());
@@ -184,7 +155,7 @@ void OwnerPlane::on_plane_fit(bool fit) {
 }
 
 void OwnerPlane::on_plane_died(bool asked_for) {
-  fail_requests();
+  requests_.fail();
   observer_.on_owner_lost();
   if (std::exchange(reloading_, std::nullopt)) {
     observer_.on_owner_reload_ended(

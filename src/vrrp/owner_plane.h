@@ -17,6 +17,7 @@
 #include "io/linux/epoll_loop.h"
 #include "io/ports.h"
 #include "node/plane_process.h"
+#include "node/plane_requests.h"
 #include "vrrp/owner_main.h"
 #include "vrrp/owner_report.h"
 #include "vrrp/vrrp_config.h"
@@ -44,7 +45,6 @@ class OwnerPlane : private node::PlaneSupport {
   static constexpr Duration kBackWithin = std::chrono::milliseconds(100);
   // A handover's longest wait, and a margin (vrrp.h).
   static constexpr Duration kReleasePatience = std::chrono::seconds(3);
-  static constexpr std::size_t kRequestsMax = 64;  // unanswered
 
   using Load = std::function<Result<Config>()>;
   // `load` reads the configuration again, here and in the plane; `make` is called in the plane.
@@ -61,9 +61,8 @@ class OwnerPlane : private node::PlaneSupport {
   void release();
   // An operator's request, and what the owner says to it (OwnerService::answer). `answered` is
   // called once, from the loop: with kUnavailable when there is no owner to ask or it dies before
-  // it has answered, with kExhausted when kRequestsMax wait already.
-  using Answered = std::function<void(const Result<std::string>&)>;
-  void ask(std::string_view request, Answered answered);
+  // it has answered, with kExhausted when node::PlaneRequests::kUnansweredMax wait already.
+  void ask(std::string_view request, node::PlaneRequests::Answered answered);
 
   bool serving() const { return plane_.watch().state() == node::PlaneWatch::State::kServing; }
   const node::PlaneProcess& plane() const { return plane_; }
@@ -85,8 +84,6 @@ class OwnerPlane : private node::PlaneSupport {
   void on_plane_died(bool asked_for) override;
   void remove_addresses();
   void note_masters();
-  void replied(const node::ChannelMessage& message);
-  void fail_requests();
   void tell(const node::ChannelMessage& message);
 
   static node::PlanePolicy policy();
@@ -97,12 +94,11 @@ class OwnerPlane : private node::PlaneSupport {
   address::Routing routing_;
   OwnerMainOptions options_;
   std::map<std::string, OwnerReport> reports_;  // by instance
-  std::map<std::uint64_t, Answered> requests_;  // by number
-  std::uint64_t last_request_ = 0;
   std::string scheduling_;
   std::optional<Config> reloading_;
   bool ever_served_ = false;
   bool releasing_ = false;
+  node::PlaneRequests requests_;
   node::PlaneProcess plane_;
 };
 
