@@ -20,7 +20,11 @@ constexpr Duration kTermMin = std::chrono::milliseconds(10);
 constexpr Duration kRenewMin = std::chrono::milliseconds(1);
 constexpr Duration kDiskPause = std::chrono::milliseconds(5);  // until a ballot is asked for again
 constexpr Duration kBusyMargin = std::chrono::microseconds(100);  // after a lease that is not ours
-constexpr int kPassesMax = 16;  // answers to oneself that lead to more of them, in one event
+constexpr int kRoundTripMemory = 16;  // rounds, until a way that became longer is believed
+constexpr double kLateMemory = 64;    // rounds
+constexpr double kLateMuch = 0.03;    // of them: a way that loses
+constexpr int kCopies = 4;            // of a question under way, on such a one
+constexpr int kPassesMax = 16;        // answers to oneself that lead to more of them, in one event
 
 std::string plain(Duration duration) { return std::to_string(milliseconds_of(duration)) + " ms"; }
 
@@ -111,6 +115,7 @@ Lease::Lease(LeaseOptions options, base::Rng rng) : options_(std::move(options))
     Class made;
     made.options = each;
     made.holding = holding_time(each.term, options_);
+    made.again_every = std::max(each.renew_every / kAgainParts, kAgainMin);
     classes_.push_back(made);
   }
   for (const LeaseName& each : options_.names) {
@@ -542,7 +547,10 @@ void Lease::heard(NodeId from, const message::Votes& votes, Instant now, LeaseEf
 // Goes on with a claim, or ends it, when enough have answered.
 void Lease::conclude(Round& round, Instant now, LeaseEffects& out) {
   Class& of = classes_[round.term_class];
-  if (round.number == of.renewal_round && is_granted(round)) of.renew_again_at.reset();
+  if (round.phase == Phase::kAccept && !round.majority && is_granted(round)) {
+    round.majority = true;
+    notice_majority(round, now);
+  }
   if (!round.is_claim || !of.claiming || of.claim_round != round.number) return;
   if (!can_win(round)) {
     end_claim(round.term_class, now, out);
@@ -587,7 +595,7 @@ void Lease::promised(Round& round, Instant now, LeaseEffects& out) {
   const Ballot ballot = round.proposal.ballot;
   Round& next = ask(Phase::kAccept, index, ballot, std::move(names), {}, true, now, out);
   of.claim_round = next.number;
-  of.claim_again_at = now + of.options.renew_every / 2;
+  of.claim_again_at = now + answer_time(of);
   of.claim_ends_at = now + of.holding;
 }
 
@@ -734,7 +742,7 @@ void Lease::advance(Instant now, LeaseEffects& out) {
     } else if (now >= of.claim_ends_at) {
       end_claim(index, now, out);
     } else if (now >= of.claim_again_at) {
-      of.claim_again_at = now + of.options.renew_every / 2;
+      of.claim_again_at = now + of.again_every;
       for (Round& round : rounds_) {
         if (round.number == of.claim_round) ask_again(round, out);
       }
@@ -835,27 +843,57 @@ void Lease::renew(std::uint8_t index, Instant now, LeaseEffects& out) {
   if (names.empty()) return;
   Class& of = classes_[index];
   of.renew_at = now + of.options.renew_every;
-  of.renew_again_at = now + of.options.renew_every / kRenewalTries;
+  // Where the one before is overdue, this is no reason to be more patient.
+  of.renew_again_at = of.renew_again_at ? std::max(*of.renew_again_at, now + of.again_every)
+                                        : now + answer_time(of);
   of.renewal_round =
       ask(Phase::kAccept, index, of.ballot, std::move(names), {}, false, now, out).number;
 }
 
-// Of three voters two answers are lost together now and then: at 5 % loss twice in a row within ten
-// minutes, and that is a lease. Said again it is the same question, from the same instant; and not
-// for what has been given back meanwhile.
+// Of three voters two answers are lost together now and then, and where one is dead, one alone is
+// enough. What is overdue is said again and again, until a majority has answered something: it is
+// the same question, from the same instant; and not for what has been given back meanwhile.
 void Lease::renew_again(Class& of, Instant now, LeaseEffects& out) {
   of.renew_again_at.reset();
   const auto renewal = std::find_if(rounds_.begin(), rounds_.end(), [&](const Round& round) {
     return round.number == of.renewal_round;
   });
-  if (renewal == rounds_.end() || is_granted(*renewal)) return;
+  if (renewal == rounds_.end() || renewal->majority) return;
   for (const Name name : renewal->proposal.names) {
     const Mine* const mine = find_mine(name);
     if (mine == nullptr || mine->step != Step::kHeld) return;
   }
-  const Instant next = now + of.options.renew_every / kRenewalTries;
-  if (next < of.renew_at) of.renew_again_at = next;
+  of.renew_again_at = now + of.again_every;
   ask_again(*renewal, out);
+}
+
+// A majority accepted a round, now for the first time.
+void Lease::notice_majority(const Round& round, Instant now) {
+  Class& of = classes_[round.term_class];
+  // What was said more than once took longer than the way is; that must not make us patient.
+  const Duration took = now - round.sent_at;
+  const bool is_shorter = of.round_trip == Duration{} || took < of.round_trip;
+  const bool is_late = !is_shorter && took > of.round_trip + of.again_every / 2;
+  of.late += ((is_late ? 1.0 : 0.0) - of.late) / kLateMemory;
+  of.round_trip = is_shorter ? took : of.round_trip + (took - of.round_trip) / kRoundTripMemory;
+  if (!of.renew_again_at) return;
+  if (round.number == of.renewal_round) {
+    of.renew_again_at.reset();
+    return;
+  }
+  const auto newest = std::find_if(rounds_.begin(), rounds_.end(), [&](const Round& each) {
+    return each.number == of.renewal_round;
+  });
+  if (newest != rounds_.end() && round.number < newest->number) {
+    of.renew_again_at = std::max(newest->sent_at + answer_time(of), now);
+  }
+}
+
+// How long to wait for answers before the question is said again. A lossy way that is long as well
+// leaves no time for that: there several copies are under way at once.
+Duration Lease::answer_time(const Class& of) {
+  if (of.late > kLateMuch) return std::max(of.again_every, of.round_trip / kCopies);
+  return of.round_trip + of.again_every;
 }
 
 bool Lease::is_granted(const Round& round) const {
@@ -896,7 +934,7 @@ void Lease::claim(std::uint8_t index, Instant now, LeaseEffects& out) {
   of.claiming = true;
   Round& round = ask(phase, index, *ballot, std::move(names), follows, true, now, out);
   of.claim_round = round.number;
-  of.claim_again_at = now + of.options.renew_every / 2;
+  of.claim_again_at = now + answer_time(of);
   of.claim_ends_at = now + of.holding;
 }
 

@@ -248,8 +248,10 @@ class Lease {
   // for a while.
   static constexpr Duration kGossipEvery = std::chrono::milliseconds(500);
   static constexpr Duration kCandidateLifetime = std::chrono::seconds(10);
-  static constexpr std::size_t kRoundsMax = 16;     // in flight
-  static constexpr int kRenewalTries = 3;           // of each renewal that no majority answers
+  static constexpr std::size_t kRoundsMax = 16;  // in flight
+  // What nobody answers is said again in so many parts of the renewals' interval.
+  static constexpr int kAgainParts = 8;
+  static constexpr Duration kAgainMin = std::chrono::milliseconds(1);
   static constexpr std::size_t kSendsHeldMax = 64;  // waiting for the disk; the newest is dropped
   static constexpr std::uint64_t kCounterMaxHeard = Ballot::kCounterMax / 2;  // above: refused
   static constexpr int kWordShift = Generation::kWordBits;  // counters between two words
@@ -288,6 +290,7 @@ class Lease {
     message::Proposal proposal;
     NodeSet answered;
     bool outbid = false;       // by whom wants the same
+    bool majority = false;     // accepted all of it
     std::vector<NodeSet> yes;  // as many as names
   };
   struct Class {
@@ -295,6 +298,9 @@ class Lease {
     Duration holding{};
     Ballot ballot;  // of renewals
     Instant renew_at{};
+    Duration again_every{};
+    Duration round_trip{};  // to a majority and back, about the shortest; 0: not known yet
+    double late = 0;        // the share of rounds that took longer than that
     // The newest renewal, and when it is said again to those who have not answered; nothing once a
     // majority has.
     std::uint64_t renewal_round = 0;
@@ -357,6 +363,8 @@ class Lease {
   void granted(const Round& round, std::size_t i, Instant now, LeaseEffects& out);
   void renew(std::uint8_t index, Instant now, LeaseEffects& out);
   void renew_again(Class& of, Instant now, LeaseEffects& out);
+  void notice_majority(const Round& round, Instant now);
+  static Duration answer_time(const Class& of);
   bool is_granted(const Round& round) const;
   Round& ask(Phase phase, std::uint8_t index, Ballot ballot, std::vector<Name> names,
              Ballot follows, bool is_claim, Instant now, LeaseEffects& out);
