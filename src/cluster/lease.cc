@@ -160,6 +160,7 @@ void Lease::on(const lease_event::Start& start, Instant now, LeaseEffects& out) 
     wait = kRelearnWait;
   }
   learn_at_ = teach_at_ = now;
+  asks_off_until_ = now + kAskOffFor;
   disk_.longest_term = std::max(disk_.longest_term, longest_term());
   if (start.promises) {
     promises_ = *start.promises;
@@ -730,7 +731,7 @@ void Lease::advance(Instant now, LeaseEffects& out) {
   if (!started_) return;
   if (learning_ || promises_.cold) learn(now, out);
   if (learning_) return;
-  if (promises_.cold) warm_up(out);
+  if (promises_.cold) warm_up(now, out);
   advance_word(now, out);
   gossip(now, out);
   for (std::uint8_t index = 0; index < classes_.size(); ++index) {
@@ -754,15 +755,18 @@ void Lease::advance(Instant now, LeaseEffects& out) {
 void Lease::learn(Instant now, LeaseEffects& out) {
   if (now < learn_at_) return;
   learn_at_ = now + learn_pause_;
-  learn_pause_ = std::min(2 * learn_pause_, kLearnLast);
+  if (now >= asks_off_until_) learn_pause_ = std::min(2 * learn_pause_, kLearnLast);
   options_.peers.for_each([&](NodeId peer) { send(peer, message::LearnAsk{nonce_}, out); });
 }
 
 // Whoever was off may have been said to be off. That, and what followed, is known to everybody who
 // was not: one of them is enough, and among all nodes there is one. Those who are off by a word
-// that this node acted on itself need not be asked.
-void Lease::warm_up(LeaseEffects& out) {
-  const bool all = (options_.peers - disk_.off - answered_).empty() && disk_.awaited.empty();
+// that this node acted on itself need not be heard; but they may be back, with another word, and
+// one question to them may be lost.
+void Lease::warm_up(Instant now, LeaseEffects& out) {
+  const NodeSet silent = options_.peers - answered_;
+  const bool all = (silent - disk_.off).empty() && disk_.awaited.empty() &&
+                   (silent.empty() || now >= asks_off_until_);
   if (!has_witness_ && !all) return;
   if (durable_generation_ != generation_.number) return;  // a process after this one must know
   promises_.cold = false;

@@ -239,9 +239,11 @@ class Lease {
   static constexpr std::uint64_t kMarkBlock = 4096;
   // A voter whose disk was lost votes after this or the longest term, whichever is more.
   static constexpr Duration kRelearnWait = std::chrono::seconds(3);
-  // The first pause between two questions to all, doubled up to the last.
+  // The first pause between two questions to all; doubled up to the last after that first second.
   static constexpr Duration kLearnEvery = std::chrono::milliseconds(50);
   static constexpr Duration kLearnLast = std::chrono::milliseconds(400);
+  // For so long those are asked after a boot who need not be heard, since they are said to be off.
+  static constexpr Duration kAskOffFor = std::chrono::seconds(1);
   static constexpr Duration kTeachEvery = std::chrono::milliseconds(40);  // after a word
   // Each tells one peer after the other which generation it is in: who is behind hears of it even
   // where nobody has anything to ask it; and who is to vote and does not is taken for a candidate
@@ -351,7 +353,7 @@ class Lease {
   void advance(Instant now, LeaseEffects& out);
   void learn(Instant now, LeaseEffects& out);
   void relearn(LeaseEffects& out);
-  void warm_up(LeaseEffects& out);
+  void warm_up(Instant now, LeaseEffects& out);
   void advance_word(Instant now, LeaseEffects& out);
   void advance_change(Instant now, LeaseEffects& out);
   void gossip(Instant now, LeaseEffects& out);
@@ -416,7 +418,7 @@ class Lease {
 
   Generation generation_;  // adopted; the disk may lag behind
   bool learning_ = false;
-  Instant learn_at_{};
+  Instant learn_at_{}, asks_off_until_{};
   Duration learn_pause_ = kLearnEvery;
   std::map<NodeId, message::LearnAnswer> learned_;
   NodeSet answered_;          // while cold: who has

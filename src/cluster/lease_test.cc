@@ -356,9 +356,34 @@ TEST(Lease, AWordOutlivesTheProcessAndTheHost) {
   ASSERT_EQ(three.owner(), 2);
   const Epoch first = *three.at(2).held(kName, three.now());
   three.restart(2, Three::Memory::kLost);
-  three.run_for(400ms);
-  ASSERT_EQ(three.owner(), 2) << "those who are off by its own word need not be asked";
+  three.run_for(Lease::kAskOffFor + 400ms);
+  ASSERT_EQ(three.owner(), 2) << "those who are off by its own word need not be heard";
   EXPECT_GT(*three.at(2).held(kName, three.now()), first);
+}
+
+TEST(Lease, ASurvivorThatReturnsGoesOnAskingThoseWhoAreOffByItsOwnWord) {
+  Three three;
+  three.run_for(200ms);
+  three.kill(1);
+  three.kill(3);
+  three.tell(2, lease_event::Grant{{1, 3}, kWord});
+  three.run_for(400ms);
+  ASSERT_EQ(three.owner(), 2);
+  // It is switched off, and another one is told so.
+  three.kill(2);
+  three.restart(1, Three::Memory::kLost);
+  three.tell(1, lease_event::Grant{{2, 3}, kWord + 1});
+  three.run_for(400ms);
+  ASSERT_EQ(three.owner(), 1);
+  // What it asks when it comes back is lost for longer than it may not vote.
+  three.cut(2);
+  three.restart(2, Three::Memory::kLost);
+  for (int i = 0; i < 50; ++i) {
+    if (i == 30) three.heal();
+    three.run_for(10ms);
+    EXPECT_EQ(three.holders(), NodeSet{1}) << i;
+  }
+  EXPECT_EQ(three.status(2).generation, three.status(1).generation);
 }
 
 TEST(Lease, WhoReturnsWithOldPromisesWaitsForTheSurvivorAndThenVotesAgain) {
