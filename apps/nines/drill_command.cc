@@ -27,6 +27,8 @@ constexpr int kExitBroken = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitNoLab = 3;
 constexpr int kRunsMax = 1000;
+constexpr int kTermMinMs = 50;  // as nines.yaml takes it
+constexpr int kTermMaxMs = 10'000;
 
 Json milliseconds(std::optional<Duration> duration) {
   if (!duration) return nullptr;
@@ -177,6 +179,11 @@ int drill_command(std::span<char*> arguments) {
                  "a haproxy.cfg for those labs; without it the example of OpenStack");
   app.add_option("--priorities", rounds.priorities,
                  "of those labs' controllers, such as 254,253,252; without it 3,2,1");
+  int term_ms = 0;
+  app.add_option("--term", term_ms,
+                 "milliseconds of those labs' leases; without it as they come, which is too short "
+                 "for a --delay of 20")
+      ->check(CLI::Range(kTermMinMs, kTermMaxMs));
   app.add_option("--loss", rounds.conditions.loss,
                  "percent of the controllers' frames that are lost meanwhile, in each direction")
       ->check(CLI::Range(0, lab::kLossMax - 1));
@@ -213,6 +220,11 @@ int drill_command(std::span<char*> arguments) {
     std::fputs("nines drill: --priorities needs --engines or --incumbent\n", stderr);
     return kExitUsage;
   }
+  if (term_ms > 0 && rounds.engines.empty()) {
+    std::fputs("nines drill: --term needs --engines\n", stderr);
+    return kExitUsage;
+  }
+  rounds.term = std::chrono::milliseconds(term_ms);
   rounds.conditions.delay = std::chrono::milliseconds(delay_ms);
   if (rounds.services == lab::name_of(lab::ServiceSource::kOpenStack)) {
     if (!rounds.conditions.is_usual()) {

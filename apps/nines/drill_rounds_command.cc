@@ -63,6 +63,7 @@ Result<lab::Contender> contender_of(lab::EngineKind kind, const DrillRoundsWords
                                         ? lab::ServiceSource::kStandIns
                                         : TRY(lab::find_services(words.services)),
                         .cluster_key = TRY(lab_cluster_key()),
+                        .term = words.term,
                         .self = std::filesystem::read_symlink("/proc/self/exe")};
   if (!words.priorities.empty()) {
     wishes.priorities = TRY(lab::parse_priorities(words.priorities, kControllers));
@@ -122,6 +123,9 @@ std::map<std::string, std::string> facts_of_machine(const DrillRoundsWords& word
   facts["processors"] = std::to_string(::sysconf(_SC_NPROCESSORS_ONLN));
   if (!words.services.empty()) facts["services"] = words.services;
   facts["priorities"] = words.priorities.empty() ? "3,2,1" : words.priorities;
+  if (words.term > Duration(0)) {
+    facts["term"] = std::to_string(milliseconds_of(words.term)) + " ms";
+  }
   if (!words.conditions.is_usual()) facts["conditions"] = lab::text_of(words.conditions);
   utsname names{};
   if (::uname(&names) == 0) facts["kernel"] = names.release;

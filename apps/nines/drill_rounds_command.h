@@ -25,6 +25,7 @@ struct DrillRoundsWords {
   std::string services;            // of those labs, by name; empty: stand-ins
   std::string configuration_path;  // their haproxy.cfg; empty: the example
   std::string priorities;          // of those labs' controllers
+  Duration term{};                 // of their leases; 0: as they come
   std::string rows;                // a file to keep the rows in, from each round on; empty: none
   std::string picture;             // a file for the first run of each, drawn; empty: none
   std::string stories;             // and one for what is drawn, to be kept

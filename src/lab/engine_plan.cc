@@ -245,9 +245,12 @@ std::string nines_configuration() {
   return "keepalived: " + in_host(kAddressFile) + "\nhaproxy: " + in_host(kBalancerFile) + '\n';
 }
 
-std::string cluster_configuration(std::span<const ClusterMember> members, bool dead_peers) {
+std::string cluster_configuration(std::span<const ClusterMember> members, bool dead_peers,
+                                  Duration term) {
   std::string text = nines_configuration() + "cluster:\n  key: " + in_host(kKeyFile) +
-                     (dead_peers ? "" : "\n  dead_peers: off") + "\n  nodes:\n";
+                     (dead_peers ? "" : "\n  dead_peers: off");
+  if (term > Duration(0)) text += "\n  term: " + std::to_string(milliseconds_of(term)) + "ms";
+  text += "\n  nodes:\n";
   for (std::size_t i = 0; i < members.size(); ++i) {
     text += "    " + members[i].name + ": {id: " + std::to_string(i + 1) + ", addresses: [" +
             members[i].address + "]}\n";

@@ -112,7 +112,9 @@ struct ClusterMember {
   std::string address;
 };
 // `dead_peers`: what is done for the clients of a dead controller is left as it is by itself.
-std::string cluster_configuration(std::span<const ClusterMember> members, bool dead_peers = true);
+// `term`: of leases; 0: as it is by itself.
+std::string cluster_configuration(std::span<const ClusterMember> members, bool dead_peers = true,
+                                  Duration term = {});
 inline constexpr std::string_view kKeyFile = "cluster.key";
 
 }  // namespace nines::lab

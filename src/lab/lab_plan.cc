@@ -105,6 +105,7 @@ Result<LabPlan> plan_lab(const LabWishes& wishes) {
   plan.configuration = wishes.configuration;
   plan.engine = plan_engine(wishes.engine, wishes.self, wishes.balancer);
   plan.cluster_key = wishes.cluster_key;
+  plan.term = wishes.term;
   const std::vector<int> priorities =
       wishes.priorities.empty() ? default_priorities(wishes.controllers) : wishes.priorities;
   if (priorities.size() != static_cast<std::size_t>(wishes.controllers)) {
@@ -179,9 +180,9 @@ std::vector<HostFile> engine_files(const LabPlan& plan, const HostPlan& host) {
     for (const HostPlan& each : plan.hosts) {
       if (each.role == HostRole::kController) members.push_back({each.name, each.address});
     }
-    files.push_back(
-        {.name = kEngineFile,
-         .text = cluster_configuration(members, plan.engine.kind == EngineKind::kLease)});
+    files.push_back({.name = kEngineFile,
+                     .text = cluster_configuration(members, plan.engine.kind == EngineKind::kLease,
+                                                   plan.term)});
     files.push_back({.name = kKeyFile, .text = plan.cluster_key, .mode = 0600});
   } else {
     files.push_back({.name = kEngineFile, .text = nines_configuration()});

@@ -82,6 +82,7 @@ struct LabPlan {
   std::string configuration;  // haproxy.cfg's text
   EnginePlan engine;
   std::string cluster_key;      // of those with leases: a key file's text
+  Duration term{};              // of their leases; 0: as they come
   std::vector<HostPlan> hosts;  // controllers in order, then compute hosts, then the client
   ServiceSource services = ServiceSource::kStandIns;
   std::vector<RealService> real;  // none where all are stand-ins
@@ -103,6 +104,7 @@ struct LabWishes {
   std::vector<int> priorities = {};  // of the controllers; empty: default_priorities()
   std::string balancer = {};         // EngineKind::kBalancer's program; empty: `self`
   std::string cluster_key = {};      // of those with leases: a key file's text
+  Duration term{};                   // of their leases; 0: as they come
   std::string self = {};             // the path of this program
 };
 

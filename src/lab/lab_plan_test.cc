@@ -1,6 +1,7 @@
 // The lab's shape from wishes, and what is read from a configuration's shape.
 #include "lab/lab_plan.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <vector>
@@ -48,6 +49,16 @@ TEST(LabPlan, BothEnginesReadTheVerySameTexts) {
 TEST(LabPlan, AClusterOfLeasesKnowsItsControllersAndTheirKey) {
   const auto plan =
       plan_lab({.engine = EngineKind::kLease, .cluster_key = "a key\n", .self = "/opt/nines"});
+  const auto slow = plan_lab(
+      {.engine = EngineKind::kLease, .cluster_key = "a key\n", .term = 1s, .self = "/opt/nines"});
+  ASSERT_TRUE(slow.has_value());
+  const auto knows_term = [](const LabPlan& plan) {
+    const std::vector<HostFile> files = engine_files(plan, plan.hosts[0]);
+    return std::ranges::any_of(files, [](const HostFile& file) {
+      return file.name == kEngineFile && file.text.find("\n  term: 1000ms\n") != std::string::npos;
+    });
+  };
+  EXPECT_TRUE(knows_term(*slow));
   ASSERT_TRUE(plan.has_value());
   EXPECT_EQ(
       plan->engine.programs.front().prepare,
@@ -65,6 +76,7 @@ TEST(LabPlan, AClusterOfLeasesKnowsItsControllersAndTheirKey) {
     EXPECT_EQ(file.text.find("client"), std::string::npos);
   }
   EXPECT_TRUE(has_key);
+  EXPECT_FALSE(knows_term(*plan));
 }
 
 TEST(LabPlan, ABalancerAloneHasTheAddressForGoodWithItsOwnFlagsAndSignal) {
