@@ -21,8 +21,9 @@ std::uint64_t number_in(const char* variable, std::uint64_t otherwise) {
 }
 
 TEST(DeadPeersSimulation, NoRuleOutlivesItsReasonOrFallsWithoutOne) {
-  // NINES_SIM_SEED=n one schedule; NINES_SIM_SEEDS=n that many.
-  std::uint64_t first = 1, count = number_in("NINES_SIM_SEEDS", kSchedules);
+  // NINES_SIM_SEED=n one schedule; NINES_SIM_SEEDS=n that many, from NINES_SIM_FIRST=n on.
+  std::uint64_t first = number_in("NINES_SIM_FIRST", 1),
+                count = number_in("NINES_SIM_SEEDS", kSchedules);
   if (std::getenv("NINES_SIM_SEED") != nullptr) first = number_in("NINES_SIM_SEED", 1), count = 1;
   DeadPeersTally sum;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {

@@ -31,7 +31,9 @@ DeadPeersWorld::DeadPeersWorld(std::uint64_t seed, DeadPeerPlant plant)
 }
 
 void DeadPeersWorld::set_nodes(int count) {
+  CHECK(count <= static_cast<int>(kHostsMost));
   count_ = count;
+  truth_known_ = false;
   hosts_.clear();
   hosts_.resize(static_cast<std::size_t>(count));
   queue_ = {};
@@ -58,6 +60,7 @@ void DeadPeersWorld::start_nines(NodeId id) {
   if (plant_ == DeadPeerPlant::kImpatient) verdicts.silence = DeadPeers::kSilenceLeast;
   each.verdicts = std::make_unique<DeadPeers>(*DeadPeers::create(verdicts));
   each.stopped = false;
+  truth_known_ = false;
   each.inbox.clear();
   each.shunned = {};
   ++each.life;
@@ -69,6 +72,7 @@ void DeadPeersWorld::start_nines(NodeId id) {
 
 void DeadPeersWorld::kill_nines(NodeId id) {
   Host& each = host(id);
+  truth_known_ = false;
   each.membership.reset();
   each.verdicts.reset();
   each.stopped = false;
@@ -79,11 +83,13 @@ void DeadPeersWorld::kill_nines(NodeId id) {
 void DeadPeersWorld::stop_nines(NodeId id, bool stopped) {
   if (host(id).membership == nullptr) return;
   host(id).stopped = stopped;
+  truth_known_ = false;
   if (runs(id)) wake(id);
 }
 
 void DeadPeersWorld::pause_host(NodeId id, bool paused) {
   host(id).paused = paused;
+  truth_known_ = false;
   if (runs(id)) wake(id);
 }
 
@@ -99,13 +105,10 @@ void DeadPeersWorld::wake(NodeId id) {
 }
 
 void DeadPeersWorld::cut_off(NodeId node, bool cut) {
-  std::erase_if(cuts_, [&](const auto& each) {
-    return std::get<0>(each) == node || std::get<1>(each) == node;
-  });
-  for (int i = 1; cut && i <= count_; ++i) {
+  for (int i = 1; i <= count_; ++i) {
     for (int network = 0; network < kNetworks; ++network) {
-      cuts_.push_back({node, static_cast<NodeId>(i), network});
-      cuts_.push_back({static_cast<NodeId>(i), node, network});
+      set_cut(node, static_cast<NodeId>(i), network, cut);
+      set_cut(static_cast<NodeId>(i), node, network, cut);
     }
   }
 }
@@ -120,9 +123,7 @@ void DeadPeersWorld::push(Duration in, NodeId to, Entry::Kind kind, membership_e
 }
 
 bool DeadPeersWorld::is_open(NodeId from, NodeId to, int network) const {
-  return !host(from).paused && std::none_of(cuts_.begin(), cuts_.end(), [&](const auto& cut) {
-    return cut == std::tuple(from, to, network);
-  });
+  return !host(from).paused && !cuts_[static_cast<std::size_t>(network)][from][to];
 }
 
 // What comes from its nines by one way, or from its kernel by both.
@@ -137,9 +138,9 @@ bool DeadPeersWorld::hears_truly(NodeId by, NodeId who) const {
 
 void DeadPeersWorld::tell_membership(NodeId id, const MembershipEvent& event) {
   Host& each = host(id);
-  MembershipEffects effects;
-  each.membership->handle(event, local(id), effects);
-  for (const MembershipEffect& effect : effects) {
+  effects_.clear();
+  each.membership->handle(event, local(id), effects_);
+  for (const MembershipEffect& effect : effects_) {
     const auto* const send = std::get_if<membership_effect::Send>(&effect);
     if (send == nullptr || rng_.chance(loss_)) continue;
     push(50us + Duration(static_cast<std::int64_t>(rng_.below(2'000'000))), send->to,
@@ -235,8 +236,8 @@ void DeadPeersWorld::block(NodeId id, NodeId against, Instant until) {
   ++tally_.verdicts;
   const std::string who =
       "node " + std::to_string(id) + " against " + std::to_string(against) + ": ";
-  const auto last = there_last_.find({id, against});
-  const Duration silent = last == there_last_.end() ? kEndless : now_ - last->second;
+  const auto& last = there_last_[id][against];
+  const Duration silent = last ? now_ - *last : kEndless;
   if (silent < DeadPeersOptions{}.silence) {
     complain(who + "it was there " + std::to_string(milliseconds_of(silent)) + " ms ago");
   }
@@ -252,23 +253,42 @@ bool DeadPeersWorld::stands(NodeId on, NodeId against) const {
   return found != host(on).rules.end() && found->second > now_;
 }
 
-void DeadPeersWorld::note_truth() {
+void DeadPeersWorld::know_truth() {
+  truth_known_ = true;
+  for (int i = 1; i <= count_; ++i) {
+    for (int j = 1; j <= count_; ++j) {
+      const auto by = static_cast<NodeId>(i), who = static_cast<NodeId>(j);
+      hears_[by][who] = i != j && hears_truly(by, who);
+    }
+  }
   for (int i = 1; i <= count_; ++i) {
     const auto by = static_cast<NodeId>(i);
     int with = 1;
     for (int j = 1; j <= count_; ++j) {
       const auto who = static_cast<NodeId>(j);
+      if (i != j && runs(who) && hears_[by][who] && hears_[who][by]) ++with;
+    }
+    with_most_[by] = 2 * with > count_;
+  }
+}
+
+void DeadPeersWorld::note_truth() {
+  if (!truth_known_) know_truth();
+  for (int i = 1; i <= count_; ++i) {
+    const auto by = static_cast<NodeId>(i);
+    for (int j = 1; j <= count_; ++j) {
       if (i == j) continue;
-      if (runs(who) && hears_truly(by, who) && hears_truly(who, by)) ++with;
-      if (!hears_truly(by, who)) {
-        there_since_.erase({by, who});
+      const auto who = static_cast<NodeId>(j);
+      auto& since = there_since_[by][who];
+      if (!hears_[by][who]) {
+        since.reset();
         continue;
       }
-      const Instant since = there_since_.try_emplace({by, who}, now_).first->second;
+      if (!since) since = now_;
       // Whoever is back for shorter than a probe and its answer take may not have been noticed.
-      if (now_ - since >= kBackUnnoticedMost) there_last_[{by, who}] = now_;
+      if (now_ - *since >= kBackUnnoticedMost) there_last_[by][who] = now_;
     }
-    if (2 * with > count_) host(by).majority_at = now_;
+    if (with_most_[by]) host(by).majority_at = now_;
   }
   judge_rules();
 }
@@ -280,9 +300,9 @@ void DeadPeersWorld::judge_rules() {
     const auto on = static_cast<NodeId>(i);
     for (const auto& [against, until] : host(on).rules) {
       if (until <= now_ || host(on).paused) continue;
-      const auto since = there_since_.find({on, against});
-      if (since == there_since_.end()) continue;
-      const Duration outlived = now_ - since->second;
+      const auto& since = there_since_[on][against];
+      if (!since) continue;
+      const Duration outlived = now_ - *since;
       tally_.outlived_most = std::max(tally_.outlived_most, outlived);
       if (outlived <= kOutliveMost + (loss_ > 0 ? kNoticeMost : 0ns)) continue;
       complain("node " + std::to_string(on) + ": the rule against " + std::to_string(against) +
@@ -370,7 +390,7 @@ void DeadPeersWorld::fault() {
       return pause_host(node, false);
     case 8:
       for (int network = 0; network < kNetworks; ++network) {
-        cuts_.push_back({node, other, network});
+        set_cut(node, other, network, true);
       }
       return;
     default:
@@ -379,7 +399,8 @@ void DeadPeersWorld::fault() {
 }
 
 void DeadPeersWorld::heal() {
-  cuts_.clear();
+  cuts_ = {};
+  truth_known_ = false;
   loss_ = 0;
   for (int i = 1; i <= count_; ++i) {
     const auto node = static_cast<NodeId>(i);

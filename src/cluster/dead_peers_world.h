@@ -2,6 +2,7 @@
 // and the verdicts' machine of each, a kernel that keeps rules, and a judge who knows the truth.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -60,6 +61,7 @@ class DeadPeersWorld {
 
  private:
   static constexpr int kNetworks = 2;
+  static constexpr std::size_t kHostsMost = 5;
   struct Host {
     std::unique_ptr<Membership> membership;  // none: its nines is dead
     std::unique_ptr<DeadPeers> verdicts;
@@ -100,6 +102,11 @@ class DeadPeersWorld {
   void perform(NodeId id, const DeadPeerEffect& effect);
   void block(NodeId id, NodeId against, Instant until);
   void wake(NodeId id);
+  void set_cut(NodeId from, NodeId to, int network, bool cut) {
+    cuts_[static_cast<std::size_t>(network)][from][to] = cut;
+    truth_known_ = false;
+  }
+  void know_truth();
   void note_truth();
   void judge_rules();
   void fault();
@@ -113,9 +120,18 @@ class DeadPeersWorld {
   std::uint64_t seed_;
   std::vector<Host> hosts_;
   std::priority_queue<Entry> queue_;
-  std::vector<std::tuple<NodeId, NodeId, int>> cuts_;
+  // A table by two hosts.
+  template <typename T>
+  using Pairs = std::array<std::array<T, kHostsMost + 1>, kHostsMost + 1>;
+  std::array<Pairs<bool>, kNetworks> cuts_{};  // from, to
+  // What follows from cuts, pauses and deaths, worked out anew when one of them has changed: who
+  // (second) is truly heard by whom (first), and who has most others.
+  Pairs<bool> hears_{};
+  std::array<bool, kHostsMost + 1> with_most_{};
+  bool truth_known_ = false;
   // By observer and observed: when it was last there for it, and since when without a pause.
-  std::map<std::pair<NodeId, NodeId>, Instant> there_last_, there_since_;
+  Pairs<std::optional<Instant>> there_last_{}, there_since_{};
+  MembershipEffects effects_;  // scratch
   Instant now_{1'000'000'000};
   Instant noted_at_{};
   std::uint64_t order_ = 0;
