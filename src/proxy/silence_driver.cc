@@ -1,5 +1,6 @@
-// The probe is OPTIONS *, which asks a server about itself and no application about anything (RFC
-// 9110, section 9.3.7). Any byte in return will do: an error is an answer.
+// The probe is what `option httpchk` of HAProxy asks without arguments, to the byte: every service
+// behind a balancer has been asked that for years. Any byte in return will do: an error is an
+// answer.
 #include "proxy/silence_driver.h"
 
 #include <utility>
@@ -8,8 +9,7 @@ namespace nines::proxy {
 
 namespace {
 
-constexpr std::string_view kProbe =
-    "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+constexpr std::string_view kProbe = "OPTIONS / HTTP/1.0\r\n\r\n";
 
 }  // namespace
 
