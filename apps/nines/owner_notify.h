@@ -1,9 +1,6 @@
 // The notify scripts of keepalived.conf, run for what a lease gives and takes.
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "io/linux/processes.h"
 #include "io/ports.h"
 #include "vrrp/vrrp_config.h"
@@ -20,9 +17,6 @@ class OwnerNotify {
   void run(const vrrp::Config& config, const vrrp::VrrpInstance& instance, bool held);
 
  private:
-  void start(const vrrp::Config& config, const vrrp::Command& command,
-             const std::vector<std::string>& more);
-
   io::LinuxProcesses& processes_;
   io::Log& log_;
 };

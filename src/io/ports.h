@@ -34,6 +34,7 @@ class Files {
 struct ProcessExit {
   int code = 0;    // exit status when signal is 0
   int signal = 0;  // what killed it
+  int error = 0;   // errno: it never became its program, which nobody waited for
 };
 
 struct SpawnOptions {
@@ -42,6 +43,9 @@ struct SpawnOptions {
   // Ours -> the child's number. All others are closed, but 0, 1 and 2, which are /dev/null.
   std::vector<std::pair<int, int>> descriptors;
   bool end_with_parent = true;  // SIGKILL when the thread that spawned it dies
+  // False: the child is not waited for until it is its program, which on a busy machine takes as
+  // long as the scheduler likes. A program that cannot be started is then told by its exit.
+  bool await_program = true;
 };
 
 // Child processes, seen through pidfds on the loop that spawned them: no SIGCHLD, no polling.

@@ -13,8 +13,14 @@ Result<int> SimProcesses::spawn(const io::SpawnOptions& options, Exited exited) 
   if (options.arguments.empty()) return Error(ErrorCode::kInvalid, "no program to spawn");
   const std::string& path = options.arguments.front();
   const Program* const program = parent_.host().find_program(path);
-  if (program == nullptr) return Error::from_errno(ENOENT, "cannot run " + path);
-  const ChildScript script = (*program)(options);
+  if (program == nullptr && options.await_program) {
+    return Error::from_errno(ENOENT, "cannot run " + path);
+  }
+  constexpr int kNoProgram = 127;  // as a shell has it
+  const ChildScript script =
+      program != nullptr
+          ? (*program)(options)
+          : ChildScript{.takes = {}, .exit = {.code = kNoProgram, .signal = 0, .error = ENOENT}};
   const int pid = core_.process_ids++;
   children_.emplace(pid, Child{std::move(exited), path, script.heeds_signals});
   core_.trace(parent_.where(), "spawned " + path + " as " + std::to_string(pid));

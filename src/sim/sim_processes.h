@@ -26,7 +26,8 @@ class SimProcesses final : public io::Processes {
  public:
   SimProcesses(Core& core, Process& parent) : core_(core), parent_(parent) {}
 
-  // kNotFound when the host has no such program (Host::install).
+  // kNotFound when the host has no such program (Host::install); told by its exit where nobody
+  // waits for that.
   Result<int> spawn(const io::SpawnOptions& options, Exited exited) override;
   // kUnsupported for SIGSTOP: a child is a script, and has nothing to hold.
   Result<void> signal(int pid, int number) override;

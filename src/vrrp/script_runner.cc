@@ -84,6 +84,29 @@ Result<std::vector<std::string>> resolve_command(const Command& command, const G
   return arguments;
 }
 
+void start_notification(const Notification& notification, const GlobalDefs& global,
+                        io::Processes& processes, io::Log& log) {
+  if (notification.command.empty()) return;
+  const auto failed = [&log, who = notification.who](const std::string& why) {
+    log.write(io::Severity::kError, who + "notify script: " + why);
+  };
+  const auto started = [&]() -> Result<int> {
+    io::SpawnOptions options{.arguments = TRY(resolve_command(notification.command, global)),
+                             .environment = {},
+                             .descriptors = {},
+                             .end_with_parent = false,
+                             .await_program = false};
+    options.arguments.insert(options.arguments.end(), notification.more.begin(),
+                             notification.more.end());
+    return processes.spawn(options,
+                           [failed, program = options.arguments[0]](int, io::ProcessExit end) {
+                             if (end.error != 0)
+                               failed(Error::from_errno(end.error, "start " + program).message());
+                           });
+  }();
+  if (!started.has_value()) failed(started.error().message());
+}
+
 ScriptRunner::ScriptRunner(const VrrpScript& script, ScriptState state,
                            std::vector<std::string> arguments, io::EpollLoop& loop,
                            io::LinuxProcesses& processes, io::Log& log, Changed changed)
@@ -106,10 +129,12 @@ void ScriptRunner::run() {
   loop_.arm(next_, script_.interval);
   if (pid_ != 0) return;  // still running: its time limit judges it
   timed_out_ = false;
-  auto pid = processes_.spawn({.arguments = arguments_, .environment = {}, .descriptors = {}},
-                              [this, alive = alive_](int, io::ProcessExit end) {
-                                if (*alive) ended(end);
-                              });
+  // Not waited for: adverts and renewals go on while it waits for a processor.
+  auto pid = processes_.spawn(
+      {.arguments = arguments_, .environment = {}, .descriptors = {}, .await_program = false},
+      [this, alive = alive_](int, io::ProcessExit end) {
+        if (*alive) ended(end);
+      });
   if (!pid) return judge(false, pid.error().message());
   pid_ = *pid;
   loop_.arm(limit_, script_.timeout > Duration{} ? script_.timeout : script_.interval);
@@ -128,9 +153,10 @@ void ScriptRunner::ended(io::ProcessExit end) {
   pid_ = 0;
   limit_.cancel();
   if (timed_out_) return;  // judged already
-  judge(end.signal == 0 && end.code == 0, end.signal != 0
-                                              ? "was ended by signal " + std::to_string(end.signal)
-                                              : "ended with " + std::to_string(end.code));
+  judge(end.signal == 0 && end.code == 0,
+        end.error != 0    ? Error::from_errno(end.error, "start " + arguments_[0]).message()
+        : end.signal != 0 ? "was ended by signal " + std::to_string(end.signal)
+                          : "ended with " + std::to_string(end.code));
 }
 
 void ScriptRunner::judge(bool good, const std::string& how) {

@@ -23,6 +23,17 @@ std::vector<std::string> located_words(const Command& command);
 // `security`, could be changed by anybody but root.
 Result<std::vector<std::string>> resolve_command(const Command& command, const GlobalDefs& global);
 
+struct Notification {
+  const Command& command;                // an empty one is none
+  const std::vector<std::string>& more;  // words behind its own
+  std::string who;                       // begins what is logged
+};
+// Starts a notify script and goes on at once, whatever the scheduler does with it. It may outlive
+// us: it may tell of a stop. One that cannot be started is logged, now or when the kernel says so;
+// `log` outlives `processes`.
+void start_notification(const Notification& notification, const GlobalDefs& global,
+                        io::Processes& processes, io::Log& log);
+
 // One check script. Lives on the loop; cancels its timers when it goes, and ends what still runs.
 class ScriptRunner {
  public:

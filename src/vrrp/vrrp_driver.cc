@@ -42,19 +42,6 @@ const Command& command_of(const Notifications& notifications, State state) {
   CHECK(false);
 }
 
-Result<void> start_notification(VrrpWorld& world, const Command& command,
-                                const std::vector<std::string>& more) {
-  if (command.empty()) return {};
-  std::vector<std::string> arguments = TRY(resolve_command(command, world.global));
-  arguments.insert(arguments.end(), more.begin(), more.end());
-  static_cast<void>(TRY(world.processes.spawn({.arguments = std::move(arguments),
-                                               .environment = {},
-                                               .descriptors = {},
-                                               .end_with_parent = false},
-                                              [](int, io::ProcessExit) {})));
-  return {};
-}
-
 VrrpDriver::VrrpDriver(VrrpInstance instance, VrrpWorld& world,
                        std::optional<Instant> master_seen_at)
     : world_(world),
@@ -357,9 +344,8 @@ void VrrpDriver::notify(State state) {
 }
 
 void VrrpDriver::run(const Command& command, const std::vector<std::string>& more) {
-  if (const auto started = start_notification(world_, command, more); !started.has_value()) {
-    tell(io::Severity::kError, "notify script: " + started.error().message());
-  }
+  start_notification({.command = command, .more = more, .who = "(" + instance().name + ") "},
+                     world_.global, world_.processes, world_.log);
 }
 
 void VrrpDriver::tell(io::Severity severity, const std::string& text) {

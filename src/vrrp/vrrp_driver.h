@@ -47,9 +47,6 @@ struct VrrpWorld {
   std::function<void()> moved;  // a member of a sync group may have, and its group with it
 };
 
-// Starts a notify script, which outlives us: it may tell of a stop.
-Result<void> start_notification(VrrpWorld& world, const Command& command,
-                                const std::vector<std::string>& more);
 const Command& command_of(const Notifications& notifications, State state);
 
 class VrrpDriver {

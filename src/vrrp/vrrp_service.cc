@@ -398,10 +398,8 @@ void VrrpService::notify(const SyncGroup& group, State state) {
   log_.write(io::Severity::kNotice,
              "(" + group.name + ") the group is in " + std::string(name_of(state)) + " state");
   const auto run = [&](const Command& command, const std::vector<std::string>& more) {
-    if (const auto started = start_notification(world_, command, more); !started.has_value()) {
-      log_.write(io::Severity::kError,
-                 "(" + group.name + ") notify script: " + started.error().message());
-    }
+    start_notification({.command = command, .more = more, .who = "(" + group.name + ") "},
+                       world_.global, world_.processes, log_);
   };
   run(command_of(group.notifications, state), {});
   run(group.notifications.any, {"GROUP", group.name, std::string(name_of(state)), "0"});

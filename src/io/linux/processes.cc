@@ -108,7 +108,8 @@ void place_descriptors(Plan& plan) {
 
 // In the parent again.
 
-// 0 once the child has become the program: its end of the pipe closes itself then.
+// 0 once the child has become the program: its end of the pipe closes itself then. Does not wait
+// for a child that has ended.
 int read_report(int descriptor) {
   int error = 0;
   ssize_t count = 0;
@@ -170,9 +171,12 @@ Result<int> LinuxProcesses::spawn(const SpawnOptions& options, Exited exited) {
   if (pid < 0) return Error::from_errno(fork_error, "start " + program);
 
   report_writer.reset();
-  if (const int error = read_report(report_reader.get()); error != 0) {
-    reap(pid);
-    return Error::from_errno(error, "start " + program);
+  if (options.await_program) {
+    if (const int error = read_report(report_reader.get()); error != 0) {
+      reap(pid);
+      return Error::from_errno(error, "start " + program);
+    }
+    report_reader.reset();
   }
   // Nobody else waits for our children, so the id is still this one's even if it has ended.
   Descriptor pidfd(open_pidfd(pid));
@@ -184,7 +188,8 @@ Result<int> LinuxProcesses::spawn(const SpawnOptions& options, Exited exited) {
   }
   const EpollLoop::WatchId watch =
       loop_.watch_descriptor(pidfd.get(), EPOLLIN, [this, pid](std::uint32_t) { on_ended(pid); });
-  children_.emplace(pid, Child{std::move(pidfd), watch, std::move(exited)});
+  children_.emplace(pid,
+                    Child{std::move(pidfd), watch, std::move(exited), std::move(report_reader)});
   return pid;
 }
 
@@ -217,6 +222,7 @@ void LinuxProcesses::on_ended(int pid) {
   }
   // Taken out first: the callback may spawn again.
   loop_.unwatch_descriptor(found->second.watch);
+  if (found->second.report) end.error = read_report(found->second.report.get());
   const Exited exited = std::move(found->second.exited);
   children_.erase(found);
   if (exited) exited(pid, end);

@@ -24,7 +24,8 @@ class LinuxProcesses final : public Processes {
   LinuxProcesses& operator=(const LinuxProcesses&) = delete;
 
   // Waits until the child has become the program, which is when a missing one is told: kNotFound,
-  // kRefused (no permission) and so on, and `exited` is never called.
+  // kRefused (no permission) and so on, and `exited` is never called. Without await_program it
+  // returns as soon as there is a child, and ProcessExit::error says why it became no program.
   Result<int> spawn(const SpawnOptions& options, Exited exited) override;
   // kNotFound for any process that is not a living child of ours.
   Result<void> signal(int pid, int number) override;
@@ -34,6 +35,7 @@ class LinuxProcesses final : public Processes {
     Descriptor pidfd;
     EpollLoop::WatchId watch;
     Exited exited;
+    Descriptor report;  // of a child that was not waited for
   };
   void on_ended(int pid);
 

@@ -4,11 +4,14 @@
 
 #include <array>
 #include <csignal>
+#include <fstream>
 #include <optional>
+#include <string_view>
 #include <thread>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,6 +66,13 @@ class LinuxProcessesTest : public testing::Test {
     for (int pass = 0; pass < 1000 && !exit_; ++pass) loop_->run_once(std::chrono::seconds(1));
     return exit_.value_or(ProcessExit{.code = -1, .signal = -1});
   }
+  // Another one once it has become a program.
+  static std::string name_of(int pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/comm");
+    std::string name;
+    EXPECT_TRUE(std::getline(file, name)) << pid;
+    return name;
+  }
   // What the script prints.
   std::string output_of(SpawnOptions options) {
     Pipe pipe;
@@ -108,6 +118,44 @@ TEST_F(LinuxProcessesTest, AProcessThatHasEndedCannotBeSignalled) {
 
 TEST_F(LinuxProcessesTest, AProcessThatIsNoChildCannotBeSignalled) {
   EXPECT_EQ(processes_->signal(::getpid(), SIGTERM).error().code(), ErrorCode::kNotFound);
+}
+
+TEST_F(LinuxProcessesTest, AMissingProgramThatNobodyWaitedForIsToldByItsExit) {
+  SpawnOptions options;
+  options.arguments = {"/nowhere/program"};
+  options.await_program = false;
+  ASSERT_TRUE(spawn(options));
+  EXPECT_EQ(wait().error, ENOENT);
+  options.arguments = {"/bin/sh", "-c", "exit 127"};
+  ASSERT_TRUE(spawn(options));
+  EXPECT_EQ(wait().code, 127);
+  EXPECT_EQ(exit_->error, 0);
+}
+
+// The kernel holds whoever opens a leased file until the lease is given back
+// (fs.lease-break-time, 45 s by default): a child that does not come to its program.
+TEST_F(LinuxProcessesTest, AChildThatDoesNotComeToItsProgramHoldsNobody) {
+  std::string path = testing::TempDir() + "nines-program-XXXXXX";
+  Descriptor program(::mkostemp(path.data(), O_CLOEXEC));
+  ASSERT_TRUE(program);
+  constexpr std::string_view kScript = "#!/bin/sh\nexit 5\n";
+  ASSERT_EQ(::write(program.get(), kScript.data(), kScript.size()),
+            static_cast<ssize_t>(kScript.size()));
+  ASSERT_EQ(::fchmod(program.get(), 0700), 0);
+  program = Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));  // nobody writes any more
+  ASSERT_EQ(::signal(SIGIO, SIG_IGN), SIG_DFL);  // how the kernel says that somebody waits
+  SpawnOptions options;
+  options.arguments = {path};
+  options.await_program = false;
+  // A lease for writing is had by whoever alone has the file open.
+  ASSERT_EQ(::fcntl(program.get(), F_SETLEASE, F_WRLCK), 0);
+  const auto pid = spawn(options);
+  ASSERT_TRUE(pid);
+  EXPECT_EQ(name_of(*pid), name_of(::getpid())) << "spawn() waited for the program";
+  ASSERT_EQ(::fcntl(program.get(), F_SETLEASE, F_UNLCK), 0);
+  EXPECT_EQ(wait().code, 5);
+  ::signal(SIGIO, SIG_DFL);
+  ::unlink(path.c_str());
 }
 
 TEST_F(LinuxProcessesTest, AMissingProgramIsToldAtOnce) {
