@@ -1,4 +1,5 @@
-// A look a second, one kept connection to each server, however many ask us.
+// A look a second, one kept connection to each server, however many ask us. What members say goes
+// on to the balancer.
 #include "manager_main.h"
 
 #include <cstdlib>
@@ -16,6 +17,7 @@
 #include "io/linux/epoll_loop.h"
 #include "io/linux/files.h"
 #include "io/log.h"
+#include "node/member_word.h"
 #include "node/plane_channel.h"
 #include "node/plane_process.h"
 #include "node/plane_requests.h"
@@ -28,7 +30,6 @@ using Json = nlohmann::json;
 using node::ChannelMessage;
 
 constexpr int kExitBad = 1;
-constexpr Duration kLookEvery = std::chrono::seconds(1);
 // The file of metrics is fsynced: not with every look.
 constexpr Duration kMetricsEvery = std::chrono::seconds(10);
 
@@ -57,7 +58,7 @@ std::vector<galera::MonitoredMember> watched_in(const GaleraSetup& setup) {
   return members;
 }
 
-class ManagerMain final : private base::Timer {
+class ManagerMain final {
  public:
   ManagerMain(const GaleraSetup& setup, io::EpollLoop& loop, io::Log& log)
       : setup_(setup), loop_(loop), log_(log), monitor_(loop, watched_in(setup)) {}
@@ -65,21 +66,53 @@ class ManagerMain final : private base::Timer {
   int run() {
     loop_.watch_descriptor(node::kPlaneChannel, EPOLLIN, [this](std::uint32_t) { on_channel(); });
     say({ChannelMessage::Kind::kTaken, "", {}});
-    look();
+    monitor_.watch({.changed = [this](const galera::Monitor::Member& member) { changed(member); },
+                    .looked = [this](const galera::Monitor::Member& member) { looked(member); },
+                    .late = [this](const galera::Monitor::Member& member) { doubt(member); }});
     loop_.run();
     return 0;
   }
 
  private:
-  void look() {
-    monitor_.look([this](const galera::Monitor::Member& member) { changed(member); },
-                  [this] {
-                    ++looks_;
-                    write_metrics();
-                    loop_.arm(*this, kLookEvery);
-                  });
+  void looked(const galera::Monitor::Member& member) {
+    ++looks_;
+    if (member.health.is_answering()) {
+      say_of(member);
+    } else {
+      doubt(member);
+    }
+    if (!monitor_.is_complete()) return;
+    write_metrics();
   }
-  void on_timer(Instant) override { look(); }
+
+  // ---- To the balancer -------------------------------------------------------------------------
+
+  void say_of(const galera::Monitor::Member& member) {
+    const galera::WsrepStatus& status = *member.health.status();
+    node::MemberWord word{
+        node::MemberWord::Kind::kSays, address_of(member), member.asked, "", "", ""};
+    if (status.is_on || !status.cluster_status.empty()) {
+      word.ready = status.is_ready ? "ON" : "OFF";
+      word.local_state = std::to_string(static_cast<int>(status.local_state));
+      word.cluster_status = status.cluster_status;
+    }
+    say({ChannelMessage::Kind::kMember, node::encode(word), {}});
+  }
+
+  void doubt(const galera::Monitor::Member& member) {
+    const node::MemberWord word{node::MemberWord::Kind::kDoubt, address_of(member), {}, "", "", ""};
+    say({ChannelMessage::Kind::kMember, node::encode(word), {}});
+  }
+
+  // Where clients reach it: its own host's server is asked another way.
+  SocketAddress address_of(const galera::Monitor::Member& member) const {
+    for (const node::GaleraMember& each : setup_.config.members) {
+      if (each.name == member.name) return each.address;
+    }
+    return {};
+  }
+
+  // ---- What is told and kept -------------------------------------------------------------------
 
   void changed(const galera::Monitor::Member& member) {
     const galera::HealthEntry& now = *member.health.now();
@@ -119,7 +152,7 @@ class ManagerMain final : private base::Timer {
   // The first look may still be under way.
   std::string answer(std::string_view request) const {
     const auto error = [](std::string_view what) { return Json({{"error", what}}).dump() + '\n'; };
-    if (looks_ == 0) return error("the manager has not looked at all members yet");
+    if (!monitor_.is_complete()) return error("the manager has not looked at all members yet");
     if (request == "galera metrics") return metrics();
     if (request != "galera status") return error("known requests: galera status, galera metrics");
     Json json = galera_json(monitor_, setup_.config, loop_.now());

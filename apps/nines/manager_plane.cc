@@ -9,8 +9,7 @@ namespace nines {
 
 using node::ChannelMessage;
 
-// It looks at databases: a second more or less changes nothing. Whoever asks for the status waits
-// for a stuck one until it is killed.
+// It looks at databases: a second more or less changes nothing.
 node::PlanePolicy ManagerPlane::policy() {
   node::PlanePolicy policy;
   policy.restart_delay_min = std::chrono::milliseconds(100);
@@ -20,9 +19,11 @@ node::PlanePolicy ManagerPlane::policy() {
   return policy;
 }
 
-ManagerPlane::ManagerPlane(GaleraSetup setup, io::EpollLoop& loop, io::Log& log)
+ManagerPlane::ManagerPlane(GaleraSetup setup, io::EpollLoop& loop, io::Log& log, Heard heard)
     : log_(log),
       setup_(std::move(setup)),
+      loop_(loop),
+      heard_(std::move(heard)),
       requests_("manager", [this](const ChannelMessage& message) { return plane_.send(message); }),
       plane_("manager", policy(), loop, log, *this) {}
 
@@ -38,21 +39,53 @@ void ManagerPlane::end() {
   plane_.end(kEndPatience);
 }
 
-void ManagerPlane::ask(std::string_view request, node::PlaneRequests::Answered answered) {
+void ManagerPlane::ask(std::string_view request, Answered answered) {
   if (plane_.watch().state() != node::PlaneWatch::State::kServing) {
     return answered(Error(ErrorCode::kUnavailable, "the manager is not at work yet"));
   }
-  requests_.ask(request, std::move(answered));
+  const std::uint64_t number = ++last_;
+  waiting_.emplace(number, Waiting{loop_.now() + kAnswerWithin, std::move(answered)});
+  if (!armed()) loop_.arm(*this, kAnswerWithin);
+  requests_.ask(request, [this, number](const auto& told) { answer(number, told); });
+}
+
+// A reply that comes too late finds nobody who waits.
+void ManagerPlane::answer(std::uint64_t number, const Result<std::string>& told) {
+  const auto found = waiting_.find(number);
+  if (found == waiting_.end()) return;
+  const Answered answered = std::move(found->second.answered);
+  waiting_.erase(found);
+  answered(told);
+}
+
+void ManagerPlane::on_timer(Instant now) {
+  while (!waiting_.empty() && waiting_.begin()->second.until <= now) {
+    answer(waiting_.begin()->first, Error(ErrorCode::kUnavailable, "the manager does not answer"));
+  }
+  if (!waiting_.empty()) loop_.arm(*this, waiting_.begin()->second.until);
 }
 
 int ManagerPlane::run_plane() { return run_manager_main(setup_); }
 
 void ManagerPlane::on_plane_message(ChannelMessage message) {
   if (message.kind == ChannelMessage::Kind::kTaken) plane_.served();
+  if (message.kind == ChannelMessage::Kind::kMember) heard(message.text);
   if (message.kind != ChannelMessage::Kind::kReply) return;
   if (const auto told = requests_.replied(message); !told.has_value()) {
     log_.write(io::Severity::kError, told.error().message());
   }
+}
+
+void ManagerPlane::on_plane_died(bool) {
+  heard_({});
+  requests_.fail();
+}
+
+// What a plane says that has spoken with servers is read before it goes on.
+void ManagerPlane::heard(const std::string& text) {
+  const auto word = node::parse_member_word(text);
+  if (!word.has_value()) return log_.write(io::Severity::kError, word.error().message());
+  heard_(*word);
 }
 
 }  // namespace nines

@@ -12,17 +12,23 @@
 #include "galera_setup.h"
 #include "io/linux/epoll_loop.h"
 #include "io/ports.h"
+#include "node/member_word.h"
 #include "node/plane_process.h"
 #include "node/plane_requests.h"
 
 namespace nines {
 
 // Lives on the loop of a process with one thread; loop and log outlive it.
-class ManagerPlane final : private node::PlaneSupport {
+class ManagerPlane final : private node::PlaneSupport, private base::Timer {
  public:
   static constexpr Duration kEndPatience = std::chrono::seconds(1);
 
-  ManagerPlane(GaleraSetup setup, io::EpollLoop& loop, io::Log& log);
+  // Of a manager that is at work. Whoever asks has other things to show.
+  static constexpr Duration kAnswerWithin = std::chrono::milliseconds(500);
+
+  // `heard`: what it hears from the members, and that it does so no more.
+  using Heard = std::function<void(const node::MemberWord&)>;
+  ManagerPlane(GaleraSetup setup, io::EpollLoop& loop, io::Log& log, Heard heard);
   ~ManagerPlane() override { requests_.fail(); }
 
   Result<void> start() { return plane_.start(); }
@@ -30,9 +36,10 @@ class ManagerPlane final : private node::PlaneSupport {
   void watch(GaleraSetup setup);
   void end();
 
-  // `answered` is called once, from the loop: with kUnavailable when there is no manager or it dies
-  // before it has answered.
-  void ask(std::string_view request, node::PlaneRequests::Answered answered);
+  // `answered` is called once, from the loop: with kUnavailable when there is no manager, it dies
+  // before it has answered, or does not answer within kAnswerWithin.
+  using Answered = node::PlaneRequests::Answered;
+  void ask(std::string_view request, Answered answered);
 
   const node::PlaneProcess& plane() const { return plane_; }
 
@@ -41,12 +48,23 @@ class ManagerPlane final : private node::PlaneSupport {
   Result<void> on_plane_started() override { return {}; }
   void on_plane_message(node::ChannelMessage message) override;
   void on_plane_fit(bool) override {}  // nothing counts on it
-  void on_plane_died(bool) override { requests_.fail(); }
+  void on_plane_died(bool) override;
+  void on_timer(Instant now) override;
+  void answer(std::uint64_t number, const Result<std::string>& told);
+  void heard(const std::string& text);
 
   static node::PlanePolicy policy();
 
   io::Log& log_;
   GaleraSetup setup_;
+  struct Waiting {
+    Instant until;
+    Answered answered;
+  };
+  io::EpollLoop& loop_;
+  const Heard heard_;
+  std::map<std::uint64_t, Waiting> waiting_;  // the oldest first
+  std::uint64_t last_ = 0;
   node::PlaneRequests requests_;
   node::PlaneProcess plane_;
 };

@@ -248,7 +248,11 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
       return log_.write(io::Severity::kError, "the database is not watched: " + manager_fault_);
     }
     if (manager_) return manager_->watch(*std::move(setup));
-    manager_ = std::make_unique<ManagerPlane>(*std::move(setup), loop_, log_);
+    manager_ = std::make_unique<ManagerPlane>(
+        *std::move(setup), loop_, log_,
+        [this](const node::MemberWord& word) {
+          if (proxy_) proxy_->set_member_word(word);
+        });
   }
 
   void start_manager() {

@@ -2,6 +2,7 @@
 #include "run_status.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -100,6 +101,31 @@ std::string text(const Json& object, const char* key) {
   return found->is_string() ? found->get<std::string>() : found->dump();
 }
 
+// Of "manager BACKEND/SERVER" and "own BACKEND/SERVER", a line each.
+Json galera_checks(std::string_view lines) {
+  Json checks = Json::array();
+  while (!lines.empty()) {
+    const std::string_view line = lines.substr(0, lines.find('\n'));
+    lines.remove_prefix(std::min(line.size() + 1, lines.size()));
+    const auto blank = line.find(' ');
+    if (blank == line.npos) continue;
+    checks.push_back({{"server", line.substr(blank + 1)}, {"answered_by", line.substr(0, blank)}});
+  }
+  return checks;
+}
+
+void print_galera_checks(const Json& checks) {
+  std::string told, own;
+  for (const Json& each : checks) {
+    std::string& list = text(each, "answered_by") == "manager" ? told : own;
+    list += (list.empty() ? "" : ", ") + text(each, "server");
+  }
+  if (!told.empty()) {
+    std::printf("  galera-check by what the manager hears: %s\n", told.c_str());
+  }
+  if (!own.empty()) std::printf("  galera-check by logins of its own: %s\n", own.c_str());
+}
+
 bool all_well(const Json& status) {
   bool well = text(status, "stage") == "running";
   for (const Json& each : status["planes"]) well = well && each.value("fit", false);
@@ -155,6 +181,7 @@ void print(const Json& status) {
       std::fputs(render_galera_table(galera, "  galera: ").c_str(), stdout);
     }
   }
+  if (status.contains("galera_checks")) print_galera_checks(status["galera_checks"]);
   if (status.contains("cluster") && status["cluster"].contains("dead_peers")) {
     std::fputs(render_dead_peers(status["cluster"]["dead_peers"]).c_str(), stdout);
   }
@@ -213,6 +240,9 @@ std::string render_run_status(const RunStatus& status) {
                {"configuration", status.config_path},
                {"planes", std::move(planes)},
                {"instances", std::move(instances)}};
+  if (status.proxy != nullptr && !status.proxy->verdicts().empty()) {
+    json["galera_checks"] = galera_checks(status.proxy->verdicts());
+  }
   if (status.cluster != nullptr) {
     json["cluster"] = status.cluster->has_value()
                           ? Json::parse(**status.cluster, nullptr, false)

@@ -101,9 +101,10 @@ bool MemberHealth::look(const Look& look, Instant now) {
   const bool answered = look.contact == Look::Contact::kAnswered && look.status.has_value();
   silent_looks_ = look.contact == Look::Contact::kSilent ? silent_looks_ + 1 : 0;
   if (answered) status_ = look.status;
+  is_answering_ = answered;
   Verdict verdict = answered ? judge_answer(*look.status) : judge_absence(look, now_);
-  if (look.is_recovering && verdict.health != Health::kSynced) {
-    verdict = {Health::kRecovering, "a recovery is under way; it is " +
+  if (!look.recovery.empty() && verdict.health != Health::kSynced) {
+    verdict = {Health::kRecovering, "the recovery " + look.recovery + " is under way; it is " +
                                         std::string(name_of(verdict.health)) + ": " +
                                         verdict.reason};
   }

@@ -44,7 +44,7 @@ struct Look {
   std::optional<WsrepStatus> status;  // of kAnswered
   // Where the member is on this host: whether a process has its data. Elsewhere nothing is known.
   std::optional<bool> has_process;
-  bool is_recovering = false;  // a recovery is under way and has it
+  std::string recovery;  // the one that is under way; empty: none
 };
 
 struct HealthEntry {
@@ -68,6 +68,8 @@ class MemberHealth {
   const std::optional<HealthEntry>& now() const { return now_; }
   // The last look brought no answer, and one is not enough to judge by.
   bool is_doubtful() const { return silent_looks_ > 0 && silent_looks_ < kSilentLooksMax; }
+  // The last look brought an answer: status() is of that one.
+  bool is_answering() const { return is_answering_; }
   const std::deque<HealthEntry>& history() const { return history_; }  // earlier ones, oldest first
   const std::optional<WsrepStatus>& status() const { return status_; }  // of the last answer
   std::uint64_t changes() const { return changes_; }                    // of the state, all of them
@@ -77,6 +79,7 @@ class MemberHealth {
   std::deque<HealthEntry> history_;
   std::optional<WsrepStatus> status_;
   int silent_looks_ = 0;
+  bool is_answering_ = false;
   std::uint64_t changes_ = 0;
 };
 

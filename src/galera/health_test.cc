@@ -93,10 +93,10 @@ TEST(HealthTest, ARefusedConnectionIsALossAtOnceUnlessAProcessHasTheData) {
 
 TEST(HealthTest, AMemberInARecoveryIsSaidToBeUntilItIsSynced) {
   Look look = absent(Look::Contact::kRefused, false);
-  look.is_recovering = true;
+  look.recovery = "node02-1";
   EXPECT_EQ(after(look), Health::kRecovering);
   Look synced = answered("Primary", "4");
-  synced.is_recovering = true;
+  synced.recovery = look.recovery;
   EXPECT_EQ(after(synced), Health::kSynced);
 }
 

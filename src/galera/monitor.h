@@ -1,4 +1,5 @@
-// Looks at all members at once, one connection kept to each, and tells their health.
+// Looks at all members, one connection kept to each, and tells their health: once, or for good,
+// each member at its own pace, so that one that hangs holds up no other.
 #pragma once
 
 #include <functional>
@@ -26,10 +27,18 @@ class Monitor {
  public:
   // For a member: also while a statement waits for nothing, since its server may be stopped.
   static constexpr Duration kAnswerWithin = std::chrono::seconds(2);
+  // Of watch(): between two questions to one member; the shorter one while what it says has just
+  // changed, kSoonLooksMax times.
+  static constexpr Duration kLookEvery = std::chrono::seconds(1);
+  static constexpr Duration kLookSoon = std::chrono::milliseconds(200);
+  static constexpr int kSoonLooksMax = 5;
+  // An answer that is not there by then is told to be late. A busy host's is there.
+  static constexpr Duration kLateAfter = std::chrono::milliseconds(500);
 
   struct Member {
     std::string name;
     MemberHealth health;
+    Instant asked{};  // when the last question that was answered was put
   };
 
   Monitor(io::EpollLoop& loop, const std::vector<MonitoredMember>& members);
@@ -40,17 +49,30 @@ class Monitor {
   using Changed = std::function<void(const Member&)>;
   void look(Changed changed, std::function<void()> done);
 
+  // From now on, for good; no look() any more.
+  struct Hooks {
+    Changed changed;
+    Changed looked;  // after each question; `changed` came before
+    Changed late;    // no answer yet
+  };
+  void watch(Hooks hooks);
+
   const std::vector<std::unique_ptr<Member>>& members() const { return members_; }
+  // Each has been looked at.
+  bool is_complete() const;
 
  private:
-  struct Watched;
+  class Watched;
+  void ask(std::size_t index);
   void heard(std::size_t index, const ServerAnswer& answer);
+  std::string claimed_by() const;
 
   io::EpollLoop& loop_;
   std::vector<std::unique_ptr<Member>> members_;
   std::vector<std::unique_ptr<Watched>> watched_;  // by index of `members_`
-  std::size_t awaited_ = 0;
-  Changed changed_;
+  bool is_watching_ = false;
+  Hooks hooks_;
+  std::size_t awaited_ = 0;  // of look()
   std::function<void()> done_;
 };
 

@@ -31,8 +31,11 @@ struct ChannelMessage {
     kStopSoftly = 'S',   // accept nothing more, end with the last session
     // From the owner plane, and on to the proxy plane.
     kShare = 'w',  // what a controller's servers get (host_share.h)
+    // From the manager plane, and on to the proxy plane.
+    kMember = 'm',  // what it heard from a member of the database (member_word.h)
     // From the proxy plane.
     kDrained = 'D',  // all that was under way at kDrain has ended
+    kVerdict = 'v',  // text: who answers a server's galera-check (proxy/health_driver.h)
     // To the owner plane.
     kProxyFit = 'f',    // the proxy serves
     kProxyUnfit = 'u',  // it does not: stand for nothing

@@ -52,6 +52,9 @@ void CheckMachine::handle(const CheckEvent& event, Instant now, CheckEffects& ou
     case CheckEvent::Kind::kTrafficFailure:
       on_traffic_failure(now);
       break;
+    case CheckEvent::Kind::kHasten:
+      hasten(now);
+      break;
     case CheckEvent::Kind::kEnterMaintenance:
       maintenance_ = true;
       pause_or_go_on(now);
@@ -263,6 +266,13 @@ void CheckMachine::on_traffic_failure(Instant now) {
       if (now >= *wake_) begin(now);
       break;
   }
+}
+
+// A server that is down is looked at when the operator said.
+void CheckMachine::hasten(Instant now) {
+  if (state_ != State::kWaiting || !status_.up) return;
+  wake_ = std::min(*wake_, std::max(now, started_ + kEvidenceInterval));
+  if (now >= *wake_) begin(now);
 }
 
 void CheckMachine::end_evidence() {

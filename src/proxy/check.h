@@ -49,6 +49,7 @@ struct CheckEvent {
     kConnected,         // the attempt's connection stands
     kOutcome,           // the attempt is over; `outcome` says how (its duration is filled in here)
     kTrafficFailure,    // a session's connect was refused, reset or overdue
+    kHasten,            // somebody else has seen that it is not well: the next attempt is due
     kEnterMaintenance,  // the operator's, in pairs
     kLeaveMaintenance,
     kDisableChecks,
@@ -88,7 +89,8 @@ struct CheckState {
 class CheckMachine {
  public:
   // A failed check is repeated after this while traffic's evidence stands, instead of after the
-  // configured interval. Also the least distance between two attempts that evidence causes.
+  // configured interval. Also the least distance between two attempts that evidence or a hint
+  // causes.
   static constexpr Duration kEvidenceInterval = std::chrono::milliseconds(50);
   // While evidence stands, a connect may take so long, or four times what the last good one took,
   // if the configured limit is not shorter anyway.
@@ -138,6 +140,7 @@ class CheckMachine {
   void finish(CheckOutcome outcome, Instant now);
   void take_result(Instant now);
   void on_traffic_failure(Instant now);
+  void hasten(Instant now);
   void end_evidence();
 
   CheckTiming timing_;

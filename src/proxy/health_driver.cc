@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "proxy/check_probe.h"
+#include "proxy/galera_check.h"
 
 namespace nines::proxy {
 namespace {
@@ -61,6 +62,8 @@ class HealthDriver::ServerCheck final : public Timer, public io::StreamHandler {
       handle(CheckEvent::Kind::kRestart);
       target_ = std::move(target);
       probe_ = CheckProbe(proxy.config->check);
+      proven_until_ = counted_ = {};
+      is_told_ = false;
     }
     if (timing != machine_.timing()) machine_.set_timing(std::move(timing), now);
     if (state().maintenance != in_maintenance_) {
@@ -94,6 +97,17 @@ class HealthDriver::ServerCheck final : public Timer, public io::StreamHandler {
     handle(maintenance ? CheckEvent::Kind::kEnterMaintenance : CheckEvent::Kind::kLeaveMaintenance);
   }
 
+  // The manager's word on this server is a new one.
+  bool is_of(const SocketAddress& member) const { return asks_member() && target_ == member; }
+  void on_word() {
+    const node::MemberWord* const word = driver_.find_word(target_);
+    const bool is_bad = word != nullptr && (word->kind == node::MemberWord::Kind::kDoubt ||
+                                            (word == fresh_word() && !judge(*word).passed()));
+    handle(is_bad ? CheckEvent::Kind::kHasten : CheckEvent::Kind::kTick);  // it may have waited
+  }
+  bool asks_member() const { return checked_ && probe_.config().kind == CheckKind::kGalera; }
+  bool is_told() const { return is_told_; }
+
   void handle(CheckEvent::Kind kind) { handle(CheckEvent{kind}); }
 
   void handle(const CheckEvent& event) {
@@ -107,14 +121,67 @@ class HealthDriver::ServerCheck final : public Timer, public io::StreamHandler {
 
  private:
   void rearm() {
-    if (const auto deadline = machine_.deadline()) {
-      driver_.loop_.arm(*this, *deadline);
-    } else {
-      cancel();
+    auto deadline = machine_.deadline();
+    if (!deadline) return cancel();
+    // One word is one attempt: the next one is worth waiting for while this one is young.
+    const node::MemberWord* const word = fresh_word();
+    if (word != nullptr && checks_on_ && !machine_.status().running && !machine_.evidence() &&
+        word->asked <= counted_ && counts(judge(*word))) {
+      deadline = std::max(*deadline, word->asked + kWordAgeMax);
     }
+    driver_.loop_.arm(*this, *deadline);
   }
 
+  // -- The manager's word ------------------------------------------------------------------------
+
+  CheckOutcome judge(const node::MemberWord& word) const {
+    return judge_galera(
+        {.ready = word.ready,
+         .local_state = word.local_state,
+         .cluster_status = word.cluster_status},
+        probe_.config().donor_is_available ? DonorPolicy::kAvailable : DonorPolicy::kUnavailable);
+  }
+
+  // What the member said, when it was asked not too long ago.
+  const node::MemberWord* fresh_word() const {
+    if (!asks_member()) return nullptr;
+    const node::MemberWord* const word = driver_.find_word(target_);
+    if (word == nullptr || word->kind != node::MemberWord::Kind::kSays) return nullptr;
+    const Instant now = driver_.loop_.now();
+    return word->asked <= now && now - word->asked <= kWordAgeMax ? word : nullptr;
+  }
+
+  bool counts(const CheckOutcome& outcome) const {
+    return !outcome.passed() || driver_.loop_.now() < proven_until_;
+  }
+
+  // The attempt's result without a connection of its own. Not while traffic says that the server is
+  // gone: the word is older, and came another way.
+  std::optional<CheckOutcome> told_outcome() {
+    if (!asks_member()) return std::nullopt;
+    const node::MemberWord* const word = fresh_word();
+    set_told(word != nullptr);
+    if (word == nullptr || machine_.evidence() || word->asked <= counted_) return std::nullopt;
+    CheckOutcome outcome = judge(*word);
+    if (!counts(outcome)) return std::nullopt;
+    counted_ = word->asked;
+    outcome.info += ", as the manager heard " +
+                    std::to_string(milliseconds_of(driver_.loop_.now() - word->asked)) + " ms ago";
+    return outcome;
+  }
+
+  void set_told(bool is_told) {
+    if (std::exchange(is_told_, is_told) != is_told) driver_.tell_verdicts();
+  }
+
+  // -- An attempt --------------------------------------------------------------------------------
+
   void begin() {
+    if (std::optional<CheckOutcome> outcome = told_outcome()) {
+      CheckEvent event{CheckEvent::Kind::kOutcome};
+      event.outcome = *std::move(outcome);
+      return handle(event);
+    }
     probe_.begin();
     io::ConnectOptions options;
     options.peer_may_speak_first = probe_.server_speaks_first();
@@ -131,6 +198,7 @@ class HealthDriver::ServerCheck final : public Timer, public io::StreamHandler {
 
   void conclude(CheckOutcome outcome) {
     drop_connection(probe_.config().kind == CheckKind::kConnect);
+    if (outcome.passed()) proven_until_ = driver_.loop_.now() + kProofLasts;
     CheckEvent event{CheckEvent::Kind::kOutcome};
     event.outcome = std::move(outcome);
     handle(event);
@@ -171,6 +239,7 @@ class HealthDriver::ServerCheck final : public Timer, public io::StreamHandler {
     }
     if (effects.clear_suspect) shared.suspect = false;
     if (!effects.outcome) return;
+    if (!found.last.passed()) proven_until_ = {};
     shared.check_status = found.last.status;
     shared.check_code = found.last.code;
     shared.check_errno = found.last.error_number;
@@ -193,6 +262,9 @@ class HealthDriver::ServerCheck final : public Timer, public io::StreamHandler {
   CheckMachine machine_;
   CheckProbe probe_;
   io::Stream* stream_ = nullptr;  // of the attempt under way
+  Instant proven_until_{};        // an attempt of its own found it good
+  Instant counted_{};             // the manager's word of this instant was a result already
+  bool is_told_ = false;          // the last attempt could have been, or was, answered by a word
 };
 
 HealthDriver::HealthDriver(io::Loop& loop, HealthObserver& observer, base::Rng rng)
@@ -223,6 +295,7 @@ void HealthDriver::adopt(std::shared_ptr<const Generation> generation) {
     }
   }
   start_new_checks(fresh);
+  tell_verdicts();
 }
 
 // Over the smallest interval of those that are not very short, in the text's order; each over its
@@ -281,6 +354,38 @@ void HealthDriver::on_traffic_failure(const Generation& generation, int proxy, i
   on_traffic_failure(*generation.proxies[static_cast<std::size_t>(proxy)]
                           .servers[static_cast<std::size_t>(server)]
                           .state);
+}
+
+// ---- The manager's words -----------------------------------------------------------------------
+
+void HealthDriver::take_word(const node::MemberWord& word) {
+  if (word.kind == node::MemberWord::Kind::kGone) return words_.clear();
+  const auto found = words_.find(word.member);
+  if (found == words_.end() && words_.size() >= kWordsMax) return;
+  words_[word.member] = word;
+  for (const auto& check : checks_) {
+    if (check->is_of(word.member)) check->on_word();
+  }
+}
+
+const node::MemberWord* HealthDriver::find_word(const SocketAddress& member) const {
+  const auto found = words_.find(member);
+  return found != words_.end() ? &found->second : nullptr;
+}
+
+void HealthDriver::tell_verdicts() {
+  std::string lines;
+  for (const auto& check : checks_) {
+    if (!check->asks_member()) continue;
+    const std::string line = std::string(check->is_told() ? "manager " : "own ") +
+                             check->proxy().config->name + '/' + check->server().config->name +
+                             '\n';
+    if (lines.size() + line.size() > kVerdictsMax) break;
+    lines += line;
+  }
+  if (lines == verdicts_) return;
+  verdicts_ = lines;
+  observer_.on_verdicts(lines);
 }
 
 void HealthDriver::log(const Proxy& proxy, const LogLine& line) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -10,6 +11,7 @@
 
 #include "base/rng.h"
 #include "io/loop.h"
+#include "node/member_word.h"
 #include "proxy/check.h"
 #include "proxy/control.h"
 #include "proxy/health_log.h"
@@ -40,11 +42,24 @@ class HealthObserver {
   virtual void on_transition(const Proxy&, const Server&, const HealthTransition&) {}
   virtual void on_backend_down(const Proxy&) {}
   virtual void on_backend_up(const Proxy&) {}
+  // Who answers the galera-checks: a line for each server that has one, "manager BACKEND/SERVER" or
+  // "own BACKEND/SERVER", in the text's order. Whenever that changes.
+  virtual void on_verdicts(const std::string& /*lines*/) {}
 };
 
+// A galera-check is answered by what the manager plane heard from the member at that address, while
+// that is young enough; else, and from time to time all the same, it asks the server itself.
 // Lives on the control thread's loop. Loop and observer outlive it.
 class HealthDriver {
  public:
+  // So old may the question be that the manager's word answers. It asks once a second.
+  static constexpr Duration kWordAgeMax = std::chrono::milliseconds(1500);
+  // A word that a server is good counts for so long after it was found good over the way that
+  // clients take, with a login of its own; a bad word always counts.
+  static constexpr Duration kProofLasts = std::chrono::seconds(30);
+  static constexpr std::size_t kWordsMax = 32;       // members
+  static constexpr std::size_t kVerdictsMax = 4096;  // bytes of lines
+
   HealthDriver(io::Loop& loop, HealthObserver& observer, base::Rng rng);
   ~HealthDriver();
   HealthDriver(const HealthDriver&) = delete;
@@ -68,6 +83,9 @@ class HealthDriver {
   void set_checks(const Server& server, bool enabled);
   void set_health(const Server& server, bool up);
 
+  // What the manager plane heard.
+  void take_word(const node::MemberWord& word);
+
   // What the last check said, or null for a server that is not there.
   const CheckState* find_check(const ServerState& server) const;
   std::size_t running() const;  // attempts under way
@@ -83,6 +101,8 @@ class HealthDriver {
   // backend went with it.
   void refresh(const Proxy& proxy);
   void log(const Proxy& proxy, const LogLine& line);
+  const node::MemberWord* find_word(const SocketAddress& member) const;
+  void tell_verdicts();
 
   io::Loop& loop_;
   HealthObserver& observer_;
@@ -90,6 +110,8 @@ class HealthDriver {
   std::shared_ptr<const Generation> generation_;
   std::vector<std::unique_ptr<ServerCheck>> checks_;           // in the text's order
   std::unordered_map<const ServerState*, std::size_t> index_;  // into checks_
+  std::map<SocketAddress, node::MemberWord> words_;
+  std::string verdicts_;  // as last told
 };
 
 }  // namespace nines::proxy

@@ -78,10 +78,12 @@ class Recorder : public HealthObserver {
   void on_transition(const Proxy&, const Server&, const HealthTransition& what) override {
     last = what;
   }
+  void on_verdicts(const std::string& told) override { verdicts = told; }
   void on_backend_down(const Proxy&) override { ++backend_downs; }
   void on_backend_up(const Proxy&) override { ++backend_ups; }
   std::vector<std::string> lines;
   HealthTransition last;
+  std::string verdicts;
   int downs = 0, ups = 0, backend_downs = 0, backend_ups = 0;
 };
 
@@ -155,6 +157,7 @@ class Scene {
     on_loop([this, index] { driver_.on_traffic_failure(*generation, 0, index); });
   }
   HealthDriver& driver() { return driver_; }
+  Instant now() const { return process_.loop().now(); }  // of its host
 
   Config text;
   std::shared_ptr<const Generation> generation;
@@ -413,6 +416,182 @@ TEST(HealthDriver, a_galera_node_that_lost_its_cluster_gets_no_sessions) {
     for (const std::string& line : scene.recorder.lines) {
       EXPECT_EQ(line.find("topsecret"), std::string::npos) << line;
     }
+  });
+}
+
+// Three database nodes behind galera-checks, and a manager that asks them each second.
+class ToldScene : public Scene {
+ public:
+  explicit ToldScene(sim::World& its_world) : Scene(its_world), world(its_world) {
+    CheckConfig& check = text.proxies[0].check;
+    check.kind = CheckKind::kGalera;
+    check.credentials.user = "nines";
+    check.credentials.password = "topsecret";
+    text.proxies[0].log_health_checks = true;
+    for (int i = 0; i < 3; ++i) {
+      process_of(i).kill();
+      nodes.push_back(&start_database(i));
+    }
+    reload();
+  }
+
+  int asked(int i) const { return nodes[static_cast<std::size_t>(i)]->accepted; }
+  void say(int i, const std::string& ready = "ON", const std::string& state = "4",
+           const std::string& status = "Primary", Duration age = 2ms) {
+    node::MemberWord word{
+        node::MemberWord::Kind::kSays, server(i).config->address, {}, ready, state, status};
+    on_loop([this, word, age]() mutable {
+      word.asked = now() - age;
+      driver().take_word(word);
+    });
+  }
+  void say_not_primary(int i) { say(i, "OFF", "0", "non-Primary"); }
+  void doubt(int i) {
+    const node::MemberWord word{
+        node::MemberWord::Kind::kDoubt, server(i).config->address, {}, "", "", ""};
+    on_loop([this, word] { driver().take_word(word); });
+  }
+  // Good words, once a second.
+  void all_is_well_for(Duration time) {
+    for (Duration passed{}; passed < time; passed += 1s) {
+      for (int i = 0; i < 3; ++i) say(i);
+      world.run_for(997ms);
+    }
+  }
+
+  sim::World& world;
+  std::vector<Database*> nodes;
+};
+
+TEST(HealthDriver, what_the_manager_heard_saves_logins) {
+  sim::for_each_seed(5, [](std::uint64_t, sim::World& world) {
+    ToldScene scene(world);
+    scene.all_is_well_for(4s);  // each has been asked once over the way of clients
+    const int before = scene.asked(0);
+    EXPECT_GE(before, 1);
+    scene.all_is_well_for(120s);
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(scene.state(i).up);
+    // Four proofs of the way, one each 30 s and what is left of an interval; 60 without words.
+    EXPECT_LE(scene.asked(0) - before, 5);
+    EXPECT_GE(scene.asked(0) - before, 3);
+    EXPECT_EQ(scene.recorder.verdicts, "manager api/s1\nmanager api/s2\nmanager api/s3\n");
+  });
+}
+
+TEST(HealthDriver, a_bad_word_counts_when_it_is_said_and_once) {
+  sim::for_each_seed(5, [](std::uint64_t, sim::World& world) {
+    ToldScene scene(world);
+    scene.all_is_well_for(10s);
+    const int before = scene.asked(1);
+    for (int said = 0; said < 5; ++said) {
+      EXPECT_TRUE(scene.state(1).up) << said;
+      scene.say_not_primary(1);
+      world.run_for(200ms);
+    }
+    EXPECT_FALSE(scene.state(1).up);  // fall 5, inter 2 s: 8 to 10 s without words
+    EXPECT_EQ(scene.asked(1), before);
+    EXPECT_EQ(scene.state(1).check_status.load(), CheckStatus::kLayer7Status);
+    EXPECT_NE(scene.recorder.last.outcome.info.find("cluster_status=non-Primary, as the manager"),
+              std::string::npos)
+        << scene.recorder.last.outcome.info;
+    // Back, it has to be seen over the clients' way before a good word counts.
+    scene.all_is_well_for(10s);
+    EXPECT_TRUE(scene.state(1).up);
+    EXPECT_GT(scene.asked(1), before);
+    EXPECT_TRUE(scene.state(0).up && scene.state(2).up);
+  });
+}
+
+TEST(HealthDriver, one_word_is_one_result) {
+  sim::for_each_seed(5, [](std::uint64_t, sim::World& world) {
+    ToldScene scene(world);
+    scene.all_is_well_for(10s);
+    scene.say_not_primary(1);
+    scene.nodes[1]->status = recorded::status_disconnected();
+    world.run_for(1s);
+    EXPECT_EQ(scene.state(1).check_failures, 1u);
+    world.run_for(1500ms);  // too old by now: it asks itself
+    EXPECT_EQ(scene.state(1).check_failures, 2u);
+  });
+}
+
+TEST(HealthDriver, a_silent_manager_is_not_missed) {
+  sim::for_each_seed(5, [](std::uint64_t, sim::World& world) {
+    ToldScene scene(world);
+    scene.all_is_well_for(10s);
+    const int before = scene.asked(0);
+    world.run_for(HealthDriver::kWordAgeMax + 2s);  // an interval later
+    EXPECT_GT(scene.asked(0), before);
+    EXPECT_EQ(scene.recorder.verdicts, "own api/s1\nown api/s2\nown api/s3\n");
+    world.run_for(60s);
+    EXPECT_GE(scene.asked(0) - before, 29);
+    scene.nodes[0]->status = recorded::status_disconnected();
+    EXPECT_TRUE(world.run_until([&] { return !scene.state(0).up; }, 12s));
+  });
+}
+
+TEST(HealthDriver, doubt_asks_at_once) {
+  sim::for_each_seed(5, [](std::uint64_t, sim::World& world) {
+    ToldScene scene(world);
+    scene.all_is_well_for(10s);
+    const int before = scene.asked(2);
+    scene.doubt(2);
+    world.run_for(10ms);
+    EXPECT_EQ(scene.asked(2), before + 1);
+    EXPECT_TRUE(scene.state(2).up);                // it answers: nothing has happened
+    for (int i = 0; i < 200; ++i) scene.doubt(2);  // within 0.2 s
+    EXPECT_LE(scene.asked(2), before + 6);
+  });
+}
+
+TEST(HealthDriver, a_good_word_does_not_outlive_the_proof) {
+  sim::for_each_seed(5, [](std::uint64_t, sim::World& world) {
+    ToldScene scene(world);
+    scene.all_is_well_for(10s);
+    scene.nodes[1]->status = recorded::status_disconnected();  // the manager hears another thing
+    scene.all_is_well_for(HealthDriver::kProofLasts + 12s);
+    EXPECT_FALSE(scene.state(1).up);
+    EXPECT_TRUE(scene.state(0).up);
+  });
+}
+
+TEST(HealthDriver, words_from_elsewhere_and_other_times_count_for_nothing) {
+  sim::for_each_seed(5, [](std::uint64_t, sim::World& world) {
+    ToldScene scene(world);
+    scene.all_is_well_for(10s);
+    const int before = scene.asked(1);
+    for (int i = 0; i < 20; ++i) {
+      scene.say(1, "OFF", "0", "non-Primary", -5s);  // to come
+      scene.say(1, "OFF", "0", "non-Primary", 10s);  // long ago
+      world.run_for(50ms);
+    }
+    EXPECT_TRUE(scene.state(1).up);
+    EXPECT_LE(scene.asked(1) - before, 1);
+    // Of nobody here, more than are kept.
+    scene.on_loop([&] {
+      for (std::uint16_t port = 1; port < 200; ++port) {
+        scene.driver().take_word({node::MemberWord::Kind::kDoubt,
+                                  scene.server(1).config->address.with_port(port),
+                                  {},
+                                  "",
+                                  "",
+                                  ""});
+      }
+    });
+    scene.on_loop([&] { scene.driver().take_word({}); });  // the manager is gone
+    scene.all_is_well_for(5s);
+    EXPECT_EQ(scene.recorder.verdicts, "manager api/s1\nmanager api/s2\nmanager api/s3\n");
+  });
+}
+
+TEST(HealthDriver, what_traffic_saw_is_asked_and_not_told) {
+  sim::for_each_seed(5, [](std::uint64_t, sim::World& world) {
+    ToldScene scene(world);
+    scene.all_is_well_for(10s);
+    scene.process_of(0).kill();
+    scene.say(0);  // heard just before
+    scene.traffic_failure(0);
+    EXPECT_TRUE(world.run_until([&] { return !scene.state(0).up; }, 260ms));
   });
 }
 

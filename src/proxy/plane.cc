@@ -285,6 +285,8 @@ void Plane::set_host_share(const node::HostShare& share) {
   share_work();
 }
 
+void Plane::set_member_word(const node::MemberWord& word) { health_->take_word(word); }
+
 void Plane::share_work() {
   host_shares_.apply(*generation_, loop_.now());
   if (const auto next = host_shares_.deadline()) loop_.arm(share_step_, *next);

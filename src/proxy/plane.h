@@ -41,6 +41,8 @@ class Plane final : public Hub,
     int pid = 0;
     std::string version;
     std::string name = "Nines";  // what "show info" calls us
+    // HealthObserver::on_verdicts; may be empty.
+    std::function<void(const std::string& lines)> tell_verdicts = {};
   };
 
   // `control` is the calling thread's loop; it and `log` outlive the plane.
@@ -63,6 +65,8 @@ class Plane final : public Hub,
   void end_drain();
   // What the servers on a controller's addresses get from now on; kept over reloads. After start().
   void set_host_share(const node::HostShare& share);
+  // What the manager plane heard from a member of the database. After start().
+  void set_member_word(const node::MemberWord& word);
   // `done` runs when every worker has had its turn: none of them is stuck. Asked again before that,
   // the newer `done` counts for nothing.
   void ask(std::function<void()> done);
@@ -129,6 +133,9 @@ class Plane final : public Hub,
   void on_health_log(const Proxy& proxy, LogLevel level, const std::string& text) override;
   void on_server_down(const Proxy& proxy, const Server& server) override;
   void on_server_up(const Proxy& proxy, const Server& server) override;
+  void on_verdicts(const std::string& lines) override {
+    if (options_.tell_verdicts) options_.tell_verdicts(lines);
+  }
 
   static constexpr Duration kMeasureInterval = std::chrono::seconds(1);
   static constexpr Duration kStopPoll = std::chrono::milliseconds(20);

@@ -16,6 +16,7 @@
 
 #include "io/linux/epoll_loop.h"
 #include "node/host_share.h"
+#include "node/member_word.h"
 #include "node/plane_process.h"
 #include "proxy/master_config.h"
 #include "proxy/plane.h"
@@ -78,8 +79,12 @@ class PlaneMain {
         options_(options),
         null_(std::move(null)),
         plane_(loop, log,
-               Plane::Options{
-                   .pid = ::getpid(), .version = options.version, .name = options.product}) {}
+               Plane::Options{.pid = ::getpid(),
+                              .version = options.version,
+                              .name = options.product,
+                              .tell_verdicts = [this](const std::string& lines) {
+                                say(node::ChannelMessage::Kind::kVerdict, lines);
+                              }}) {}
 
   int run() {
     loop_.watch_descriptor(channel_, EPOLLIN, [this](std::uint32_t) { on_channel(); });
@@ -127,6 +132,9 @@ class PlaneMain {
         case node::ChannelMessage::Kind::kShare:
           share(message->text);
           break;
+        case node::ChannelMessage::Kind::kMember:
+          hear_of_member(message->text);
+          break;
         case node::ChannelMessage::Kind::kEndDrain:
           if (started_) plane_.end_drain();
           break;
@@ -142,8 +150,14 @@ class PlaneMain {
     if (started_) plane_.set_host_share(*share);
   }
 
-  void say(node::ChannelMessage::Kind kind) {
-    if (auto sent = node::send_message(channel_, {kind, "", {}}); !sent) {
+  void hear_of_member(std::string_view text) {
+    const auto word = node::parse_member_word(text);
+    if (!word.has_value()) return log_.write(io::Severity::kError, word.error().message());
+    if (started_) plane_.set_member_word(*word);
+  }
+
+  void say(node::ChannelMessage::Kind kind, std::string text = "") {
+    if (auto sent = node::send_message(channel_, {kind, std::move(text), {}}); !sent) {
       log_.write(io::Severity::kError, sent.error().message());
     }
   }

@@ -115,6 +115,12 @@ void ProxyMaster::forget_shares() {
   }
 }
 
+void ProxyMaster::set_member_word(const node::MemberWord& word) {
+  if (!serving_) return;
+  const auto sent = plane_.send({node::ChannelMessage::Kind::kMember, node::encode(word), {}});
+  if (!sent) log_.write(io::Severity::kError, sent.error().message());
+}
+
 void ProxyMaster::tell_share(const node::HostShare& share) {
   const auto sent = plane_.send({node::ChannelMessage::Kind::kShare, node::encode(share), {}});
   if (!sent) log_.write(io::Severity::kError, sent.error().message());
@@ -263,6 +269,9 @@ void ProxyMaster::on_plane_message(node::ChannelMessage message) {
       return on_refused(message.text);
     case node::ChannelMessage::Kind::kDrained:
       return observer_.on_drained();
+    case node::ChannelMessage::Kind::kVerdict:
+      verdicts_ = std::move(message.text);
+      return;
     default:
       return;  // ours to say, not to hear
   }
@@ -316,6 +325,7 @@ void ProxyMaster::tell_bad_reload(const std::string& reason) {
 
 void ProxyMaster::on_plane_died(bool asked_for) {
   serving_ = false;
+  verdicts_.clear();
   if (reloading_) {
     log_.write(io::Severity::kAlert, "not reloaded: the plane died while taking it");
     forget_reload();

@@ -14,6 +14,7 @@
 #include "io/linux/epoll_loop.h"
 #include "io/ports.h"
 #include "node/host_share.h"
+#include "node/member_word.h"
 #include "node/plane_process.h"
 #include "proxy/master_config.h"
 #include "proxy/plane.h"
@@ -61,6 +62,10 @@ class ProxyMaster : private node::PlaneSupport {
   void set_share(const node::HostShare& share);
   // Everybody gets all that is configured.
   void forget_shares();
+  // What the manager plane heard from a member of the database: for the plane that serves now.
+  void set_member_word(const node::MemberWord& word);
+  // Who answers the galera-checks, as HealthObserver::on_verdicts tells it; empty: nobody serves.
+  const std::string& verdicts() const { return verdicts_; }
 
   bool serving() const { return serving_; }
   const node::PlaneProcess& plane() const { return plane_; }
@@ -103,6 +108,7 @@ class ProxyMaster : private node::PlaneSupport {
   std::map<std::string, OwnPath> paths_;  // of Unix listeners, by listener_key()
   ListenerSockets fresh_;                 // opened for a reload that the plane has not taken yet
   std::optional<MasterConfig> reloading_;
+  std::string verdicts_;
   std::map<std::string, node::HostShare> shares_;  // by the first address; all: not in it
   bool reload_again_ = false;
   bool serving_ = false;  // the plane that lives has taken a configuration
