@@ -72,6 +72,7 @@ void Recovery::on(const event::Acted& acted, Instant now, Effects& out) {
     say(trouble_, out);
   }
   if (acted.action == MemberAction::kRelease && !acted.is_done) is_claim_left_ = true;
+  acted_at_ = now;
   if (--acting_ == 0) acts_done(now, out);
 }
 
@@ -237,7 +238,7 @@ void Recovery::await_primary(const Plan& plan, Instant now, Effects& out) {
     return rejoin(plan, now, out);
   }
   if (record_.step == RecoveryStep::kReforming) {
-    if (now < step_until_) return look_later(false, now);
+    if (now < step_until_) return look_soon(now);
     say("no primary component came by itself", out);
     record_.has_reform_failed = true;
     enter(RecoveryStep::kStandingDown, options_.stop_within, now, out);
@@ -255,7 +256,7 @@ void Recovery::await_primary(const Plan& plan, Instant now, Effects& out) {
     enter(RecoveryStep::kConfirming, options_.starting_within, now, out);
     return look(true, out);
   }
-  if (now < step_until_) return look_later(false, now);
+  if (now < step_until_) return look_soon(now);
   refuse(record_.begun_by +
              " was told to begin the cluster and is not primary yet: look at its log, "
              "then ask again",
@@ -305,7 +306,7 @@ void Recovery::rejoin(const Plan& plan, Instant now, Effects& out) {
       continue;
     }
     settled_ = 0;
-    if (now < step_until_) return look_later(false, now);
+    if (now < step_until_) return look_soon(now);
     return refuse(options_.members[i] + " is not synced, after " +
                       std::to_string(options_.join_within / std::chrono::minutes(1)) +
                       " minutes: look at its log, then ask again",
@@ -342,7 +343,7 @@ void Recovery::rejoin(const Plan& plan, Instant now, Effects& out) {
 
 // Nothing is left to do; twice, since members are asked one after the other.
 void Recovery::settle(const Plan& plan, Instant now, Effects& out) {
-  if (++settled_ < kSettledLooks) return look_later(true, now);
+  if (++settled_ < kSettledLooks) return look_soon(now);
   bool is_whole = true;
   for (std::size_t i = 0; i < members_.size(); ++i) {
     const MemberPlan& each = plan.members[i];
@@ -373,6 +374,11 @@ void Recovery::look(bool is_full, Effects& out) {
 void Recovery::look_later(bool is_full, Instant now) {
   will_look_full_ = is_full;
   deadline_ = now + options_.poll;
+}
+
+void Recovery::look_soon(Instant now) {
+  will_look_full_ = false;
+  deadline_ = now + (now - acted_at_ < kSoonFor ? options_.poll_soon : options_.poll);
 }
 
 void Recovery::act(std::size_t member, MemberAction action, Position expected, Effects& out) {

@@ -115,6 +115,8 @@ struct RecoveryOptions {
   std::vector<std::string> members;  // names, as the configuration has them
   int arbitrators = 0;
   Duration poll = std::chrono::seconds(1);
+  // Instead, while what was ordered less than kSoonFor ago is awaited.
+  Duration poll_soon = std::chrono::milliseconds(200);
   Duration starting_within = std::chrono::minutes(3);  // of a server that somebody else started
   Duration reform_within = std::chrono::seconds(60);
   Duration stop_within = std::chrono::minutes(5);
@@ -139,6 +141,7 @@ class Recovery {
   // Without a primary component, after one was seen: a busy server answers late, and its host too.
   static constexpr int kLostLooksMax = 10;
   static constexpr int kSettledLooks = 2;  // with nothing left to do
+  static constexpr Duration kSoonFor = std::chrono::seconds(60);
 
   Recovery(RecoveryOptions options, RecoveryRecord record);
 
@@ -178,6 +181,7 @@ class Recovery {
   void enter(RecoveryStep step, Duration within, Instant now, Effects& out);
   void look(bool is_full, Effects& out);
   void look_later(bool is_full, Instant now);
+  void look_soon(Instant now);  // for what was ordered
   void act(std::size_t member, MemberAction action, Position expected, Effects& out);
   void say(std::string line, Effects& out);
   void refuse(std::string reason, const std::vector<std::string>& overrides, Effects& out);
@@ -200,6 +204,7 @@ class Recovery {
   std::optional<Plan> planned_;
   int confirms_ = 0, rounds_ = 0, fleeting_ = 0, settled_ = 0, lost_ = 0;
   Instant step_until_{};
+  Instant acted_at_{};  // when the last order was answered
   std::optional<Instant> deadline_;
 };
 
