@@ -114,6 +114,8 @@ CLI::App* add_galera_recover(CLI::App& app, GaleraRecoverOptions& options) {
                    "this member's power is off or its data is lost for good: go on without it");
   verb->add_option("--trust", options.trust,
                    "this member's files are whole although something says they may not be");
+  verb->add_flag("--automatic", options.is_automatic,
+                 "as 'nines run' begins it by itself; with no other option");
   verb->add_option("--evidence", options.evidence_files,
                    "a file that 'nines galera evidence' printed, instead of asking that host");
   verb->footer(
@@ -201,7 +203,14 @@ Result<galera::RecoveryRecord> record_of(const GaleraSetup& setup,
                 std::string(galera::name_of(earlier->step)).c_str());
     record = std::move(*earlier);
     record.earlier_runs.push_back(record.run);
+    if (options.is_automatic && !record.is_automatic) {
+      return Error(ErrorCode::kRefused,
+                   "the recovery " + record.run +
+                       ", which somebody began by hand here, has not ended: 'nines galera "
+                       "recover' goes on with it");
+    }
   }
+  record.is_automatic = options.is_automatic;
   record.run = new_run(setup);
   const auto add = [](const std::vector<std::string>& names, std::vector<std::string>& to) {
     for (const std::string& name : names) {
@@ -266,6 +275,11 @@ int run_galera_work(const GaleraSetup& setup, galera::RecoveryDriverOptions work
 int galera_recover(const std::string& config_path, const GaleraRecoverOptions& options) {
   const auto setup = load_galera_setup(config_path);
   if (!setup) return galera_failed(setup.error());
+  if (options.is_automatic && (options.is_dry_run || !options.without.empty() ||
+                               !options.trust.empty() || !options.evidence_files.empty())) {
+    std::fputs("nines galera recover: --automatic goes with no word of an operator\n", stderr);
+    return kGaleraUsage;
+  }
   if (!options.is_dry_run) {
     for (const auto* const names : {&options.without, &options.trust}) {
       if (const auto known = check_names(*setup, *names); !known) {

@@ -16,6 +16,7 @@ namespace nines {
 
 struct GaleraRecoverOptions {
   bool is_dry_run = false;
+  bool is_automatic = false;                // begun by this host's nines run
   std::vector<std::string> without, trust;  // members
   std::vector<std::string> evidence_files;  // instead of asking their members' hosts
 };

@@ -147,6 +147,16 @@ std::string render_galera_table(const Json& galera, const std::string& indent) {
            " of " + std::to_string(list(galera, "arbitrators").size()) +
            " seen; they vote and hold no data\n";
   }
+  if (const std::string text = word(galera, "recovery_text"); !text.empty()) {
+    out += indent + "  recovery: " + text + '\n';
+  }
+  const std::string words = word(galera, "recovery_words");
+  std::string_view words_left = words;
+  while (!words_left.empty()) {
+    const std::string_view line = words_left.substr(0, words_left.find('\n'));
+    words_left.remove_prefix(std::min(line.size() + 1, words_left.size()));
+    out += indent + "    " + std::string(line) + '\n';
+  }
   return out;
 }
 

@@ -2,8 +2,10 @@
 // on to the balancer.
 #include "manager_main.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,8 +13,11 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 
+#include "galera/auto_recovery.h"
+#include "galera/claim.h"
 #include "galera/metrics.h"
 #include "galera/monitor.h"
+#include "galera/recovery_driver.h"
 #include "galera_view.h"
 #include "io/linux/epoll_loop.h"
 #include "io/linux/files.h"
@@ -61,7 +66,15 @@ std::vector<galera::MonitoredMember> watched_in(const GaleraSetup& setup) {
 class ManagerMain final {
  public:
   ManagerMain(const GaleraSetup& setup, io::EpollLoop& loop, io::Log& log)
-      : setup_(setup), loop_(loop), log_(log), monitor_(loop, watched_in(setup)) {}
+      : setup_(setup), loop_(loop), log_(log), monitor_(loop, watched_in(setup)) {
+    const auto& members = setup.config.members;
+    const auto self = std::find_if(members.begin(), members.end(), [&](const auto& member) {
+      return member.name == setup.config.self;
+    });
+    if (setup.config.recovers_by_itself && self != members.end()) {
+      automatic_.emplace(static_cast<std::size_t>(self - members.begin()));
+    }
+  }
 
   int run() {
     loop_.watch_descriptor(node::kPlaneChannel, EPOLLIN, [this](std::uint32_t) { on_channel(); });
@@ -83,6 +96,45 @@ class ManagerMain final {
     }
     if (!monitor_.is_complete()) return;
     write_metrics();
+    look_for_outage();
+  }
+
+  // ---- Recovery by itself ----------------------------------------------------------------------
+
+  void look_for_outage() {
+    if (!automatic_) return;
+    galera::OutageView view;
+    view.is_outage = true;
+    for (const auto& member : monitor_.members()) {
+      if (member->health.is_doubtful() || galera::may_be_primary(member->health.now()->health)) {
+        view.is_outage = false;
+      }
+    }
+    if (const auto record = galera::read_record(setup_.config.state)) {
+      view.is_interrupted = *record && (*record)->is_automatic;
+    }
+    if (auto holder = galera::claim_holder(setup_.config.state)) view.claimed_by = *holder;
+    const galera::AutoStep before = automatic_->step();
+    const bool begins = automatic_->look(view, loop_.now());
+    if (automatic_->step() != before && !automatic_->text(loop_.now()).empty()) {
+      log_.write(io::Severity::kWarning, "galera: " + automatic_->text(loop_.now()));
+    }
+    if (begins) {
+      say({ChannelMessage::Kind::kRecover,
+           view.is_interrupted ? "one that was interrupted" : "a total outage",
+           {}});
+    }
+  }
+
+  // "0", or another exit code, a blank and what it said.
+  void recovered(std::string_view text) {
+    if (!automatic_) return;
+    const bool is_good = text.substr(0, text.find(' ')) == "0";
+    const auto blank = text.find(' ');
+    automatic_->ended(is_good, blank == text.npos ? "" : text.substr(blank + 1), loop_.now());
+    log_.write(is_good ? io::Severity::kNotice : io::Severity::kCritical,
+               is_good ? std::string("galera: the recovery has ended, all members are back")
+                       : "galera: the recovery did not bring all back: " + automatic_->words());
   }
 
   // ---- To the balancer -------------------------------------------------------------------------
@@ -157,6 +209,12 @@ class ManagerMain final {
     if (request != "galera status") return error("known requests: galera status, galera metrics");
     Json json = galera_json(monitor_, setup_.config, loop_.now());
     json["looks"] = looks_;
+    json["recovery"] = automatic_ ? "automatic" : "by-hand";
+    if (automatic_) {
+      json["recovery_step"] = galera::name_of(automatic_->step());
+      json["recovery_text"] = automatic_->text(loop_.now());
+      json["recovery_words"] = automatic_->words();
+    }
     return json.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
   }
 
@@ -171,6 +229,8 @@ class ManagerMain final {
         say({ChannelMessage::Kind::kAnswer, "", {}});
       } else if (message->kind == ChannelMessage::Kind::kRequest) {
         reply(message->text);
+      } else if (message->kind == ChannelMessage::Kind::kRecovered) {
+        recovered(message->text);
       }
     }
   }
@@ -193,6 +253,7 @@ class ManagerMain final {
   io::EpollLoop& loop_;
   io::Log& log_;
   galera::Monitor monitor_;
+  std::optional<galera::AutoRecovery> automatic_;
   std::uint64_t looks_ = 0;
   Instant metrics_at_{};
   bool is_metrics_told_ = false;

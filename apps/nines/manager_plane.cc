@@ -19,11 +19,13 @@ node::PlanePolicy ManagerPlane::policy() {
   return policy;
 }
 
-ManagerPlane::ManagerPlane(GaleraSetup setup, io::EpollLoop& loop, io::Log& log, Heard heard)
+ManagerPlane::ManagerPlane(GaleraSetup setup, io::EpollLoop& loop, io::Log& log, Heard heard,
+                           Recover recover)
     : log_(log),
       setup_(std::move(setup)),
       loop_(loop),
       heard_(std::move(heard)),
+      recover_(std::move(recover)),
       requests_("manager", [this](const ChannelMessage& message) { return plane_.send(message); }),
       plane_("manager", policy(), loop, log, *this) {}
 
@@ -70,10 +72,19 @@ int ManagerPlane::run_plane() { return run_manager_main(setup_); }
 void ManagerPlane::on_plane_message(ChannelMessage message) {
   if (message.kind == ChannelMessage::Kind::kTaken) plane_.served();
   if (message.kind == ChannelMessage::Kind::kMember) heard(message.text);
+  if (message.kind == ChannelMessage::Kind::kRecover) recover_(message.text);
   if (message.kind != ChannelMessage::Kind::kReply) return;
   if (const auto told = requests_.replied(message); !told.has_value()) {
     log_.write(io::Severity::kError, told.error().message());
   }
+}
+
+// Another manager than the one that asked looks at the record itself.
+void ManagerPlane::recovered(int code, const std::string& words) {
+  const std::string text = std::to_string(code) + ' ' + words;
+  static_cast<void>(
+      plane_.send({ChannelMessage::Kind::kRecovered, text.substr(0, node::kChannelTextMax), {}})
+          .has_value());
 }
 
 void ManagerPlane::on_plane_died(bool) {

@@ -28,13 +28,18 @@ class ManagerPlane final : private node::PlaneSupport, private base::Timer {
 
   // `heard`: what it hears from the members, and that it does so no more.
   using Heard = std::function<void(const node::MemberWord&)>;
-  ManagerPlane(GaleraSetup setup, io::EpollLoop& loop, io::Log& log, Heard heard);
+  // `recover`: begin a recovery, for the reason that is given; then recovered().
+  using Recover = std::function<void(const std::string& why)>;
+  ManagerPlane(GaleraSetup setup, io::EpollLoop& loop, io::Log& log, Heard heard, Recover recover);
   ~ManagerPlane() override { requests_.fail(); }
 
   Result<void> start() { return plane_.start(); }
   // Another one begins at once, unless all of it is as it was.
   void watch(GaleraSetup setup);
   void end();
+
+  // The exit code of a recovery that was begun, and why it refused.
+  void recovered(int code, const std::string& words);
 
   // `answered` is called once, from the loop: with kUnavailable when there is no manager, it dies
   // before it has answered, or does not answer within kAnswerWithin.
@@ -63,6 +68,7 @@ class ManagerPlane final : private node::PlaneSupport, private base::Timer {
   };
   io::EpollLoop& loop_;
   const Heard heard_;
+  const Recover recover_;
   std::map<std::uint64_t, Waiting> waiting_;  // the oldest first
   std::uint64_t last_ = 0;
   node::PlaneRequests requests_;

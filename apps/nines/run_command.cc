@@ -31,6 +31,7 @@
 #include "proxy/master_config.h"
 #include "proxy/plane_main.h"
 #include "proxy/proxy_master.h"
+#include "recovery_child.h"
 #include "run_control.h"
 #include "run_status.h"
 #include "text/diagnostics.h"
@@ -131,6 +132,7 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
         machine_({.proxy = !config_.haproxy.empty(),
                   .owner = has_owner(config_),
                   .drain = config_.drain}),
+        recovery_(loop, log),
         control_(loop, [this](std::string_view request, RunControl::Reply reply) {
           answer(request, std::move(reply));
         }) {}
@@ -252,7 +254,15 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
         *std::move(setup), loop_, log_,
         [this](const node::MemberWord& word) {
           if (proxy_) proxy_->set_member_word(word);
-        });
+        },
+        [this](const std::string& why) { recover(why); });
+  }
+
+  void recover(const std::string& why) {
+    if (machine_.stage() == node::Supervisor::Stage::kStopping) return;
+    recovery_.begin(config_path_, why, [this](int code, const std::string& words) {
+      if (manager_) manager_->recovered(code, words);
+    });
   }
 
   void start_manager() {
@@ -402,6 +412,7 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
   std::unique_ptr<proxy::ProxyMaster> proxy_;
   std::unique_ptr<vrrp::OwnerPlane> owner_;
   std::unique_ptr<ManagerPlane> manager_;
+  RecoveryChild recovery_;
   std::string manager_fault_;  // why there is none although a Galera cluster is named
   RunControl control_;
 };

@@ -95,6 +95,7 @@ void Child::read(Pipe& pipe, bool is_output) {
   while ((size = ::read(pipe.end.get(), buffer, sizeof buffer)) > 0) {
     const std::string_view bytes(buffer, static_cast<std::size_t>(size));
     if (is_output) {
+      if (heard_) heard_(bytes);
       kept.append(bytes.substr(0, kOutputMax - std::min(kOutputMax, kept.size())));
     } else {
       kept.append(bytes);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -38,6 +39,8 @@ class Child final : private base::Timer {
                                               std::vector<std::string> words, Duration patience,
                                               Done done);
   ~Child() override;
+  // Its standard output as it comes, besides.
+  void set_heard(std::function<void(std::string_view)> heard) { heard_ = std::move(heard); }
 
  private:
   struct Pipe {
@@ -54,6 +57,7 @@ class Child final : private base::Timer {
   io::EpollLoop& loop_;
   io::LinuxProcesses& processes_;
   Done done_;
+  std::function<void(std::string_view)> heard_;
   int pid_ = 0;
   Pipe output_, errors_;
   ChildEnd end_;

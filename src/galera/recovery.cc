@@ -131,6 +131,12 @@ void Recovery::on_plan(const Plan& plan, Instant now, Effects& out) {
 void Recovery::confirm(const Plan& plan, Instant now, Effects& out) {
   if (plan.kind == PlanKind::kRefuse) return refuse(plan.reason, plan.overrides, out);
   if (plan.kind == PlanKind::kNothing) return settle(plan, now, out);
+  if (record_.is_automatic && !record_.has_acted && is_stopped_by_will()) {
+    return refuse(
+        "all servers were stopped in good order: somebody wants it so. 'nines galera "
+        "recover' starts them",
+        {}, out);
+  }
   if (plan.kind == PlanKind::kWait) {
     if (now >= step_until_) {
       return refuse(plan.reason + ", and has been for too long: stop it by hand and ask again", {},
@@ -150,6 +156,21 @@ void Recovery::confirm(const Plan& plan, Instant now, Effects& out) {
   if (record_.step == RecoveryStep::kConfirming && is_settled) return act_on(plan, now, out);
   enter(RecoveryStep::kConfirming, options_.starting_within, now, out);
   look(true, out);
+}
+
+// Of those that can be asked: a crash leaves no number in grastate.dat.
+bool Recovery::is_stopped_by_will() const {
+  bool is_any = false;
+  for (const MemberFacts& facts : question_.members) {
+    if (!facts.evidence) continue;
+    const auto& grastate = facts.evidence->grastate;
+    if (facts.evidence->server != Evidence::Server::kDown || !grastate ||
+        !grastate->position.is_known()) {
+      return false;
+    }
+    is_any = true;
+  }
+  return is_any;
 }
 
 // True when some are claimed now and have to answer first.
@@ -173,6 +194,7 @@ bool Recovery::claim_all(Effects& out) {
 void Recovery::act_on(const Plan& plan, Instant now, Effects& out) {
   planned_.reset();
   settled_ = 0;
+  record_.has_acted = true;
   trouble_.clear();
   switch (plan.kind) {
     case PlanKind::kReform:
@@ -343,7 +365,10 @@ void Recovery::rejoin(const Plan& plan, Instant now, Effects& out) {
 
 // Nothing is left to do; twice, since members are asked one after the other.
 void Recovery::settle(const Plan& plan, Instant now, Effects& out) {
-  if (++settled_ < kSettledLooks) return look_soon(now);
+  if (++settled_ < kSettledLooks) {
+    if (!record_.has_acted) return look_later(true, now);
+    return look_soon(now);
+  }
   bool is_whole = true;
   for (std::size_t i = 0; i < members_.size(); ++i) {
     const MemberPlan& each = plan.members[i];
@@ -495,6 +520,8 @@ std::string render_record(const RecoveryRecord& record) {
   for (std::size_t i = dropped; i < runs.size(); ++i) out += "earlier-run: " + runs[i] + '\n';
   if (!record.begun_by.empty()) out += "begun-by: " + record.begun_by + '\n';
   if (record.has_reform_failed) out += "reform-failed: yes\n";
+  if (record.is_automatic) out += "automatic: yes\n";
+  if (record.has_acted) out += "acted: yes\n";
   for (const std::string& name : record.without) out += "without: " + name + '\n';
   for (const std::string& name : record.trust) out += "trust: " + name + '\n';
   return out + "end\n";
@@ -532,6 +559,10 @@ Result<RecoveryRecord> parse_record(std::string_view text) {
       record.begun_by = value;
     } else if (key == "reform-failed") {
       record.has_reform_failed = true;
+    } else if (key == "automatic") {
+      record.is_automatic = true;
+    } else if (key == "acted") {
+      record.has_acted = true;
     } else if (key == "without") {
       record.without.push_back(value);
     } else if (key == "trust") {

@@ -44,6 +44,8 @@ struct RecoveryRecord {
   RecoveryStep step = RecoveryStep::kLooking;
   std::string begun_by;  // told to begin the cluster, and it is not known to have failed
   bool has_reform_failed = false;
+  bool is_automatic = false;  // begun by nobody (auto_recovery.h)
+  bool has_acted = false;  // a server was told to start, stop or begin, by an earlier run or this
   std::vector<std::string> without, trust;  // the operator's words
   friend bool operator==(const RecoveryRecord&, const RecoveryRecord&) = default;
 };
@@ -170,6 +172,7 @@ class Recovery {
   void looked(Instant now, Effects& out);
   void on_plan(const Plan& plan, Instant now, Effects& out);
   void confirm(const Plan& plan, Instant now, Effects& out);
+  bool is_stopped_by_will() const;
   bool claim_all(Effects& out);
   void act_on(const Plan& plan, Instant now, Effects& out);
   void await_primary(const Plan& plan, Instant now, Effects& out);

@@ -21,8 +21,9 @@ std::uint64_t number_in(const char* variable, std::uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
-std::string story_of(std::uint64_t seed, RecoveryPlant plant) {
-  RecoveryWorld world(seed, plant, true);
+std::string story_of(std::uint64_t seed, RecoveryPlant plant,
+                     Conductor conductor = Conductor::kOperator) {
+  RecoveryWorld world(seed, plant, true, conductor);
   world.run();
   const auto& lines = world.trace();
   std::string story;
@@ -77,6 +78,64 @@ TEST(RecoverySimulation, NeverTwoPrimariesNeverALostCommitAndBackWhenNothingIsIn
   EXPECT_GT(sum.words, count / 20);
   EXPECT_GT(sum.crashes, count / 10);
   EXPECT_GT(sum.unneeded, count / 10);
+}
+
+TEST(RecoverySimulation, WithNobodyThereItComesBackByItselfOrStaysDown) {
+  std::uint64_t first = 1, count = number_in("NINES_SIM_SEEDS", kOutages);
+  if (std::getenv("NINES_SIM_SEED") != nullptr) first = number_in("NINES_SIM_SEED", 1), count = 1;
+  RecoveryTally sum;
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    RecoveryWorld world(seed, RecoveryPlant::kNone, false, Conductor::kAutomatic);
+    const std::string violation = world.run();
+    if (!violation.empty()) {
+      FAIL() << "seed " << seed << ": " << violation << "\nthe story ends:\n"
+             << story_of(seed, RecoveryPlant::kNone, Conductor::kAutomatic)
+             << "replay: NINES_SIM_SEED=" << seed << " " << testing::internal::GetArgvs().front()
+             << " --gtest_filter='RecoverySimulation.WithNobody*'";
+    }
+    const RecoveryTally& tally = world.tally();
+    sum.bootstraps += tally.bootstraps;
+    sum.promotions += tally.promotions;
+    sum.reforms += tally.reforms;
+    sum.rejoins += tally.rejoins;
+    sum.refusals += tally.refusals;
+    sum.crashes += tally.crashes;
+    sum.meddlings += tally.meddlings;
+    sum.unneeded += tally.unneeded;
+    sum.begun += tally.begun;
+    sum.resumed += tally.resumed;
+    sum.by_will += tally.by_will;
+  }
+  const auto figure = [](std::uint64_t number) { return static_cast<unsigned long long>(number); };
+  std::printf(
+      "%llu outages with nobody there: %llu recoveries began, %llu went on with a dead one, %llu "
+      "bootstraps, %llu promotions, %llu reformed, %llu wholly back, %llu refusals, %llu crashes "
+      "of nines, %llu meddlings; %llu without hindrance, %llu stopped by will and left so\n",
+      figure(count), figure(sum.begun), figure(sum.resumed), figure(sum.bootstraps),
+      figure(sum.promotions), figure(sum.reforms), figure(sum.rejoins), figure(sum.refusals),
+      figure(sum.crashes), figure(sum.meddlings), figure(sum.unneeded), figure(sum.by_will));
+  if (count < 1000) return;
+  EXPECT_GT(sum.bootstraps, count / 5);
+  EXPECT_GT(sum.promotions, count / 50);
+  EXPECT_GT(sum.rejoins, count / 4);
+  EXPECT_GT(sum.refusals, count / 5);
+  EXPECT_GT(sum.crashes, count / 10);
+  EXPECT_GT(sum.resumed, count / 20);
+  EXPECT_GT(sum.unneeded, count / 10);
+  EXPECT_GT(sum.by_will, count / 100);
+}
+
+TEST(RecoverySimulation, WithNobodyThereClaimsAreNeeded) {
+  const std::uint64_t count = number_in("NINES_SIM_SEEDS", kOutagesForPlant);
+  for (std::uint64_t seed = 1; seed <= count; ++seed) {
+    RecoveryWorld world(seed, RecoveryPlant::kClaimsIgnored, false, Conductor::kAutomatic);
+    const std::string violation = world.run();
+    if (violation.empty()) continue;
+    std::printf("found at seed %llu: %s\n", static_cast<unsigned long long>(seed),
+                violation.c_str());
+    return;
+  }
+  ADD_FAILURE() << "claims that are ignored were not found in " << count << " outages";
 }
 
 TEST(RecoverySimulation, EveryPlantedBugIsFound) {

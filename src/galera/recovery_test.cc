@@ -16,6 +16,8 @@ TEST(RecoveryRecordTest, ThereAndBack) {
   record.step = RecoveryStep::kBootstrapping;
   record.begun_by = "node02";
   record.has_reform_failed = true;
+  record.is_automatic = true;
+  record.has_acted = true;
   record.without = {"node03"};
   record.trust = {"node01"};
   const std::string text = render_record(record);

@@ -11,7 +11,8 @@ namespace nines::galera {
 
 namespace {
 
-constexpr Duration kLimit = std::chrono::hours(8);  // of one recovery
+constexpr Duration kLimit = std::chrono::hours(8);           // of one recovery
+constexpr Duration kAutomaticLimit = std::chrono::hours(3);  // until nobody may wait for it
 constexpr Duration kServerPatience = std::chrono::seconds(30);
 
 Uuid history() { return "aaaaaaaa-c6b1-11f0-9b0e-9e2fd2c5a3f1"; }
@@ -84,18 +85,21 @@ struct RecoveryWorld::Runner {
   int runs = 0;
   bool is_over = false, is_good = false, has_refused = false;
   std::vector<std::string> said;
+  std::optional<AutoRecovery> automatic;  // of the manager on its host; none while that is dead
 };
 
-RecoveryWorld::RecoveryWorld(std::uint64_t seed, RecoveryPlant plant, bool is_tracing)
-    : rng_(seed), plant_(plant), is_tracing_(is_tracing) {}
+RecoveryWorld::RecoveryWorld(std::uint64_t seed, RecoveryPlant plant, bool is_tracing,
+                             Conductor conductor)
+    : rng_(seed), plant_(plant), is_tracing_(is_tracing), conductor_(conductor) {}
 RecoveryWorld::~RecoveryWorld() = default;
 
 std::string RecoveryWorld::run() {
   outage();
   recover();
+  const Duration limit = is_automatic() ? kAutomaticLimit : kLimit;
   while (violation_.empty() && !queue_.empty()) {
     Event event = queue_.top();
-    if (event.at - Instant{1'000'000'000'000} > kLimit) break;
+    if (event.at - Instant{1'000'000'000'000} > limit) break;
     queue_.pop();
     now_ = event.at;
     event.run();
@@ -103,21 +107,30 @@ std::string RecoveryWorld::run() {
     check();
     if (has_quiet_end()) break;
   }
-  if (!violation_.empty()) return violation_;
+  return violation_.empty() ? judge_end() : violation_;
+}
+
+std::string RecoveryWorld::judge_end() {
   for (const auto& runner : runners_) {
-    if (!runner->is_over) return "a recovery did not end";
+    if (!is_automatic() && !runner->is_over) return "a recovery did not end";
   }
   // Nothing that only a person can answer was in the way: then it must have come back by itself.
   const bool is_plain = std::all_of(members_.begin(), members_.end(), [](const auto& m) {
     return m->is_reachable && m->is_mounted && !m->is_lost && !m->is_engine_broken &&
            !m->is_grastate_damaged && !m->is_torn;
   });
-  if (is_plain && is_quiet_) {
-    ++tally_.unneeded;
+  if (!is_plain || !is_quiet_) return "";
+  if (is_automatic() && is_willed_) {
+    ++tally_.by_will;
     for (const auto& member : members_) {
-      if (member->server == Member::Server::kPrimary) continue;
-      return "nothing was in the way, and " + member->name + " is not back";
+      if (member->life > 0) return "somebody stopped all servers, and " + member->name + " began";
     }
+    return "";
+  }
+  ++tally_.unneeded;
+  for (const auto& member : members_) {
+    if (member->server == Member::Server::kPrimary) continue;
+    return "nothing was in the way, and " + member->name + " is not back";
   }
   return "";
 }
@@ -195,6 +208,9 @@ void RecoveryWorld::outage() {
       member->seqno = acked_ + 1;
     }
   }
+  is_willed_ = is_orderly && std::all_of(members_.begin(), members_.end(), [](const auto& m) {
+                 return m->is_mounted && !m->is_grastate_damaged;
+               });
 }
 
 void RecoveryWorld::recover() {
@@ -203,6 +219,7 @@ void RecoveryWorld::recover() {
   const std::size_t runners = rng_.chance(0.15) ? 2 : 1;
   is_meddled_ = meddling_left_ > 0;
   is_quiet_ = !is_meddled_ && runners == 1;
+  if (is_automatic()) return begin_watching();
   for (std::size_t i = 0; i < runners; ++i) {
     runners_.push_back(std::make_unique<Runner>());
     Runner& runner = *runners_.back();
@@ -213,7 +230,63 @@ void RecoveryWorld::recover() {
   schedule(between(1s, 10s), [this] { commit(); });
 }
 
+// Each host's manager looks; nobody else does anything.
+void RecoveryWorld::begin_watching() {
+  is_quiet_ = !is_meddled_;
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    runners_.push_back(std::make_unique<Runner>());
+    Runner& runner = *runners_.back();
+    for (const auto& member : members_) runner.options.members.push_back(member->name);
+    // Hosts come up in any order.
+    schedule(between(0s, 90s), [this, i] {
+      runners_[i]->automatic.emplace(i);
+      look_around(i);
+    });
+  }
+  if (meddling_left_ > 0) schedule(between(0s, 180s), [this] { meddle(); });
+  schedule(between(1s, 10s), [this] { commit(); });
+}
+
+void RecoveryWorld::look_around(std::size_t which) {
+  Runner& runner = *runners_[which];
+  if (!runner.automatic) return;  // dead; another one will look
+  const OutageView view = view_from(which);
+  if (runner.automatic->look(view, now_)) {
+    ++(view.is_interrupted ? tally_.resumed : tally_.begun);
+    start_runner(which);
+  }
+  schedule(between(2s, 6s), [this, which] { look_around(which); });
+}
+
+OutageView RecoveryWorld::view_from(std::size_t which) const {
+  using Server = Member::Server;
+  OutageView view;
+  view.is_outage = true;
+  for (const auto& member : members_) {
+    const bool may_be = member->server == Server::kPrimary || member->server == Server::kJoining;
+    if (can_ask(which, *member) && may_be) view.is_outage = false;
+  }
+  const Runner& runner = *runners_[which];
+  view.is_interrupted = runner.kept && runner.kept->is_automatic && !runner.machine;
+  view.claimed_by = members_[which]->claim;
+  return view;
+}
+
+// A host is its own whatever the network is like.
+bool RecoveryWorld::can_ask(std::size_t which, const Member& member) const {
+  if (!is_automatic()) return member.is_reachable && !member.is_off;
+  if (which == member.number - 1) return true;
+  return members_[which]->is_reachable && member.is_reachable;
+}
+
 bool RecoveryWorld::has_quiet_end() {
+  if (is_automatic()) {
+    return meddling_left_ == 0 &&
+           std::all_of(members_.begin(), members_.end(),
+                       [](const auto& m) { return m->server == Member::Server::kPrimary; }) &&
+           std::all_of(runners_.begin(), runners_.end(),
+                       [](const auto& runner) { return !runner->machine; });
+  }
   return meddling_left_ == 0 && std::all_of(runners_.begin(), runners_.end(),
                                             [](const auto& runner) { return runner->is_over; });
 }
@@ -229,6 +302,7 @@ void RecoveryWorld::start_runner(std::size_t which) {
   record.run = "run" + std::to_string(which) + "-" + std::to_string(++runner.runs);
   record.without = without;
   record.trust = trust;
+  record.is_automatic = is_automatic();
   runner.record = record;
   runner.said.clear();
   if (plant_ == RecoveryPlant::kUnseenExcused || plant_ == RecoveryPlant::kEmptyExcused) {
@@ -289,7 +363,7 @@ void RecoveryWorld::perform_look(std::size_t which) {
       Member& member = *members_[i];
       recovery_event::Told told;
       told.member = i;
-      if (member.is_reachable && !member.is_off) {
+      if (can_ask(which, member)) {
         told.evidence = evidence_of(member);
       } else {
         told.missing = "no route to host";
@@ -310,7 +384,7 @@ void RecoveryWorld::perform_act(std::size_t which, const recovery_effect::Act& a
            [this, which, life = runner.life, act, run, earlier, is_answer_lost] {
              Member& member = *members_[act.member];
              std::optional<std::string> refused = "no route to host";
-             if (member.is_reachable && !member.is_off) {
+             if (can_ask(which, member)) {
                refused = do_act(member, act.action, act.expected, run, earlier);
                const bool is_step =
                    act.action != MemberAction::kClaim && act.action != MemberAction::kRelease;
@@ -390,8 +464,23 @@ void RecoveryWorld::crash(std::size_t which) {
   ++tally_.crashes;
   ++runner.life;
   runner.machine.reset();
-  note("nines dies");
-  schedule(between(0s, 30s), [this, which] { start_runner(which); });
+  if (!is_automatic()) {
+    note("nines dies");
+    schedule(between(0s, 30s), [this, which] { start_runner(which); });
+    return;
+  }
+  if (rng_.chance(0.5)) {
+    note(runner.record.run + " dies");
+    runner.automatic->ended(false, "", now_);
+    return;
+  }
+  note("all of nines dies on " + members_[which]->name);
+  runner.automatic.reset();
+  schedule(between(0s, 60s), [this, which] {
+    if (runners_[which]->automatic) return;
+    runners_[which]->automatic.emplace(which);
+    look_around(which);
+  });
 }
 
 void RecoveryWorld::finished(std::size_t which, bool is_good) {
@@ -405,6 +494,10 @@ void RecoveryWorld::finished(std::size_t which, bool is_good) {
   const bool has_refused =
       std::any_of(runner.said.begin(), runner.said.end(),
                   [](const auto& line) { return line.starts_with("REFUSED"); });
+  if (is_automatic()) {
+    ++(is_good ? tally_.rejoins : tally_.refusals);
+    return runner.automatic->ended(is_good, "", now_);
+  }
   if (!has_refused) {
     if (is_good) ++tally_.rejoins;
     runner.is_over = true;

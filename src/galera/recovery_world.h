@@ -1,6 +1,7 @@
 // A seeded world for recoveries: members with disks and positions, servers that form components as
 // Galera's do, hosts that cannot be reached, somebody who starts servers by hand, nines that dies
-// between any two effects and is started again, and an operator whose word is true.
+// between any two effects and is started again, and an operator whose word is true; or nobody, and
+// each host's nines brings the database back by itself.
 #pragma once
 
 #include <array>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "base/rng.h"
+#include "galera/auto_recovery.h"
 #include "galera/recovery.h"
 
 namespace nines::galera {
@@ -39,14 +41,21 @@ inline constexpr std::array kRecoveryPlants = {
 };
 const char* name_of(RecoveryPlant plant);
 
+enum class Conductor : std::uint8_t {
+  kOperator,   // runs nines on one host, or on two
+  kAutomatic,  // nines on every member's host; nobody is there
+};
+
 struct RecoveryTally {
   std::uint64_t bootstraps = 0, promotions = 0, reforms = 0, rejoins = 0;
   std::uint64_t refusals = 0, words = 0, crashes = 0, meddlings = 0, unneeded = 0;
+  std::uint64_t begun = 0, resumed = 0, by_will = 0;  // of kAutomatic
 };
 
 class RecoveryWorld {
  public:
-  RecoveryWorld(std::uint64_t seed, RecoveryPlant plant, bool is_tracing);
+  RecoveryWorld(std::uint64_t seed, RecoveryPlant plant, bool is_tracing,
+                Conductor conductor = Conductor::kOperator);
   ~RecoveryWorld();
 
   // One outage and the way back. Empty: nothing was violated; otherwise what was, in a sentence.
@@ -68,7 +77,13 @@ class RecoveryWorld {
 
   void outage();
   void recover();
+  void begin_watching();
+  void look_around(std::size_t which);
+  OutageView view_from(std::size_t which) const;
+  bool can_ask(std::size_t which, const Member& member) const;
+  bool is_automatic() const { return conductor_ == Conductor::kAutomatic; }
   bool has_quiet_end();
+  std::string judge_end();
   void start_runner(std::size_t which);
   void feed(std::size_t which, const RecoveryEvent& event);
   void perform(std::size_t which, RecoveryEffects effects);
@@ -103,6 +118,8 @@ class RecoveryWorld {
   base::Rng rng_;
   RecoveryPlant plant_;
   bool is_tracing_;
+  Conductor conductor_;
+  bool is_willed_ = false;  // all servers ended in good order
   Instant now_{1'000'000'000'000};
   std::uint64_t order_ = 0;
   std::priority_queue<Event> queue_;

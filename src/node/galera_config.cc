@@ -23,8 +23,9 @@ class GaleraReader {
 
   GaleraConfig read(fy_node* section) {
     fy_node* self = nullptr;
+    fy_node* recovery = nullptr;
     bool has_members = false, has_credentials = false;
-    const std::array<Key, 11> keys = {{
+    const std::array<Key, 12> keys = {{
         {"members",
          [&](fy_node* value) {
            has_members = true;
@@ -42,6 +43,11 @@ class GaleraReader {
         {"state", [this](fy_node* value) { config_.state = yaml_.path_of(value); }},
         {"server", [this](fy_node* value) { read_server(value); }},
         {"reach", [this](fy_node* value) { read_reach(value); }},
+        {"recovery",
+         [&](fy_node* value) {
+           recovery = value;
+           read_recovery(value);
+         }},
         {"metrics", [this](fy_node* value) { config_.metrics = yaml_.path_of(value); }},
         {"pools", [this](fy_node* value) { read_pools(value); }},
     }};
@@ -56,6 +62,7 @@ class GaleraReader {
           .with_allowed("credentials: the path of a file with 'user = ...' and 'password = ...'");
     }
     find_self(self);
+    check_recovery(recovery);
     return std::move(config_);
   }
 
@@ -197,6 +204,32 @@ class GaleraReader {
     }
     yaml_.error(YamlReader::span_of(value), "no word of 'reach' says which member is meant")
         .with_allowed("{member} in one of its words: [ssh, 'root@{member}', nines]");
+  }
+
+  void read_recovery(fy_node* value) {
+    const std::string_view word = YamlReader::word_of(value);
+    config_.recovers_by_itself = word == "automatic";
+    if (word == "automatic" || word == "by-hand") return;
+    yaml_.error(YamlReader::span_of(value), "no way of a recovery")
+        .with_found(word)
+        .with_allowed("automatic, by-hand");
+  }
+
+  // One that cannot do it must not be counted on.
+  void check_recovery(fy_node* value) {
+    if (!config_.recovers_by_itself) return;
+    if (!config_.server.is_said()) {
+      yaml_
+          .error(YamlReader::span_of(value),
+                 "nobody says how servers are started, which a recovery does")
+          .with_allowed("server: {unit: mariadb.service}, for one");
+    }
+    if (config_.reach.empty() && config_.members.size() > 1) {
+      yaml_
+          .error(YamlReader::span_of(value),
+                 "nobody says how the other members' hosts are reached, which a recovery asks")
+          .with_allowed("reach: [ssh, -oBatchMode=yes, 'root@{member}', nines], for one");
+    }
   }
 
   void read_pools(fy_node* value) {

@@ -18,6 +18,7 @@
 //       recover: [mariadbd, --user=mysql]     # what --wsrep-recover is added to
 //     reach: [ssh, -oBatchMode=yes, 'root@{member}', nines]    # runs nines on another member's
 //     host
+//     recovery: automatic                     # or by-hand, unless told otherwise
 //     metrics: /var/lib/prometheus/node-exporter/nines.prom     # written by nines run
 //     pools:                                  # of the clients, for an audit
 //       keystone: {processes: 24}             # on all hosts together
@@ -86,8 +87,9 @@ struct GaleraConfig {
   GaleraServer server;
   std::vector<std::string> recover{"mariadbd", "--user=mysql"};
   std::vector<std::string> reach;  // kGaleraReachMember in its words is the name; empty: no way
-  std::string metrics;             // the file that a daemon writes them to; empty: none
-  std::vector<GaleraPool> pools;   // empty: nobody said
+  bool recovers_by_itself = false;
+  std::string metrics;            // the file that a daemon writes them to; empty: none
+  std::vector<GaleraPool> pools;  // empty: nobody said
   friend bool operator==(const GaleraConfig&, const GaleraConfig&) = default;
 };
 

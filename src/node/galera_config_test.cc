@@ -102,6 +102,26 @@ TEST(GaleraConfigTest, AProcessIsAlsoWhatTellsThePosition) {
   EXPECT_TRUE(loaded.config.galera->server.is_said());
 }
 
+TEST(GaleraConfigTest, ARecoveryByItselfIsAskedForAndHasWhatItNeeds) {
+  const auto with = [](std::string_view more) {
+    return "galera: {members: {a: 192.0.2.1, b: 192.0.2.2}, credentials: c" + std::string(more) +
+           "}\n";
+  };
+  const std::string_view able = ", server: {unit: mariadb}, reach: [ssh, '{member}', nines]";
+  EXPECT_FALSE(load(with("")).config.galera->recovers_by_itself);
+  const auto automatic = load(with(std::string(able) + ", recovery: automatic"));
+  ASSERT_TRUE(automatic.ok());
+  EXPECT_TRUE(automatic.config.galera->recovers_by_itself);
+  const auto by_hand = load(with(", recovery: by-hand"));
+  ASSERT_TRUE(by_hand.ok());
+  EXPECT_FALSE(by_hand.config.galera->recovers_by_itself);
+  EXPECT_THAT(complaints(with(", recovery: yes")), HasSubstr("no way of a recovery"));
+  EXPECT_THAT(complaints(with(", recovery: automatic, server: {unit: mariadb}")),
+              HasSubstr("nobody says how the other members' hosts are reached"));
+  EXPECT_THAT(complaints(with(", recovery: automatic, reach: [ssh, '{member}', nines]")),
+              HasSubstr("nobody says how servers are started"));
+}
+
 TEST(GaleraConfigTest, MistakesAreToldAtTheirPlaces) {
   EXPECT_THAT(complaints("galera: {credentials: c}\n"), HasSubstr("has no members"));
   EXPECT_THAT(complaints("galera: {members: {a: 192.0.2.1}}\n"), HasSubstr("nobody is named"));

@@ -33,6 +33,9 @@ struct ChannelMessage {
     kShare = 'w',  // what a controller's servers get (host_share.h)
     // From the manager plane, and on to the proxy plane.
     kMember = 'm',  // what it heard from a member of the database (member_word.h)
+    // From the manager plane, which has not the rights, and the answer.
+    kRecover = 'x',    // bring the database back; text: why
+    kRecovered = 'X',  // that has ended; text: its exit code, a blank and its last words
     // From the proxy plane.
     kDrained = 'D',  // all that was under way at kDrain has ended
     kVerdict = 'v',  // text: who answers a server's galera-check (proxy/health_driver.h)
