@@ -14,6 +14,7 @@
 
 #include "galera/evidence.h"
 #include "galera/member_step.h"
+#include "galera/monitor.h"
 #include "galera/peers.h"
 #include "galera/recovery_driver.h"
 #include "galera/recovery_plan.h"
@@ -222,11 +223,37 @@ Result<galera::RecoveryRecord> record_of(const GaleraSetup& setup,
   return record;
 }
 
+// A member that is gone on without is off, or has no data: no server answers where it was. One that
+// does may be the primary component, on the other side of a cut between hosts.
+Result<void> refuse_answering(const GaleraSetup& setup, const std::vector<std::string>& without) {
+  auto loop = TRY(io::EpollLoop::create());
+  std::vector<galera::MonitoredMember> members;
+  for (const node::GaleraMember& member : setup.config.members) {
+    if (std::find(without.begin(), without.end(), member.name) == without.end()) continue;
+    members.push_back({member.name, {member.address, setup.user, setup.password}, "", ""});
+  }
+  if (members.empty()) return {};
+  galera::Monitor monitor(*loop, members);
+  monitor.look([](const auto&) {}, [&] { loop->stop(); });
+  loop->run();
+  for (const auto& member : monitor.members()) {
+    if (!member->health.has_server()) continue;
+    return Error(ErrorCode::kRefused, "nobody can go on without " + member->name +
+                                          " while a server answers at its address (" +
+                                          member->health.now()->reason + "): stop it first");
+  }
+  return {};
+}
+
 int execute(const GaleraSetup& setup, const GaleraRecoverOptions& options) {
   const auto lock = begin_galera_work(setup);
   if (!lock) return galera_failed(lock.error());
   auto record = record_of(setup, options);
   if (!record) return galera_failed(record.error());
+  if (const auto free = refuse_answering(setup, record->without); !free) {
+    std::printf("REFUSED: %s\n", free.error().message().c_str());
+    return kGaleraUnwell;
+  }
   galera::RecoveryDriverOptions work;
   for (const node::GaleraMember& member : setup.config.members) {
     work.recovery.members.push_back(member.name);

@@ -102,6 +102,7 @@ bool MemberHealth::look(const Look& look, Instant now) {
   silent_looks_ = look.contact == Look::Contact::kSilent ? silent_looks_ + 1 : 0;
   if (answered) status_ = look.status;
   is_answering_ = answered;
+  has_server_ = answered || look.contact == Look::Contact::kDenied;
   Verdict verdict = answered ? judge_answer(*look.status) : judge_absence(look, now_);
   if (!look.recovery.empty() && verdict.health != Health::kSynced) {
     verdict = {Health::kRecovering, "the recovery " + look.recovery + " is under way; it is " +

@@ -70,6 +70,8 @@ class MemberHealth {
   bool is_doubtful() const { return silent_looks_ > 0 && silent_looks_ < kSilentLooksMax; }
   // The last look brought an answer: status() is of that one.
   bool is_answering() const { return is_answering_; }
+  // At the last look a server was there, whether it let us in or not.
+  bool has_server() const { return has_server_; }
   const std::deque<HealthEntry>& history() const { return history_; }  // earlier ones, oldest first
   const std::optional<WsrepStatus>& status() const { return status_; }  // of the last answer
   std::uint64_t changes() const { return changes_; }                    // of the state, all of them
@@ -79,7 +81,7 @@ class MemberHealth {
   std::deque<HealthEntry> history_;
   std::optional<WsrepStatus> status_;
   int silent_looks_ = 0;
-  bool is_answering_ = false;
+  bool is_answering_ = false, has_server_ = false;
   std::uint64_t changes_ = 0;
 };
 

@@ -189,4 +189,48 @@ def outages_end_with_the_right_member_and_lose_no_acknowledged_commit(scope):
     assert states(two)[0] == 0
 
 
+@test
+def the_survivor_of_three_is_promoted_by_a_word_that_is_true(scope):
+    cluster = new_cluster(scope)
+    cluster.start_all()
+    one, two, three = cluster.members
+    words = ("--without", "node02", "--without", "node03")
+
+    # Cut off from the others, which are a primary component and take writes; their hosts cannot be
+    # asked. A word that they are off is not true, and their servers say so.
+    one.sql("SET GLOBAL wsrep_provider_options='gmcast.isolate=1'")
+    wait_until(lambda: one.state().startswith("non-Primary"), 20, "node01 has no majority")
+    two.set_away(True)
+    three.set_away(True)
+    code, said = recover(one)
+    assert code == 1 and "REFUSED: node02, node03 cannot be asked" in said, said
+    assert "nines galera recover --without node02 --without node03" in said, said
+    code, said = recover(one, *words)
+    assert code == 1 and "REFUSED: nobody can go on without node02 while a server answers" in said
+    assert one.state().startswith("non-Primary") and two.state() == "Primary Synced"
+    one.sql("SET GLOBAL wsrep_provider_options='gmcast.isolate=0'")
+    one.wait_synced()
+
+    # Dead, one after the other, under load: now it is true.
+    writers = cluster.write([one])
+    two.kill()
+    wait_until(lambda: one.state() == "Primary Synced" and one.status("wsrep_cluster_size") == "2",
+               20, "two are left")
+    three.kill()
+    wait_until(lambda: one.state().startswith("non-Primary"), 20, "node01 has no majority")
+    kept = [row for writer in writers for row in writer.stop()]
+    code, said = recover(one, *words)
+    assert "promoting node01 at " in said and "a primary component is there" in said, said
+    assert "node02 is not in the component" in said and code == 1, said
+    assert one.state() == "Primary Synced", said
+    one.sql("INSERT INTO test.commits VALUES (1, 'after')")
+
+    # They come back behind it, and take what they have not.
+    two.set_away(False)
+    three.set_away(False)
+    code, said = recover(one)
+    assert code == 0 and "promoting" not in said and "bootstrapping" not in said, said
+    assert cluster.missing([*kept, 1]) == [], said
+
+
 main()
