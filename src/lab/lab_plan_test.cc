@@ -52,8 +52,8 @@ TEST(LabPlan, AClusterOfLeasesKnowsItsControllersAndTheirKey) {
   const auto slow = plan_lab(
       {.engine = EngineKind::kLease, .cluster_key = "a key\n", .term = 1s, .self = "/opt/nines"});
   ASSERT_TRUE(slow.has_value());
-  const auto knows_term = [](const LabPlan& plan) {
-    const std::vector<HostFile> files = engine_files(plan, plan.hosts[0]);
+  const auto knows_term = [](const LabPlan& each) {
+    const std::vector<HostFile> files = engine_files(each, each.hosts[0]);
     return std::ranges::any_of(files, [](const HostFile& file) {
       return file.name == kEngineFile && file.text.find("\n  term: 1000ms\n") != std::string::npos;
     });
