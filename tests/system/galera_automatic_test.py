@@ -67,6 +67,14 @@ def all_synced(cluster):
     return all(member.state() == "Primary Synced" for member in cluster.members)
 
 
+def wait_until_recovered(cluster, daemons, timeout):
+    """All are back, and the recovery that brought them back has seen that: while it is under way
+    it starts what somebody stops."""
+    wait_until(lambda: all_synced(cluster) and
+               all(d.galera().get("recovery_step") == "watching" for d in daemons), timeout,
+               "all are back")
+
+
 def kill_all(cluster):
     """One after another, so that they come to differ; what was acknowledged."""
     writers = cluster.write(cluster.members)
@@ -89,7 +97,7 @@ def all_servers_are_killed_and_nobody_is_there(scope):
     wait_until(lambda: all(any(m["state"] == "recovering" for m in d.galera().get("members", []))
                            for d in daemons), 20, "the recovery is seen from all hosts")
     shown = daemons[2].galera()["members"][0]
-    wait_until(lambda: all_synced(cluster), 120, "all are back")
+    wait_until_recovered(cluster, daemons, 120)
     print(f"begun after {first:.1f} s, all back after {time.monotonic() - begun:.1f} s, "
           f"{len(acknowledged)} acknowledged commits; seen from node03: {shown}")
     assert sum(d.begun() for d in daemons) == 1, [d.begun() for d in daemons]
@@ -113,7 +121,7 @@ def all_servers_are_killed_and_nobody_is_there(scope):
     assert "automatic: yes" in record(), record()
     time.sleep(5)
     conductor.start()
-    wait_until(lambda: all_synced(cluster), 120, "all are back")
+    wait_until_recovered(cluster, daemons, 120)
     wait_until(lambda: not os.path.exists(left), 30, "its record is gone")
     # The one after the crash, and nobody else.
     assert sum(d.begun() for d in daemons) == sum(counts) + 2, [d.begun() for d in daemons]
@@ -139,7 +147,7 @@ def who_may_be_ahead_is_waited_for_and_who_stopped_all_is_obeyed(scope):
     # The host is back: nobody has to say anything.
     last.set_away(False)
     daemons[0].start()
-    wait_until(lambda: all_synced(cluster), 200, "all are back")
+    wait_until_recovered(cluster, daemons, 200)
     assert cluster.missing(acknowledged) == []
 
     for member in reversed(cluster.members):
