@@ -94,6 +94,8 @@ DRIVERS = {
         "echo_probe": "asks hosts' kernels whether they are there",
         "lease_driver": "runs a lease machine on a loop, with a thread for its disk",
         "peer_sockets": "sends and hears controllers' datagrams",
+        "verdict_sockets": "tells listeners, and listens",
+        "healing": "connects to services of a host that came back",
         "key_file": "reads and writes the file of the cluster's key",
         "address_holder": "puts leased addresses on interfaces and through the kernel's gate",
     },

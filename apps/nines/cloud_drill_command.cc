@@ -2,6 +2,7 @@
 // measured comes back in files without names.
 #include "cloud_drill_command.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -73,11 +74,26 @@ class CloudRounds {
   CloudRounds(const CloudRounds&) = delete;
   CloudRounds& operator=(const CloudRounds&) = delete;
 
+  // What an interrupted series has kept; an error when it is no such file.
+  Result<void> resume() {
+    io::LinuxFiles files;
+    const auto kept = files.read(words_.rows);
+    if (!kept.has_value() && kept.error().code() == ErrorCode::kNotFound) return {};
+    if (!kept.has_value()) return kept.error();
+    series_.rows = TRY(lab::parse_cloud_series(*kept)).rows;
+    if (words_.stories.empty()) return {};
+    if (const auto told = files.read(words_.stories); told.has_value()) {
+      stories_ = TRY(lab::parse_drill_stories(*told));
+    }
+    return {};
+  }
+
   // False: interrupted.
   bool run() {
     for (int round = 1; round <= words_.runs; ++round) {
       for (const auto* scenario : scenarios_) {
         for (const auto& contender : contenders_) {
+          if (is_there(*scenario, contender, round)) continue;
           say(std::string(scenario->name) + ", " + contender.engine + ", run " +
               std::to_string(round) + " of " + std::to_string(words_.runs));
           auto row = run_once(*scenario, contender, round);
@@ -92,6 +108,7 @@ class CloudRounds {
           }
           // After each: who interrupts a long series keeps what there is.
           if (!words_.rows.empty()) keep_file(words_.rows, to_text(series_));
+          if (!words_.stories.empty()) keep_file(words_.stories, lab::to_text(stories_));
         }
       }
     }
@@ -102,6 +119,13 @@ class CloudRounds {
   const std::vector<lab::DrillStory>& stories() const { return stories_; }
 
  private:
+  bool is_there(const lab::CloudScenario& scenario, const lab::Contender& contender,
+                int run) const {
+    return std::any_of(series_.rows.begin(), series_.rows.end(), [&](const lab::CloudRow& row) {
+      return row.scenario == scenario.name && row.engine == contender.engine && row.run == run;
+    });
+  }
+
   Result<lab::CloudRow> run_once(const lab::CloudScenario& scenario,
                                  const lab::Contender& contender, int run) {
     if (contender.plan) TRY(lab::bring_lab_up(*contender.plan, [](std::string_view) {}));
@@ -203,6 +227,12 @@ int run_cloud_drills(const DrillRoundsWords& words, const std::vector<std::strin
     return words.engines.empty() ? kExitNoLab : kExitUsage;
   }
   CloudRounds rounds(words, std::move(scenarios), *std::move(contenders));
+  if (words.resume) {
+    if (const auto kept = rounds.resume(); !kept.has_value()) {
+      say("nines drill: " + words.rows + ": " + kept.error().message());
+      return kExitUsage;
+    }
+  }
   const bool whole = rounds.run();
   if (const int status = keep_stories(rounds.stories(), words.picture, words.stories);
       status != 0) {

@@ -11,6 +11,7 @@
 #include "cluster/key_file.h"
 #include "cluster/lease_store.h"
 #include "cluster/peer_sockets.h"
+#include "cluster/verdict_wire.h"
 #include "io/linux/files.h"
 #include "node/run_config.h"
 #include "run_control.h"
@@ -35,6 +36,10 @@ void print_usage(FILE* to) {
       "usage: nines cluster keygen FILE    make a new key in FILE, which must not exist\n"
       "       nines cluster keygen --add FILE    a second key behind the one in FILE\n"
       "       nines cluster key-id FILE    which keys are in FILE, without showing them\n"
+      "       nines cluster listener-key FILE NAME    the key of a host that hears verdicts, to "
+      "stdout;\n"
+      "                                    FILE has the cluster's key, NAME is the host's in its "
+      "nines.yaml\n"
       "       nines cluster init FILE      begin the cluster of a nines.yaml, once on each of its "
       "nodes\n"
       "       nines cluster maintenance on|off [--control PATH]\n"
@@ -89,6 +94,19 @@ int key_id(const std::string& path) {
     std::printf("%s %s\n", cluster::id_text((*keys)[i].id).c_str(),
                 i == 0 ? "seals and opens" : "opens");
   }
+  return kExitDone;
+}
+
+// For one host alone: with it nobody can speak as a controller to another host.
+int print_listener_key(const std::string& path, std::string_view name) {
+  if (name.empty() || name.size() > cluster::kListenerNameMax) {
+    return failed(Error(ErrorCode::kInvalid, "a listener's name has 1 to 64 characters"));
+  }
+  const auto keys = cluster::read_key_file(path);
+  if (!keys) return failed(keys.error());
+  const auto key = cluster::listener_key(keys->front(), name);
+  if (!key) return failed(key.error());
+  std::fputs(cluster::listener_key_text(*key, name).c_str(), stdout);
   return kExitDone;
 }
 
@@ -173,6 +191,9 @@ int cluster_command(std::span<char*> arguments) {
       arguments[2][0] != '-' && arguments[2][0] != '\0') {
     return add_key(arguments[2]);
   }
+  if (verb == "listener-key" && arguments.size() == 3) {
+    return print_listener_key(arguments[1], arguments[2]);
+  }
   const bool known = verb == "keygen" || verb == "key-id" || verb == "init";
   if (known && arguments.size() == 2 && arguments[1][0] != '-' && arguments[1][0] != '\0') {
     if (verb == "init") return init(arguments[1]);
@@ -182,7 +203,7 @@ int cluster_command(std::span<char*> arguments) {
     std::fprintf(stderr, "nines cluster %s: one FILE is expected\n\n", arguments[0]);
   } else if (!verb.empty()) {
     std::fprintf(stderr,
-                 "nines cluster: no command '%s'; allowed: keygen, key-id, init, "
+                 "nines cluster: no command '%s'; allowed: keygen, key-id, listener-key, init, "
                  "maintenance\n\n",
                  arguments[0]);
   }

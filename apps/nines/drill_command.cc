@@ -192,7 +192,10 @@ int drill_command(std::span<char*> arguments) {
       ->check(CLI::Range(0, static_cast<int>(milliseconds_of(lab::kLineDelayMax))));
   app.add_flag("--load", rounds.conditions.load,
                "all processors are busy meanwhile, twice over, at the usual priority");
-  app.add_option("--rows", rounds.rows, "a file to keep each run's figures in");
+  auto* rows = app.add_option("--rows", rounds.rows, "a file to keep each run's figures in");
+  app.add_flag("--resume", rounds.resume,
+               "of an OpenStack: runs whose figures are in that file already are not made again")
+      ->needs(rows);
   app.add_flag("--markdown", rounds.markdown, "the table of runs for a document");
   app.add_option("--svg", rounds.picture, "a file for a picture of each drill, second by second");
   app.add_option("--story", rounds.stories, "a file to keep what is drawn there");
@@ -239,6 +242,10 @@ int drill_command(std::span<char*> arguments) {
     rounds.lab = rounds.engines.empty() ? lab_name : "drill-" + std::to_string(::getpid());
     rounds.json = json;
     return run_cloud_drills(rounds, names);
+  }
+  if (rounds.resume) {
+    std::fputs("nines drill: --resume goes with --services openstack\n", stderr);
+    return kExitUsage;
   }
   if ((!rounds.services.empty() || !rounds.configuration_path.empty()) && rounds.engines.empty()) {
     std::fputs("nines drill: --services and --config need --engines or --incumbent\n", stderr);

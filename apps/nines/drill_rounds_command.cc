@@ -65,6 +65,7 @@ Result<lab::Contender> contender_of(lab::EngineKind kind, const DrillRoundsWords
                         .cluster_key = TRY(lab_cluster_key()),
                         .term = words.term,
                         .self = std::filesystem::read_symlink("/proc/self/exe")};
+  wishes.listener_keys = TRY(lab_listener_keys(wishes.cluster_key));
   if (!words.priorities.empty()) {
     wishes.priorities = TRY(lab::parse_priorities(words.priorities, kControllers));
   }

@@ -29,6 +29,7 @@ struct DrillRoundsWords {
   std::string rows;                // a file to keep the rows in, from each round on; empty: none
   std::string picture;             // a file for the first run of each, drawn; empty: none
   std::string stories;             // and one for what is drawn, to be kept
+  bool resume = false;             // goes on with what is in `rows`; of an OpenStack
   bool json = false;               // the rows instead of the table
   bool markdown = false;
 };

@@ -16,6 +16,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "cluster/cluster_key.h"
+#include "cluster/verdict_wire.h"
 #include "lab/default_configuration.h"
 #include "lab/lab_control.h"
 #include "lab/lab_plan.h"
@@ -157,6 +159,7 @@ Result<lab::LabWishes> wishes_of(const Words& words) {
   wishes.services = TRY(lab::find_services(words.services));
   wishes.engine = words.balancer.empty() ? *engine : lab::EngineKind::kBalancer;
   wishes.cluster_key = TRY(lab_cluster_key());
+  wishes.listener_keys = TRY(lab_listener_keys(wishes.cluster_key));
   if (!words.priorities.empty()) {
     if (!words.balancer.empty()) {
       return Error(ErrorCode::kInvalid,
@@ -312,6 +315,16 @@ Result<std::string> lab_cluster_key() {
     text += kDigits[each & 15];
   }
   return text + '\n';
+}
+
+Result<std::map<std::string, std::string>> lab_listener_keys(const std::string& cluster_key) {
+  const cluster::ClusterKeys keys = TRY(cluster::parse_keys(cluster_key));
+  std::map<std::string, std::string> texts;
+  for (int number = 1; number <= lab::kComputes; ++number) {
+    const std::string name = "comp0" + std::to_string(number);
+    texts[name] = cluster::listener_key_text(TRY(cluster::listener_key(keys.front(), name)), name);
+  }
+  return texts;
 }
 
 int lab_command(std::span<char*> arguments) {

@@ -1,6 +1,7 @@
 // `nines lab ...`: several hosts on this machine, and faults for them.
 #pragma once
 
+#include <map>
 #include <span>
 #include <string>
 
@@ -14,5 +15,7 @@ int lab_command(std::span<char*> arguments);
 
 // A key file's text for one lab's cluster.
 Result<std::string> lab_cluster_key();
+// By host, for compute hosts that hear verdicts: texts of key files.
+Result<std::map<std::string, std::string>> lab_listener_keys(const std::string& cluster_key);
 
 }  // namespace nines

@@ -215,7 +215,7 @@ Result<void> LeaseOwner::reload(vrrp::Config config) {
   const node::ClusterConfig cluster = TRY(load_());
   auto keys = TRY(peers_->read_keys());
   TRY(peers_->set_keys(std::move(keys)));
-  dead_peers_->reload(cluster.dead_peers);
+  TRY(dead_peers_->reload(cluster));
   config_ = std::move(config);
   for (std::size_t i = 0; i < instances_.size(); ++i) instances_[i].config = config_.instances[i];
   tracks_.load(config_);

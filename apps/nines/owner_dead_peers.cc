@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "cluster/key_file.h"
+#include "cluster/peer_sockets.h"
 #include "vrrp/owned.h"
 
 namespace nines {
@@ -63,7 +65,30 @@ Json json_of(const cluster::DeadPeersReport::Node& node) {
                {"evidence", text_of(status.evidence)}};
   json["dead_for"] = status.blocked_for ? Json(seconds(*status.blocked_for)) : Json(nullptr);
   if (!node.error.empty()) json["error"] = node.error;
+  if (!node.healed.empty() || node.heals) {
+    Json back = Json::array();
+    for (const auto& each : node.healed) {
+      back.push_back({{"port", each.port}, {"after", seconds(each.after)}});
+    }
+    json["services_back"] = std::move(back);
+    json["services_awaited"] = node.heals;
+  }
   return json;
+}
+
+// "      services back after: 3306 4.2 s, 5672 9.5 s; more are waited for"
+std::string render_healing(const Json& node) {
+  if (!node.contains("services_back")) return {};
+  std::string text;
+  for (const Json& each : node["services_back"]) {
+    char one[48];
+    std::snprintf(one, sizeof one, "%s%d %.1f s", text.empty() ? "" : ", ", each.value("port", 0),
+                  each.value("after", 0.0));
+    text += one;
+  }
+  const bool awaited = node.value("services_awaited", false);
+  if (text.empty()) text = awaited ? "none yet" : "none";
+  return "      services that accept again: " + text + (awaited ? "; more are waited for\n" : "\n");
 }
 
 }  // namespace
@@ -91,6 +116,7 @@ Result<std::unique_ptr<OwnerDeadPeers>> OwnerDeadPeers::create(
     if (each.id != cluster.self) options.hosts[each.id] = std::move(host);
   }
   std::unique_ptr<OwnerDeadPeers> owner(new OwnerDeadPeers());
+  owner->not_covered_ = wanted.not_covered;
   owner->driver_ = TRY(cluster::DeadPeersDriver::create(
       std::move(options), loop, now_exactly,
       [&membership, networks](Instant now) {
@@ -102,15 +128,56 @@ Result<std::unique_ptr<OwnerDeadPeers>> OwnerDeadPeers::create(
         }
       },
       log));
+  if (wanted.listeners) {
+    std::vector<SocketAddress> addresses;
+    for (const node::ClusterNode& each : cluster.nodes) {
+      if (each.id == cluster.self) addresses = each.addresses;
+    }
+    owner->teller_ = std::make_unique<cluster::TellerSockets>(
+        TRY(make_teller(cluster)), std::move(addresses), loop, now_exactly, log);
+  }
   return owner;
 }
 
-void OwnerDeadPeers::reload(const node::DeadPeersConfig& config) {
+Result<cluster::VerdictTeller> OwnerDeadPeers::make_teller(const node::ClusterConfig& cluster) {
+  return cluster::VerdictTeller(TRY(cluster::read_key_file(cluster.key)), cluster.self,
+                                TRY(cluster::fresh_incarnation()));
+}
+
+void OwnerDeadPeers::start() {
+  if (teller_ != nullptr) {
+    driver_->on_judged([this](const auto& look, cluster::NodeSet dead) { tell(look, dead); });
+    teller_->start();
+  }
+  driver_->start();
+}
+
+// Who took its leave is missed by nobody. An isolated host knows nothing.
+void OwnerDeadPeers::tell(const cluster::dead_peer_event::Look& look, cluster::NodeSet dead) {
+  cluster::NodeSet unheard;
+  for (const cluster::PeerSight& sight : look.peers) {
+    if (!sight.heard && sight.was_known && !sight.has_left) unheard.add(sight.node);
+  }
+  if (look.isolated) unheard = dead = {};
+  teller_->set_view(unheard, dead);
+}
+
+Result<void> OwnerDeadPeers::reload(const node::ClusterConfig& cluster) {
+  const node::DeadPeersConfig& config = cluster.dead_peers;
+  if (teller_ != nullptr) teller_->set_teller(TRY(make_teller(cluster)));
   driver_->configure(config.on, config.silence, config.hold_down, config.ports);
+  not_covered_ = config.not_covered;
+  return {};
 }
 
 Json OwnerDeadPeers::report() const {
-  const cluster::DeadPeersReport report = driver_->report();
+  Json json = dead_peers_json(driver_->report());
+  if (teller_ != nullptr) json["listeners"] = teller_->listeners();
+  json["known_not_covered"] = not_covered_;
+  return json;
+}
+
+Json dead_peers_json(const cluster::DeadPeersReport& report) {
   Json nodes = Json::array();
   for (const auto& node : report.nodes) nodes.push_back(json_of(node));
   Json json = {{"on", report.on},
@@ -148,12 +215,15 @@ std::string render_dead_peers(const Json& report) {
       text += ", " + std::to_string(ended) + " connections ended";
     }
     text += ": " + word(node, "evidence") + "\n";
+    text += render_healing(node);
     if (const std::string error = word(node, "error"); !error.empty()) {
       text += "      " + error + "\n";
     }
   }
   for (const Json& other : report.value("not_covered", Json::array())) {
-    text += "    ! not told: network " + word(other, "network") + " (";
+    text += other.value("known", false) ? "    not told, as nines.yaml says: network "
+                                        : "    ! not told: network ";
+    text += word(other, "network") + " (";
     std::string programs;
     for (const Json& program : other.value("programs", Json::array())) {
       programs += (programs.empty() ? "" : ", ") + program.get<std::string>();

@@ -6,9 +6,11 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "cluster/dead_peers_driver.h"
 #include "cluster/membership_driver.h"
+#include "cluster/verdict_sockets.h"
 #include "io/linux/epoll_loop.h"
 #include "io/ports.h"
 #include "node/host_share.h"
@@ -30,10 +32,12 @@ class OwnerDeadPeers {
 
   // Before start().
   void on_share(Shared callback) { shared_ = std::move(callback); }
-  void start() { driver_->start(); }
+  void start();
   // Membership sees something else than before.
   void changed() { driver_->changed(); }
-  void reload(const node::DeadPeersConfig& config);
+  // The cluster's keys are read again, too. An error: they cannot be; listeners are told by the
+  // old.
+  Result<void> reload(const node::ClusterConfig& cluster);
 
   // For "cluster status".
   nlohmann::json report() const;
@@ -41,10 +45,17 @@ class OwnerDeadPeers {
  private:
   OwnerDeadPeers() = default;
 
+  static Result<cluster::VerdictTeller> make_teller(const node::ClusterConfig& cluster);
+  void tell(const cluster::dead_peer_event::Look& look, cluster::NodeSet dead);
+
+  std::unique_ptr<cluster::TellerSockets> teller_;  // none: listeners are not told
   std::unique_ptr<cluster::DeadPeersDriver> driver_;
   Shared shared_;
+  std::vector<std::string> not_covered_;  // as nines.yaml has it
 };
 
+// What the driver says, for "cluster status".
+nlohmann::json dead_peers_json(const cluster::DeadPeersReport& report);
 // Lines for people of what report() gave, indented by two blanks; each ends with a line feed.
 std::string render_dead_peers(const nlohmann::json& report);
 

@@ -9,6 +9,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,11 +24,13 @@
 #include "io/linux/epoll_loop.h"
 #include "io/linux/files.h"
 #include "lease_notes.h"
+#include "listener_owner.h"
 #include "maintenance_mark.h"
 #include "manager_plane.h"
 #include "node/run_config.h"
 #include "node/service_manager.h"
 #include "node/supervisor.h"
+#include "other_networks.h"
 #include "proxy/master_config.h"
 #include "proxy/plane_main.h"
 #include "proxy/proxy_master.h"
@@ -64,9 +67,15 @@ std::string host_name() {
 
 bool on_terminal() { return ::isatty(STDERR_FILENO) == 1; }
 
-// A witness has an owner plane that votes, and no addresses for it.
+// Who hears verdicts and is none of the cluster's nodes.
+bool is_listener(const node::RunConfig& config) {
+  return config.cluster && !config.cluster->listener.empty();
+}
+
+// A witness has an owner plane that votes, a listener one that hears; neither has addresses for it.
 bool has_owner(const node::RunConfig& config) {
-  return !config.keepalived.empty() || (config.cluster && config.cluster->is_witness());
+  return !config.keepalived.empty() || (config.cluster && config.cluster->is_witness()) ||
+         is_listener(config);
 }
 
 // What is wrong, all of it, to stderr; an error when that is too much to run.
@@ -92,8 +101,9 @@ bool is_same_cluster(const std::optional<node::ClusterConfig>& a,
                      std::optional<node::ClusterConfig> b) {
   if (!a || !b) return a.has_value() == b.has_value();
   auto addresses = std::move(b->dead_peers.addresses);
+  const bool listeners = b->dead_peers.listeners;
   b->dead_peers = a->dead_peers;
-  return a->dead_peers.addresses == addresses && *a == *b;
+  return a->dead_peers.addresses == addresses && a->dead_peers.listeners == listeners && *a == *b;
 }
 
 Result<vrrp::Config> load_keepalived(const std::string& path, bool by_lease) {
@@ -153,10 +163,11 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
         return load_owned(path, by_lease);
       };
       if (config_.cluster) TRY(check_for_leases(owners));
-      const auto make = config_.cluster
-                            ? make_lease_owner([this] { return *config_.cluster; },
-                                               [path = config_path_] { return load_cluster(path); })
-                            : vrrp::MakeOwner(vrrp::make_vrrp_owner);
+      const auto current = [this] { return *config_.cluster; };
+      const auto again = [path = config_path_] { return load_cluster(path); };
+      const auto make = is_listener(config_) ? make_listener_owner(current, again)
+                        : config_.cluster    ? make_lease_owner(current, again)
+                                             : vrrp::MakeOwner(vrrp::make_vrrp_owner);
       owner_ = TRY(vrrp::OwnerPlane::create(std::move(owners), load, make, loop_, log_, *this));
     }
     manage(config_.galera);
@@ -417,6 +428,21 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
   RunControl control_;
 };
 
+// Who on this host speaks to those ports, is not told of a dead controller, and is not named as
+// that: a warning, since it may be meant so.
+void warn_of_other_networks(const node::DeadPeersConfig& config) {
+  if (!config.on || ::geteuid() != 0) return;
+  const std::set<std::uint16_t> ports(config.ports.begin(), config.ports.end());
+  for (const auto& each : find_other_networks("/proc", "/run/netns", ::getpid(), ports)) {
+    if (node::names_network(config.not_covered, each.name)) continue;
+    std::fprintf(stderr,
+                 "nines check: warning: network %s of this host has %d connections to services' "
+                 "ports, and its programs are not told of a dead controller; if that is meant so, "
+                 "name it in 'dead_peers: not_covered'\n",
+                 each.name.c_str(), each.connections);
+  }
+}
+
 int run_node(const std::string& config_path) {
   const auto refuse = [](const Error& error) {
     std::fprintf(stderr, "nines run: %s\n", error.message().c_str());
@@ -479,6 +505,7 @@ int check_run_file(const std::string& path, bool json, bool quiet) {
   if (loaded.config.cluster) {
     const auto keys = cluster::read_key_file(loaded.config.cluster->key);
     if (!keys.has_value()) judge(keys.error());
+    warn_of_other_networks(loaded.config.cluster->dead_peers);
   }
   if (!loaded.config.haproxy.empty()) {
     const auto parsed = proxy::load_again(files, proxy_options(loaded.config));

@@ -159,7 +159,10 @@ void print(const Json& status) {
                   text(each, "state") == "MASTER" ? ", held here" : "");
     }
   }
-  if (status.contains("cluster")) {
+  if (status.contains("cluster") && status["cluster"].contains("listener")) {
+    std::printf("  listens to the controllers' verdicts as %s\n",
+                text(status["cluster"], "listener").c_str());
+  } else if (status.contains("cluster")) {
     std::fputs(cluster::render_cluster_text(status["cluster"].dump()).c_str(), stdout);
     for (const Json& each : status["cluster"].value("conflicts", Json::array())) {
       std::printf(
@@ -200,11 +203,14 @@ void add_uncovered(Json& status) {
   Json& peers = status["cluster"]["dead_peers"];
   if (!peers.is_object() || !peers.value("on", false)) return;
   const auto ports = peers.value("ports", std::set<std::uint16_t>());
+  const auto known = peers.value("known_not_covered", std::vector<std::string>());
   Json uncovered = Json::array();
   for (const auto& each :
        find_other_networks("/proc", "/run/netns", status.value("pid", 0), ports)) {
-    uncovered.push_back(
-        {{"network", each.name}, {"programs", each.programs}, {"connections", each.connections}});
+    uncovered.push_back({{"network", each.name},
+                         {"programs", each.programs},
+                         {"connections", each.connections},
+                         {"known", node::names_network(known, each.name)}});
   }
   peers["not_covered"] = std::move(uncovered);
 }

@@ -128,11 +128,16 @@ std::string key_file_text(const ClusterKey& key) {
       "# The cluster's key, the same on all its controllers. Keep it secret: whoever has it can\n"
       "# speak as any of them. Its id, which is no secret, is " +
       id_text(key.id) + ".\n";
-  for (const std::uint8_t byte : key.secret.bytes()) {
+  return text + secret_text(key.secret) + "\n";
+}
+
+std::string secret_text(const Secret& secret) {
+  std::string text;
+  for (const std::uint8_t byte : secret.bytes()) {
     text += kHexDigits[byte >> 4];
     text += kHexDigits[byte & 15];
   }
-  return text + "\n";
+  return text;
 }
 
 }  // namespace nines::cluster

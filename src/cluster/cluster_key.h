@@ -34,6 +34,9 @@ std::string id_text(std::uint32_t id);
 // never repeats what stands there.
 Result<ClusterKeys> parse_keys(std::string_view text);
 
+// 64 hexadecimal digits.
+std::string secret_text(const Secret& secret);
+
 // A file with this key, ending in a line feed, with a comment that says what it is.
 std::string key_file_text(const ClusterKey& key);
 

@@ -92,6 +92,10 @@ Result<void> DeadPeers::check(Duration silence, Duration hold_down) {
 
 Result<DeadPeers> DeadPeers::create(DeadPeersOptions options) {
   TRY(check(options.silence, options.hold_down));
+  if (options.observes) {
+    if (options.self == 0) return DeadPeers(options);
+    return Error(ErrorCode::kInvalid, "who observes is no node");
+  }
   if (options.self < 1 || options.self > kNodeIdMax) {
     return Error(ErrorCode::kInvalid, "node number " + std::to_string(options.self) +
                                           " is not 1 to " + std::to_string(kNodeIdMax));
@@ -100,7 +104,7 @@ Result<DeadPeers> DeadPeers::create(DeadPeersOptions options) {
 }
 
 DeadPeers::DeadPeers(DeadPeersOptions options) : options_(options), nodes_(options.nodes) {
-  nodes_.add(options_.self);
+  nodes_.add(options_.self);  // 0 names nobody
   nodes_.for_each([&](NodeId node) {
     if (node == options_.self) return;
     Peer peer;
@@ -237,6 +241,7 @@ void DeadPeers::count_return(Peer& peer) {
 // Rules go first, then the work comes back: at once to who was only doubted, little by little to
 // who was called dead, once it has been there for a while.
 void DeadPeers::share_work(Instant now, DeadPeerEffects& out) {
+  if (options_.observes) return;
   const auto is_settling = [&](const Peer& peer) {
     return peer.slowly && peer.was_there && now - peer.there_since < kSteady;
   };

@@ -23,6 +23,9 @@ namespace nines::cluster {
 struct DeadPeersOptions {
   NodeId self = 0;
   NodeSet nodes;  // all controllers, with or without self
+  // This host is none of them, has no vote and gives no work: others' verdicts are its reason, its
+  // own silence is asked for besides. `self` is 0.
+  bool observes = false;
   bool on = true;
   // For so long a host is silent on all networks before its connections are reset.
   Duration silence = std::chrono::seconds(1);  // DeadPeers::kSilenceLeast to kSilenceMost
@@ -224,7 +227,7 @@ class DeadPeers {
   Peer* find(NodeId node);
 
   DeadPeersOptions options_;
-  NodeSet nodes_;            // self included
+  NodeSet nodes_;            // self included, unless it only observes
   std::vector<Peer> peers_;  // by node
   std::optional<Instant> looked_at_;
   Instant look_at_{};

@@ -28,7 +28,8 @@ DeadPeersDriver::DeadPeersDriver(DeadPeers machine, Options options, io::EpollLo
       clock_(std::move(clock)),
       look_(std::move(look)),
       shared_(std::move(shared)),
-      log_(log) {}
+      log_(log),
+      healing_(loop) {}
 
 DeadPeersDriver::~DeadPeersDriver() { *alive_ = false; }
 
@@ -66,7 +67,9 @@ void DeadPeersDriver::start() {
 }
 
 void DeadPeersDriver::changed() {
-  handle(look_(clock_()));
+  const dead_peer_event::Look look = look_(clock_());
+  handle(look);
+  if (judged_) judged_(look, machine_.blocked());
   const Duration left = machine_.deadline() - clock_();
   loop_.arm(*this, left > 0ns ? left : Duration{});
 }
@@ -92,6 +95,7 @@ void DeadPeersDriver::perform(const DeadPeerEffect& effect, Instant now) {
     if (cut_off_ != nullptr) cut_off_->block(block->node, block->until);
     if (gone_.contains(block->node)) return;
     gone_.add(block->node);
+    healing_.end(block->node);
     say(io::Severity::kWarning, block->node, "is called dead", now);
     shared_(options_.hosts.at(block->node), Share::kGone);
   } else if (const auto* const destroy = std::get_if<dead_peer_effect::Destroy>(&effect)) {
@@ -100,6 +104,7 @@ void DeadPeersDriver::perform(const DeadPeerEffect& effect, Instant now) {
     if (cut_off_ != nullptr) cut_off_->unblock(unblock->node);
     tallies_[unblock->node].error.clear();
     gone_.remove(unblock->node);
+    healing_.begin(unblock->node, options_.hosts.at(unblock->node).services, options_.ports);
     shared_(options_.hosts.at(unblock->node), Share::kNone);
     say(io::Severity::kNotice, unblock->node, "is dead no longer", now);
   } else if (const auto* const shun = std::get_if<dead_peer_effect::Shun>(&effect)) {
@@ -159,6 +164,8 @@ DeadPeersReport DeadPeersDriver::report() const {
       node.sockets_destroyed = found->second.sockets;
       node.error = found->second.error;
     }
+    node.healed = healing_.healed(status.node);
+    node.heals = healing_.watches(status.node);
     report.nodes.push_back(std::move(node));
   }
   return report;

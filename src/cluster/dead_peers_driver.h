@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -16,6 +17,7 @@
 #include "cluster/cut_off.h"
 #include "cluster/dead_peers.h"
 #include "cluster/echo_probe.h"
+#include "cluster/healing.h"
 #include "io/linux/epoll_loop.h"
 #include "io/ports.h"
 
@@ -40,7 +42,10 @@ struct DeadPeersReport {
     std::string name;
     DeadPeerStatus status;
     std::uint64_t sockets_destroyed = 0;  // since this process began
-    std::string error;                    // why the kernel did not do it; empty: it did
+    // Of its last return from a verdict, and whether more of them are waited for.
+    std::vector<HealedService> healed = {};
+    bool heals = false;
+    std::string error;  // why the kernel did not do it; empty: it did
   };
   bool on = false;
   Duration silence{}, hold_down{};
@@ -74,6 +79,9 @@ class DeadPeersDriver : private Timer {
   void start();
   // Membership sees something else than before.
   void changed();
+  // Called after each look, with what it came to.
+  using Judged = std::function<void(const dead_peer_event::Look& look, NodeSet dead)>;
+  void on_judged(Judged callback) { judged_ = std::move(callback); }
   // What may change while it runs; checked by DeadPeers::check() and check_refusable_ports().
   void configure(bool on, Duration silence, Duration hold_down, std::vector<std::uint16_t> ports);
 
@@ -102,10 +110,12 @@ class DeadPeersDriver : private Timer {
   Clock clock_;
   Look look_;
   Shared shared_;
+  Judged judged_;
   io::Log& log_;
   std::string missing_, no_echo_;
   std::unique_ptr<EchoProbe> echo_;
   std::unique_ptr<CutOff> cut_off_;  // none: the kernel cannot
+  HealingWatch healing_;
   std::map<NodeId, Tally> tallies_;
   NodeSet gone_;  // whom the balancer knows to be dead
   DeadPeerEffects effects_;

@@ -99,13 +99,6 @@ std::string nova_configuration(const Naming& naming, std::span<const HostPlan> c
          login_of("placement") + login_of("neutron") + token_section(controllers);
 }
 
-// On a compute host nobody ends connections to a dead controller for nova-compute: it finds out by
-// AMQP's heartbeats and by TCP_USER_TIMEOUT, which is as long. At the default of 60 s it is away
-// from its queue for up to two minutes, with every server it was given in BUILD.
-std::string impatience_of_computes() {
-  return "[oslo_messaging_rabbit]\nheartbeat_timeout_threshold = 2\n";
-}
-
 std::string nova_databases() {
   return database_section("database", "nova") + database_section("api_database", "nova_api");
 }
@@ -190,7 +183,6 @@ RealService compute_program(std::string_view binary, std::string_view name, cons
       {.name = naming.service + "/nova.conf",
        .text = nova_configuration(naming, controllers) +
                (host.role == HostRole::kController ? nova_databases() : std::string())}};
-  if (host.role == HostRole::kCompute) service.files[0].text += impatience_of_computes();
   service.command = {"/usr/bin/" + std::string(binary), "--config-file", naming.path("nova.conf")};
   service.readiness = Readiness::kProbe;
   service.probe = {

@@ -245,17 +245,31 @@ std::string nines_configuration() {
   return "keepalived: " + in_host(kAddressFile) + "\nhaproxy: " + in_host(kBalancerFile) + '\n';
 }
 
-std::string cluster_configuration(std::span<const ClusterMember> members, bool dead_peers,
-                                  Duration term) {
-  std::string text = nines_configuration() + "cluster:\n  key: " + in_host(kKeyFile) +
-                     (dead_peers ? "" : "\n  dead_peers: off");
-  if (term > Duration(0)) text += "\n  term: " + std::to_string(milliseconds_of(term)) + "ms";
-  text += "\n  nodes:\n";
+namespace {
+
+std::string nodes_section(std::span<const ClusterMember> members) {
+  std::string text = "  nodes:\n";
   for (std::size_t i = 0; i < members.size(); ++i) {
     text += "    " + members[i].name + ": {id: " + std::to_string(i + 1) + ", addresses: [" +
             members[i].address + "]}\n";
   }
   return text;
+}
+
+}  // namespace
+
+std::string cluster_configuration(std::span<const ClusterMember> members, bool dead_peers,
+                                  Duration term, bool listeners) {
+  std::string text = nines_configuration() + "cluster:\n  key: " + in_host(kKeyFile) + '\n';
+  if (!dead_peers) text += "  dead_peers: off\n";
+  if (dead_peers && listeners) text += "  dead_peers:\n    listeners: true\n";
+  if (term > Duration(0)) text += "  term: " + std::to_string(milliseconds_of(term)) + "ms\n";
+  return text + nodes_section(members);
+}
+
+std::string listener_configuration(std::span<const ClusterMember> members, std::string_view name) {
+  return "cluster:\n  key: " + in_host(kListenerKeyFile) + "\n  listener: " + std::string(name) +
+         '\n' + nodes_section(members);
 }
 
 }  // namespace nines::lab

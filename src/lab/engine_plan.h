@@ -112,9 +112,12 @@ struct ClusterMember {
   std::string address;
 };
 // `dead_peers`: what is done for the clients of a dead controller is left as it is by itself.
-// `term`: of leases; 0: as it is by itself.
+// `term`: of leases; 0: as it is by itself. `listeners`: hosts that are no nodes may hear verdicts.
 std::string cluster_configuration(std::span<const ClusterMember> members, bool dead_peers = true,
-                                  Duration term = {});
+                                  Duration term = {}, bool listeners = false);
+// Of a host that is none of these and hears their verdicts; its key is in kListenerKeyFile.
+std::string listener_configuration(std::span<const ClusterMember> members, std::string_view name);
+inline constexpr std::string_view kListenerKeyFile = "listener.key";
 inline constexpr std::string_view kKeyFile = "cluster.key";
 
 }  // namespace nines::lab

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "lab/cloud_services.h"
+#include "lab/real_service_parts.h"
 
 namespace nines::lab {
 namespace {
@@ -59,6 +60,43 @@ void for_each_account(std::string_view text, Visit visit) {
     std::from_chars(digits.data(), digits.data() + digits.size(), id);
     visit(line.substr(0, first), id);
   }
+}
+
+std::vector<ClusterMember> members_of(const LabPlan& plan) {
+  std::vector<ClusterMember> members;
+  for (const HostPlan& each : plan.hosts) {
+    if (each.role == HostRole::kController) members.push_back({each.name, each.address});
+  }
+  return members;
+}
+
+// Our own program on compute hosts, that hears the controllers' verdicts; ready when it hears all.
+std::vector<RealService> plan_listeners(const LabPlan& plan, const LabWishes& wishes) {
+  std::vector<RealService> listeners;
+  for (const HostPlan& host : plan.hosts) {
+    const auto key = wishes.listener_keys.find(host.name);
+    if (host.role != HostRole::kCompute || key == wishes.listener_keys.end()) continue;
+    RealService service;
+    service.name = kListenerService;
+    service.host = host.name;
+    service.files = {{.name = std::string(kEngineFile),
+                      .text = listener_configuration(members_of(plan), host.name),
+                      .mode = 0600},
+                     {.name = std::string(kListenerKeyFile), .text = key->second, .mode = 0600}};
+    service.command = {wishes.self, "run", "-c",
+                       std::string(kHostDirectory) + '/' + std::string(kEngineFile)};
+    service.environment = {std::string(kServicePath), "LANG=C.UTF-8", "HOME=/tmp"};
+    service.needs_address = true;
+    service.readiness = RealService::Readiness::kProbe;
+    service.probe = {"/bin/sh", "-ec",
+                     "said=$(" + wishes.self + " status --json)\ncase \"$said\" in\n" +
+                         R"(*'"heard": false'*) exit 1;;)"
+                         "\n"
+                         R"(*'"heard": true'*) exit 0;;)"
+                         "\nesac\nexit 1"};
+    listeners.push_back(std::move(service));
+  }
+  return listeners;
 }
 
 }  // namespace
@@ -131,6 +169,9 @@ Result<LabPlan> plan_lab(const LabWishes& wishes) {
     }
     const std::span<const HostPlan> hosts = plan.hosts;
     plan.real = plan_cloud_services(hosts.first(controllers), hosts.subspan(controllers));
+    if (plan.engine.kind == EngineKind::kLease) {
+      for (auto& each : plan_listeners(plan, wishes)) plan.real.push_back(std::move(each));
+    }
   }
   plan.hosts.push_back(
       {.name = std::string(kClientHost), .address = "100.2.30.100", .role = HostRole::kClient});
@@ -176,13 +217,10 @@ std::vector<HostFile> engine_files(const LabPlan& plan, const HostPlan& host) {
   }
   files.push_back({.name = kAddressFile, .text = keepalived_configuration(host.priority, check)});
   if (has_leases(plan.engine.kind)) {
-    std::vector<ClusterMember> members;
-    for (const HostPlan& each : plan.hosts) {
-      if (each.role == HostRole::kController) members.push_back({each.name, each.address});
-    }
-    files.push_back({.name = kEngineFile,
-                     .text = cluster_configuration(members, plan.engine.kind == EngineKind::kLease,
-                                                   plan.term)});
+    files.push_back(
+        {.name = kEngineFile,
+         .text = cluster_configuration(members_of(plan), plan.engine.kind == EngineKind::kLease,
+                                       plan.term, plan.services == ServiceSource::kOpenStack)});
     files.push_back({.name = kKeyFile, .text = plan.cluster_key, .mode = 0600});
   } else {
     files.push_back({.name = kEngineFile, .text = nines_configuration()});

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,8 +17,9 @@
 
 namespace nines::lab {
 
-inline constexpr int kControllersMax = 9;  // .41 to .49
-inline constexpr int kComputes = 2;        // of a lab with an OpenStack: .51 and .52
+inline constexpr int kControllersMax = 9;                      // .41 to .49
+inline constexpr std::string_view kListenerService = "nines";  // on compute hosts
+inline constexpr int kComputes = 2;  // of a lab with an OpenStack: .51 and .52
 inline constexpr std::size_t kLabNameMax = 32;
 inline constexpr std::string_view kLabsDirectory = "/run/nines-lab";
 inline constexpr std::string_view kDefaultLabName = "lab";
@@ -105,7 +107,9 @@ struct LabWishes {
   std::string balancer = {};         // EngineKind::kBalancer's program; empty: `self`
   std::string cluster_key = {};      // of those with leases: a key file's text
   Duration term{};                   // of their leases; 0: as they come
-  std::string self = {};             // the path of this program
+  // Of compute hosts that hear verdicts: host -> a key file's text.
+  std::map<std::string, std::string> listener_keys = {};
+  std::string self = {};  // the path of this program
 };
 
 // kInvalid with a message for people when a wish cannot be had.

@@ -79,6 +79,43 @@ TEST(LabPlan, AClusterOfLeasesKnowsItsControllersAndTheirKey) {
   EXPECT_FALSE(knows_term(*plan));
 }
 
+TEST(LabPlan, ComputeHostsListenWhereTheControllersGiveVerdicts) {
+  LabWishes wishes{.engine = EngineKind::kLease,
+                   .services = ServiceSource::kOpenStack,
+                   .cluster_key = "a key\n",
+                   .listener_keys = {{"comp01", "one\n"}, {"comp02", "two\n"}},
+                   .self = "/opt/nines"};
+  const auto listeners = [&] {
+    std::vector<RealService> found;
+    const auto plan = plan_lab(wishes);
+    for (const auto& each : plan->real) {
+      if (each.name == kListenerService) found.push_back(each);
+    }
+    return found;
+  };
+  const auto found = listeners();
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[1].host, "comp02");
+  EXPECT_TRUE(found[1].needs_address);
+  for (const RealFile& file : found[1].files) {
+    EXPECT_EQ(file.mode, 0600u);
+    if (file.name == kListenerKeyFile) EXPECT_EQ(file.text, "two\n");
+    if (file.name != kEngineFile) continue;
+    EXPECT_EQ(file.text,
+              "cluster:\n  key: /run/nines-lab/listener.key\n  listener: comp02\n  nodes:\n"
+              "    node01: {id: 1, addresses: [100.2.30.41]}\n"
+              "    node02: {id: 2, addresses: [100.2.30.42]}\n"
+              "    node03: {id: 3, addresses: [100.2.30.43]}\n");
+  }
+  const auto plan = plan_lab(wishes);
+  for (const HostFile& file : engine_files(*plan, plan->hosts[0])) {
+    if (file.name != kEngineFile) continue;
+    EXPECT_NE(file.text.find("    listeners: true\n"), std::string::npos);
+  }
+  wishes.engine = EngineKind::kPassive;
+  EXPECT_TRUE(listeners().empty()) << "where nobody gives any";
+}
+
 TEST(LabPlan, ABalancerAloneHasTheAddressForGoodWithItsOwnFlagsAndSignal) {
   const auto plan = plan_lab({.controllers = 2,
                               .engine = EngineKind::kBalancer,

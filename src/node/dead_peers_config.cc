@@ -26,7 +26,7 @@ class Reader {
       read_word(section);
       return std::move(config_);
     }
-    const std::array<YamlReader::Key, 5> keys = {{
+    const std::array<YamlReader::Key, 7> keys = {{
         {"silence",
          [this](fy_node* value) {
            read_duration(value, kDeadSilenceLeast, kDeadSilenceMost, "500ms to 1m, as in 1s",
@@ -42,6 +42,8 @@ class Reader {
            read_ports(value, ports_);
          }},
         {"more_ports", [this](fy_node* value) { read_ports(value, more_ports_); }},
+        {"listeners", [this](fy_node* value) { read_listeners(value); }},
+        {"not_covered", [this](fy_node* value) { read_not_covered(value); }},
         {"addresses", [this](fy_node* value) { read_addresses(value); }},
     }};
     yaml_.read_mapping(section, "'dead_peers'", keys);
@@ -70,7 +72,8 @@ class Reader {
     }
     yaml_.error(YamlReader::span_of(value), "'dead_peers' is neither a switch nor a mapping")
         .with_found(word)
-        .with_allowed("on, off, or silence, hold_down, ports, more_ports, addresses");
+        .with_allowed(
+            "on, off, or silence, hold_down, ports, more_ports, listeners, not_covered, addresses");
   }
 
   void read_duration(fy_node* value, Duration least, Duration most, std::string_view allowed,
@@ -84,6 +87,38 @@ class Reader {
     yaml_.error(YamlReader::span_of(value), "no such duration")
         .with_found(word)
         .with_allowed(allowed);
+  }
+
+  void read_listeners(fy_node* value) {
+    const std::string_view word = YamlReader::word_of(value);
+    if (word != "true" && word != "false") {
+      yaml_.error(YamlReader::span_of(value), "neither yes nor no")
+          .with_found(word)
+          .with_allowed("true, false");
+    }
+    config_.listeners = word == "true";
+  }
+
+  void read_not_covered(fy_node* value) {
+    constexpr std::string_view kAllowed =
+        "a list of up to 32 names, as `ip netns` has them; '*' at the end stands for any rest";
+    if (value == nullptr || !fy_node_is_sequence(value)) {
+      yaml_.error(YamlReader::span_of(value), "networks are a list").with_allowed(kAllowed);
+      return;
+    }
+    void* position = nullptr;
+    while (fy_node* const each = fy_node_sequence_iterate(value, &position)) {
+      const std::string_view word = YamlReader::word_of(each);
+      const auto star = word.find('*');
+      if (word.empty() || (star != word.npos && star + 1 != word.size()) ||
+          config_.not_covered.size() == kNotCoveredMax) {
+        yaml_.error(YamlReader::span_of(each), "no name of a network")
+            .with_found(word)
+            .with_allowed(kAllowed);
+        continue;
+      }
+      config_.not_covered.emplace_back(word);
+    }
   }
 
   void read_ports(fy_node* value, std::set<std::uint16_t>& ports) {
@@ -182,6 +217,14 @@ const std::vector<std::uint16_t>& dead_ports_default() {
       6641, 6642, 8000, 8004, 8041, 8042, 8080, 8774, 8775,  8776,  8778,  8779,  8780, 8786,
       8989, 9001, 9191, 9292, 9311, 9511, 9696, 9876, 11211, 15672, 15868, 25672, 26379};
   return ports;
+}
+
+bool names_network(const std::vector<std::string>& not_covered, std::string_view network) {
+  return std::any_of(not_covered.begin(), not_covered.end(), [&](std::string_view each) {
+    if (!each.ends_with('*')) return each == network;
+    each.remove_suffix(1);
+    return network.starts_with(each);
+  });
 }
 
 DeadPeersConfig read_dead_peers_config(YamlReader& reader, fy_node* section,

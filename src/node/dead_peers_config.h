@@ -7,6 +7,8 @@
 //     hold_down: 1m                  # of being there, until returns no longer ask for more silence
 //     ports: [3306, 5672]            # in place of the default
 //     more_ports: [9000]             # besides
+//     listeners: true                # hosts that are no nodes may hear verdicts: run_config.h
+//     not_covered: [qrouter-*]       # networks of this host that are known not to be told
 //     addresses:                     # of services, where those are not the nodes' own addresses
 //       node01: [10.1.0.41]
 #pragma once
@@ -32,6 +34,7 @@ inline constexpr Duration kDeadSilenceMost = std::chrono::minutes(1);
 inline constexpr Duration kDeadHoldDownDefault = std::chrono::minutes(1);
 inline constexpr Duration kDeadHoldDownMost = std::chrono::hours(1);
 inline constexpr std::size_t kDeadPortsMax = 64;
+inline constexpr std::size_t kNotCoveredMax = 32;
 inline constexpr std::size_t kDeadAddressesMax = 4;  // of a node, besides its own
 
 // What an OpenStack controller serves; each is argued in docs/decisions/0151.
@@ -41,10 +44,17 @@ struct DeadPeersConfig {
   bool on = true;
   Duration silence = kDeadSilenceDefault;
   Duration hold_down = kDeadHoldDownDefault;
+  bool listeners = false;  // hosts that are no nodes are told
+  // Other networks of this host, by name, whose programs are known not to be told; a `*` at the end
+  // stands for any rest.
+  std::vector<std::string> not_covered{};
   std::vector<std::uint16_t> ports = dead_ports_default();        // ascending, once each
   std::map<std::string, std::vector<SocketAddress>> addresses{};  // node -> besides its own
   friend bool operator==(const DeadPeersConfig&, const DeadPeersConfig&) = default;
 };
+
+// Whether one of the names or patterns means it.
+bool names_network(const std::vector<std::string>& not_covered, std::string_view network);
 
 // Mistakes are the reader's diagnostics. `nodes`: the cluster's names.
 DeadPeersConfig read_dead_peers_config(YamlReader& reader, fy_node* section,

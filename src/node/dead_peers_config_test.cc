@@ -66,7 +66,7 @@ TEST(DeadPeersConfig, OneLineTurnsItOff) {
   EXPECT_FALSE(good("  dead_peers: off\n").on);
   EXPECT_EQ(complaints("  dead_peers: never\n"),
             "3:15 'dead_peers' is neither a switch nor a mapping [never] on, off, or silence, "
-            "hold_down, ports, more_ports, addresses \n");
+            "hold_down, ports, more_ports, listeners, not_covered, addresses \n");
 }
 
 TEST(DeadPeersConfig, EverythingThatCanBeSaid) {
@@ -76,11 +76,18 @@ TEST(DeadPeersConfig, EverythingThatCanBeSaid) {
       "    hold_down: 0s\n"
       "    ports: [5672, 3306]\n"
       "    more_ports: [9000, 3306]\n"
+      "    listeners: true\n"
+      "    not_covered: [qrouter-*, web]\n"
       "    addresses:\n"
       "      node03: [10.1.0.43, '2001:db8::43']\n");
   EXPECT_EQ(config.silence, 2500ms);
   EXPECT_EQ(config.hold_down, 0s);
   EXPECT_THAT(config.ports, ElementsAre(3306, 5672, 9000));
+  EXPECT_TRUE(config.listeners);
+  EXPECT_TRUE(names_network(config.not_covered, "qrouter-1"));
+  EXPECT_TRUE(names_network(config.not_covered, "web"));
+  EXPECT_FALSE(names_network(config.not_covered, "web2"));
+  EXPECT_FALSE(names_network({}, "web"));
   ASSERT_EQ(config.addresses.at("node03").size(), 2u);
   EXPECT_EQ(config.addresses.at("node03")[1].ip_text(), "2001:db8::43");
   EXPECT_EQ(good("  dead_peers: {more_ports: [9000]}\n").ports.size(),
@@ -98,6 +105,10 @@ TEST(DeadPeersConfig, EveryMistakeIsSaidWhereItIs) {
   EXPECT_THAT(complaints("  dead_peers: {more_ports: [7402]}\n"), HasSubstr("nines' own"));
   EXPECT_THAT(complaints("  dead_peers: {more_ports: [0, x, 65536]}\n"),
               HasSubstr("no port [65536] 1 to 65535"));
+  EXPECT_THAT(complaints("  dead_peers: {listeners: 7403}\n"), HasSubstr("[7403] true, false"));
+  EXPECT_THAT(complaints("  dead_peers: {not_covered: web}\n"), HasSubstr("networks are a list"));
+  EXPECT_THAT(complaints("  dead_peers: {not_covered: ['q*r']}\n"),
+              HasSubstr("no name of a network [q*r]"));
   EXPECT_THAT(complaints("  dead_peers: {addresses: [a]}\n"), HasSubstr("a mapping of nodes"));
   EXPECT_THAT(complaints("  dead_peers: {addresses: {node04: [10.1.0.4]}}\n"),
               HasSubstr("no node of the cluster [node04]"));

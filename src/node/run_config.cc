@@ -43,12 +43,17 @@ class Reader : private YamlReader {
     read_mapping(root, "the configuration", keys);
     const RunConfig& config = loaded_.config;
     const bool witness = config.cluster && config.cluster->is_witness();
+    const bool listener = config.cluster && !config.cluster->listener.empty();
+    if (loaded_.ok() && listener && !config.keepalived.empty()) {
+      error(span_of(root), "a listener holds no addresses")
+          .with_help("leave 'keepalived' out on this host, or make it a node of the cluster");
+    }
     if (loaded_.ok() && witness && !config.keepalived.empty()) {
       error(span_of(root), "a witness holds no addresses")
           .with_help("leave 'keepalived' out on this host, or take 'witness' from its node");
     }
     if (loaded_.ok() && config.haproxy.empty() && config.keepalived.empty() && !config.galera &&
-        !witness) {
+        !witness && !listener) {
       error(span_of(root), "nothing to run")
           .with_allowed("haproxy, keepalived, galera, or several");
     }
@@ -99,8 +104,9 @@ class Reader : private YamlReader {
     ClusterConfig& cluster = loaded_.config.cluster.emplace();
     fy_node* self = nullptr;
     fy_node* dead_peers = nullptr;
+    fy_node* listener = nullptr;
     bool has_key = false, has_nodes = false;
-    const std::array<Key, 7> keys = {{
+    const std::array<Key, 8> keys = {{
         {"key",
          [&](fy_node* value) {
            has_key = true;
@@ -113,6 +119,7 @@ class Reader : private YamlReader {
            read_nodes(value, cluster);
          }},
         {"self", [&](fy_node* value) { self = value; }},
+        {"listener", [&](fy_node* value) { listener = value; }},
         {"term", [&](fy_node* value) { cluster.term = term_of(value); }},
         {"advertise", [&](fy_node* value) { cluster.advertise = flag_of(value); }},
         {"dead_peers", [&](fy_node* value) { dead_peers = value; }},
@@ -128,9 +135,35 @@ class Reader : private YamlReader {
           .with_allowed("nodes: a mapping of 1 to 15 names");
     }
     if (dead_peers != nullptr) read_dead_peers(dead_peers, cluster);
-    if (!cluster.nodes.empty()) find_self(self, span_of(section), cluster);
+    if (listener != nullptr) {
+      read_listener(listener, self, cluster);
+    } else if (!cluster.nodes.empty()) {
+      find_self(self, span_of(section), cluster);
+    }
     std::sort(cluster.nodes.begin(), cluster.nodes.end(),
               [](const ClusterNode& a, const ClusterNode& b) { return a.id < b.id; });
+  }
+
+  void read_listener(fy_node* value, fy_node* self, ClusterConfig& cluster) {
+    cluster.listener = word_of(value);
+    if (!is_node_name(cluster.listener)) {
+      error(span_of(value), "no name for a listener")
+          .with_found(cluster.listener)
+          .with_allowed("1 to 64 letters, digits, '-', '_' and '.'");
+    }
+    if (self != nullptr) {
+      error(span_of(self), "a listener is none of the nodes")
+          .with_help("leave 'self' out, or 'listener'");
+    }
+    for (const ClusterNode& node : cluster.nodes) {
+      if (node.name != cluster.listener) continue;
+      error(span_of(value), "a node of the cluster, which needs no listener")
+          .with_found(cluster.listener);
+    }
+    if (cluster.dead_peers.silence != kDeadSilenceDefault || cluster.dead_peers.listeners) {
+      error(span_of(value), "'silence' and 'listeners' are the nodes' business")
+          .with_help("leave them out of 'dead_peers' on a host that listens");
+    }
   }
 
   void read_dead_peers(fy_node* section, ClusterConfig& cluster) {

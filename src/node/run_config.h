@@ -15,6 +15,7 @@
 //       node03: {id: 3, addresses: [192.0.2.43, 198.51.100.43]}
 //       # or, with two of them: witness: {id: 3, addresses: [...], witness: true}
 //     self: node01                               # unless told otherwise: the host's name
+//     listener: comp01                           # or: this host is no node, and hears verdicts
 //     term: 120ms
 //     advertise: false                           # VRRP adverts by who holds, for who listens
 //     dead_peers: ...                            # dead_peers_config.h
@@ -65,8 +66,10 @@ struct ClusterConfig {
   std::vector<ClusterNode> nodes;        // by id; all have equally many addresses
   std::uint8_t self = 0;                 // the id of one of them
   bool is_witness() const;               // this host's node
-  Duration term = kTermDefault;          // of an address's lease
-  bool advertise = false;                // the holder sends VRRP adverts; nobody obeys them
+  // This host is none of the nodes: it hears their verdicts under this name. Empty: it is a node.
+  std::string listener{};
+  Duration term = kTermDefault;  // of an address's lease
+  bool advertise = false;        // the holder sends VRRP adverts; nobody obeys them
   DeadPeersConfig dead_peers;
   friend bool operator==(const ClusterConfig&, const ClusterConfig&) = default;
 };

@@ -209,6 +209,24 @@ TEST(RunConfigClusterTest, ThisNodeMustBeOneOfThem) {
   EXPECT_THAT(said, HasSubstr("node01, node02, node03"));
 }
 
+TEST(RunConfigClusterTest, AListenerIsNoneOfTheNodesAndOwnsNothing) {
+  const std::string cluster = "cluster:\n" + kKey + kThree;
+  const text::SourceFile file("/etc/nines/nines.yaml", cluster + "  listener: comp01\n");
+  const LoadedRunConfig loaded = load_run_config(file, "comp01.example.org");
+  ASSERT_TRUE(loaded.ok()) << "nothing else has to run there";
+  EXPECT_EQ(loaded.config.cluster->listener, "comp01");
+  EXPECT_EQ(loaded.config.cluster->self, 0);
+  EXPECT_THAT(complaints("keepalived: k.conf\n" + cluster + "  listener: comp01\n"),
+              HasSubstr("a listener holds no addresses"));
+  EXPECT_THAT(complaints(cluster + "  listener: comp01\n  self: node01\n"),
+              HasSubstr("a listener is none of the nodes"));
+  EXPECT_THAT(complaints(cluster + "  listener: node01\n"),
+              HasSubstr("a node of the cluster, which needs no listener"));
+  EXPECT_THAT(complaints(cluster + "  listener: comp 01\n"), HasSubstr("no name for a listener"));
+  EXPECT_THAT(complaints(cluster + "  listener: comp01\n  dead_peers: {silence: 2s}\n"),
+              HasSubstr("the nodes' business"));
+}
+
 TEST(RunConfigClusterTest, ATermHasItsBounds) {
   EXPECT_THAT(complaints(kHead + kKey + kThree + "  term: 49ms\n"), HasSubstr("50ms to 10s"));
   EXPECT_THAT(complaints(kHead + kKey + kThree + "  term: 11s\n"), HasSubstr("50ms to 10s"));
