@@ -23,7 +23,9 @@ constexpr int kWellServers = 3;          // so many in a row become ACTIVE: all 
 constexpr Duration kWellPatience = 10s;  // and each within this
 constexpr Duration kWarmUpMax = 180s;
 constexpr Duration kWatchMin = 40s;
-constexpr Duration kWatchMax = 110s;  // the balancer's minute for a request, and what comes after
+// The last server is asked for 22 s after the fault, and waits for as long as a call of nova's
+// does.
+constexpr Duration kWatchMax = 85s;
 constexpr Duration kDrainMax = 10s;
 constexpr Duration kAuditMax = 60s;
 constexpr std::string_view kFirst = "node01";

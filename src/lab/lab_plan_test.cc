@@ -99,7 +99,9 @@ TEST(LabPlan, ComputeHostsListenWhereTheControllersGiveVerdicts) {
   EXPECT_TRUE(found[1].needs_address);
   for (const RealFile& file : found[1].files) {
     EXPECT_EQ(file.mode, 0600u);
-    if (file.name == kListenerKeyFile) EXPECT_EQ(file.text, "two\n");
+    if (file.name == kListenerKeyFile) {
+      EXPECT_EQ(file.text, "two\n");
+    }
     if (file.name != kEngineFile) continue;
     EXPECT_EQ(file.text,
               "cluster:\n  key: /run/nines-lab/listener.key\n  listener: comp02\n  nodes:\n"
