@@ -188,14 +188,16 @@ void DeadPeers::judge(Peer& peer, Instant now, DeadPeerEffects& out) {
     if (now - peer.there_since >= options_.hold_down) peer.returns = 0;
     return;
   }
-  if (has_reason(peer)) {
-    peer.reason_at = now;
+  const bool reason = has_reason(peer);
+  if (reason) peer.reason_at = now;
+  if (counts_silence(reason)) {
     if (!peer.quiet_since) peer.quiet_since = now;
-  } else if (peer.dead && now - peer.reason_at > kReasonGrace) {
-    count_return(peer);
-    lift(peer, out);
   } else if (!peer.dead) {
     peer.quiet_since.reset();
+  }
+  if (peer.dead && now - peer.reason_at > kReasonGrace) {
+    count_return(peer);
+    lift(peer, out);
   }
   if (peer.dead) {
     if (peer.reason_at == now && now >= peer.renew_at) {
@@ -210,7 +212,7 @@ void DeadPeers::judge(Peer& peer, Instant now, DeadPeerEffects& out) {
   }
   int dead = 0;
   for (const Peer& each : peers_) dead += each.dead ? 1 : 0;
-  if (options_.on && peer.quiet_since && now - *peer.quiet_since >= silence_asked(peer) &&
+  if (options_.on && reason && peer.quiet_since && now - *peer.quiet_since >= silence_asked(peer) &&
       dead < blocked_most()) {
     declare_dead(peer, now, out);
   }
@@ -291,6 +293,12 @@ NodeSet DeadPeers::unheard_by(const Peer& peer) const {
 bool DeadPeers::has_reason(const Peer& peer) const {
   if (isolated_ || (peer.sight.has_left && !peer.answered_at)) return false;
   return is_majority(unheard_by(peer), nodes_);
+}
+
+// A controller's silence is what it doubts together with others: it counts from there. Who observes
+// is told when they have waited, and need not begin to wait only then.
+bool DeadPeers::counts_silence(bool reason) const {
+  return options_.observes ? !isolated_ : reason;
 }
 
 bool DeadPeers::is_doubtful(const Peer& peer, Instant now) const {

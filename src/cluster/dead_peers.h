@@ -222,6 +222,7 @@ class DeadPeers {
   bool is_there(const Peer& peer, Instant now) const;
   NodeSet unheard_by(const Peer& peer) const;
   bool has_reason(const Peer& peer) const;
+  bool counts_silence(bool reason) const;
   bool is_doubtful(const Peer& peer, Instant now) const;
   Duration silence_asked(const Peer& peer) const;
   Peer* find(NodeId node);
