@@ -184,6 +184,10 @@ int drill_command(std::span<char*> arguments) {
                  "milliseconds of those labs' leases; without it as they come, which is too short "
                  "for a --delay of 20")
       ->check(CLI::Range(kTermMinMs, kTermMaxMs));
+  app.add_option("--reconnect-delay", rounds.reconnect_delay_ms,
+                 "milliseconds that an OpenStack's programs wait before they ask another RabbitMQ "
+                 "(kombu_reconnect_delay); without it as they come: 1000")
+      ->check(CLI::Range(0, static_cast<int>(milliseconds_of(lab::kReconnectDelayMax))));
   app.add_option("--loss", rounds.conditions.loss,
                  "percent of the controllers' frames that are lost meanwhile, in each direction")
       ->check(CLI::Range(0, lab::kLossMax - 1));
@@ -225,6 +229,11 @@ int drill_command(std::span<char*> arguments) {
   }
   if (term_ms > 0 && rounds.engines.empty()) {
     std::fputs("nines drill: --term needs --engines\n", stderr);
+    return kExitUsage;
+  }
+  if (rounds.reconnect_delay_ms >= 0 &&
+      (rounds.engines.empty() || rounds.services != lab::name_of(lab::ServiceSource::kOpenStack))) {
+    std::fputs("nines drill: --reconnect-delay needs --services openstack and --engines\n", stderr);
     return kExitUsage;
   }
   rounds.term = std::chrono::milliseconds(term_ms);

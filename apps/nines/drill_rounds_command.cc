@@ -65,6 +65,9 @@ Result<lab::Contender> contender_of(lab::EngineKind kind, const DrillRoundsWords
                         .cluster_key = TRY(lab_cluster_key()),
                         .term = words.term,
                         .self = std::filesystem::read_symlink("/proc/self/exe")};
+  if (words.reconnect_delay_ms >= 0) {
+    wishes.tuning.reconnect_delay = std::chrono::milliseconds(words.reconnect_delay_ms);
+  }
   wishes.listener_keys = TRY(lab_listener_keys(wishes.cluster_key));
   if (!words.priorities.empty()) {
     wishes.priorities = TRY(lab::parse_priorities(words.priorities, kControllers));
@@ -126,6 +129,9 @@ std::map<std::string, std::string> facts_of_machine(const DrillRoundsWords& word
   facts["priorities"] = words.priorities.empty() ? "3,2,1" : words.priorities;
   if (words.term > Duration(0)) {
     facts["term"] = std::to_string(milliseconds_of(words.term)) + " ms";
+  }
+  if (words.reconnect_delay_ms >= 0) {
+    facts["kombu_reconnect_delay"] = std::to_string(words.reconnect_delay_ms) + " ms";
   }
   if (!words.conditions.is_usual()) facts["conditions"] = lab::text_of(words.conditions);
   utsname names{};

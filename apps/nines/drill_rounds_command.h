@@ -26,11 +26,13 @@ struct DrillRoundsWords {
   std::string configuration_path;  // their haproxy.cfg; empty: the example
   std::string priorities;          // of those labs' controllers
   Duration term{};                 // of their leases; 0: as they come
-  std::string rows;                // a file to keep the rows in, from each round on; empty: none
-  std::string picture;             // a file for the first run of each, drawn; empty: none
-  std::string stories;             // and one for what is drawn, to be kept
-  bool resume = false;             // goes on with what is in `rows`; of an OpenStack
-  bool json = false;               // the rows instead of the table
+  // Of an OpenStack's programs, milliseconds; below 0: as it comes.
+  int reconnect_delay_ms = -1;
+  std::string rows;     // a file to keep the rows in, from each round on; empty: none
+  std::string picture;  // a file for the first run of each, drawn; empty: none
+  std::string stories;  // and one for what is drawn, to be kept
+  bool resume = false;  // goes on with what is in `rows`; of an OpenStack
+  bool json = false;    // the rows instead of the table
   bool markdown = false;
 };
 

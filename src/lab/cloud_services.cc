@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <string>
 #include <utility>
 
@@ -412,10 +413,25 @@ std::vector<RealService> without_jobs(std::vector<RealService> plan, const HostP
   return plan;
 }
 
+// Of every program with a queue.
+void reconnect_after(Duration delay, std::vector<RealService>& plan) {
+  char seconds[32];
+  std::snprintf(seconds, sizeof seconds, "%.3f",
+                static_cast<double>(milliseconds_of(delay)) / 1000);
+  for (RealService& service : plan) {
+    for (auto& file : service.files) {
+      if (file.text.find("\ntransport_url = ") == file.text.npos) continue;
+      file.text +=
+          "[oslo_messaging_rabbit]\nkombu_reconnect_delay = " + std::string(seconds) + '\n';
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<RealService> plan_cloud_services(std::span<const HostPlan> controllers,
-                                             std::span<const HostPlan> computes) {
+                                             std::span<const HostPlan> computes,
+                                             const CloudTuning& tuning) {
   const HostPlan& first = controllers.front();
   std::string accounts;
   auto plan = without_jobs(plan_real_services(controllers), first, accounts);
@@ -439,6 +455,7 @@ std::vector<RealService> plan_cloud_services(std::span<const HostPlan> controlle
     program.after = brains;
     plan.push_back(std::move(program));
   }
+  if (tuning.reconnect_delay) reconnect_after(*tuning.reconnect_delay, plan);
   return plan;
 }
 

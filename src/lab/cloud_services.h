@@ -11,10 +11,13 @@
 
 namespace nines::lab {
 
+struct CloudTuning;
+
 // In the order of a start. What is in plan_real_services() is there too, but that its tables come
 // from the seed.
 std::vector<RealService> plan_cloud_services(std::span<const HostPlan> controllers,
-                                             std::span<const HostPlan> computes);
+                                             std::span<const HostPlan> computes,
+                                             const CloudTuning& tuning);
 
 // What stands for a stand-in, besides what real_service_for() knows by itself; empty: none.
 std::string_view cloud_service_for(std::string_view stand_in);

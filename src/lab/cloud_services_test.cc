@@ -3,6 +3,8 @@
 #include "lab/cloud_services.h"
 
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -129,6 +131,22 @@ TEST(CloudServices, what_holds_a_password_is_for_its_account_alone) {
       EXPECT_EQ(each.mode & 0007u, 0u) << service.name << ' ' << each.name;
     }
     EXPECT_TRUE(service.is_job() || !service.account.empty()) << service.name;
+  }
+}
+
+TEST(CloudServices, who_has_a_queue_asks_another_one_as_soon_as_told) {
+  const auto lab = plan_lab({.services = ServiceSource::kOpenStack,
+                             .tuning = {.reconnect_delay = std::chrono::milliseconds(50)},
+                             .self = "/nines"});
+  ASSERT_TRUE(lab.has_value());
+  const std::string_view wanted = "[oslo_messaging_rabbit]\nkombu_reconnect_delay = 0.050\n";
+  for (const auto& [host, name, path] :
+       {std::array{"node01", "nova_api", "nova_api/nova.conf"},
+        std::array{"node02", "nova_scheduler", "nova_scheduler/nova.conf"},
+        std::array{"node03", "neutron", "neutron/neutron.conf"},
+        std::array{"comp01", "nova_compute", "nova_compute/nova.conf"}}) {
+    EXPECT_TRUE(file(find(*lab, host, name), path).ends_with(wanted)) << name;
+    EXPECT_EQ(file(find(plan_for(3), host, name), path).find("kombu"), std::string::npos) << name;
   }
 }
 

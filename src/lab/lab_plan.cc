@@ -168,7 +168,8 @@ Result<LabPlan> plan_lab(const LabWishes& wishes) {
                             .role = HostRole::kCompute});
     }
     const std::span<const HostPlan> hosts = plan.hosts;
-    plan.real = plan_cloud_services(hosts.first(controllers), hosts.subspan(controllers));
+    plan.real =
+        plan_cloud_services(hosts.first(controllers), hosts.subspan(controllers), wishes.tuning);
     if (plan.engine.kind == EngineKind::kLease) {
       for (auto& each : plan_listeners(plan, wishes)) plan.real.push_back(std::move(each));
     }

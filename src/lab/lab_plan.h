@@ -97,6 +97,13 @@ struct LabPlan {
   }
 };
 
+// What an operator may set beside what OpenStack's packages say.
+struct CloudTuning {
+  // oslo.messaging's kombu_reconnect_delay, up to kReconnectDelayMax; none: as it comes, a second.
+  std::optional<Duration> reconnect_delay;
+};
+inline constexpr Duration kReconnectDelayMax = std::chrono::milliseconds(4500);
+
 struct LabWishes {
   std::string name{kDefaultLabName};
   int controllers = 3;
@@ -109,7 +116,8 @@ struct LabWishes {
   Duration term{};                   // of their leases; 0: as they come
   // Of compute hosts that hear verdicts: host -> a key file's text.
   std::map<std::string, std::string> listener_keys = {};
-  std::string self = {};  // the path of this program
+  CloudTuning tuning = {};  // of a lab with an OpenStack
+  std::string self = {};    // the path of this program
 };
 
 // kInvalid with a message for people when a wish cannot be had.
