@@ -1,6 +1,8 @@
 // Words between controllers and a listener: what is believed, and what it comes to.
 #include <algorithm>
+#include <cstdlib>
 #include <map>
+#include <random>
 #include <string>
 #include <variant>
 #include <vector>
@@ -215,6 +217,7 @@ class Host {
     answers ? answering_.add(node) : answering_.remove(node);
   }
   void say(NodeId node, NodeSet unheard, NodeSet dead) {
+    said_[node] = dead;
     if (tellers_.at(node).set_view(unheard, dead)) tell(node);
   }
   void run_for(Duration time) {
@@ -239,6 +242,21 @@ class Host {
     return now_ - begun;
   }
   int asks() const { return asks_; }
+  Instant now() const { return now_; }
+  // In the kernel, where it ends by itself.
+  bool has_rule(NodeId node) const {
+    const auto found = rules_.find(node);
+    return found != rules_.end() && found->second > now_;
+  }
+  bool is_silent(NodeId node) const { return away_.contains(node) && !answering_.contains(node); }
+  // How many controllers that can be asked call it dead.
+  int called_dead_by(NodeId node) const {
+    int count = 0;
+    for (const auto& [other, dead] : said_) {
+      count += other != node && !away_.contains(other) && dead.contains(node) ? 1 : 0;
+    }
+    return count;
+  }
 
  private:
   void step() {
@@ -265,7 +283,10 @@ class Host {
     for (const auto& effect : out) {
       effects_.push_back(effect);
       const auto* const block = std::get_if<dead_peer_effect::Block>(&effect);
+      if (block != nullptr) rules_[block->node] = block->until;
       if (block != nullptr) handle(dead_peer_event::Blocked{block->node});
+      const auto* const unblock = std::get_if<dead_peer_effect::Unblock>(&effect);
+      if (unblock != nullptr) rules_.erase(unblock->node);
       const auto* const probe = std::get_if<dead_peer_effect::Probe>(&effect);
       if (probe != nullptr && answering_.contains(probe->node)) {
         handle(dead_peer_event::Answered{probe->node});
@@ -279,6 +300,8 @@ class Host {
   DeadPeers machine_ = *DeadPeers::create(
       {.self = 0, .nodes = {1, 2, 3}, .observes = true, .silence = DeadPeers::kSilenceLeast});
   std::vector<DeadPeerEffect> effects_;
+  std::map<NodeId, Instant> rules_;
+  std::map<NodeId, NodeSet> said_;
   NodeSet away_, answering_;
   Instant now_{1'000'000'000'000};
   int asks_ = 0;
@@ -405,6 +428,65 @@ TEST(Verdicts, OneControllerAtATime) {
   for (NodeId node = 1; node <= 3; ++node) host.say(node, {1, 2}, {1, 2});
   host.run_for(seconds(20));
   EXPECT_EQ(host.count<dead_peer_effect::Block>(), 0) << "one of three is no majority";
+}
+
+// One schedule of deaths, returns, words and pauses; how many rules there were.
+int judge_schedule(unsigned seed) {
+  // A word's life, what is waited for once it is gone, and an element's life.
+  constexpr Duration kOutliveMost =
+      VerdictListener::kWordHolds + DeadPeers::kReasonGrace + DeadPeers::kRuleLife;
+  std::mt19937 random(seed);
+  const auto below = [&](unsigned most) { return static_cast<unsigned>(random() % most); };
+  Host host;
+  std::map<NodeId, Instant> silent_at, dead_at;
+  for (NodeId node = 1; node <= 3; ++node) silent_at[node] = dead_at[node] = Instant{};
+  for (int fault = 0; fault < 60; ++fault) {
+    const auto node = static_cast<NodeId>(1 + below(3));
+    const auto other = static_cast<NodeId>(1 + below(3));
+    switch (below(8)) {
+      case 0:
+      case 1:
+        host.kill(node);
+        break;
+      case 2:
+        host.revive(node);
+        break;
+      case 3:
+        host.let_answer_echo(node, below(3) == 0);
+        break;
+      case 4:
+        host.stand_still(milliseconds(below(1500)));
+        break;
+      case 5:
+        host.say(node, {}, {});
+        break;
+      default:
+        for (NodeId each = 1; each <= 3; ++each) {
+          if (each != other && below(4) != 0) host.say(each, {other}, {other});
+        }
+    }
+    for (unsigned left = below(250); left > 0; --left) {
+      host.run_for(Host::kStep);
+      for (NodeId each = 1; each <= 3; ++each) {
+        if (host.is_silent(each)) silent_at[each] = host.now();
+        if (host.called_dead_by(each) >= 2) dead_at[each] = host.now();
+        if (!host.has_rule(each)) continue;
+        EXPECT_LE(host.now() - silent_at[each], kOutliveMost) << "seed " << seed;
+        EXPECT_LE(host.now() - dead_at[each], kOutliveMost) << "seed " << seed;
+      }
+    }
+  }
+  return host.count<dead_peer_effect::Destroy>();
+}
+
+TEST(Verdicts, NoRuleOutlivesEitherOfItsReasons) {
+  const char* const wanted = std::getenv("NINES_SIM_SEEDS");
+  const unsigned seeds = wanted != nullptr ? static_cast<unsigned>(std::atoi(wanted)) : 20;
+  int rules = 0;
+  for (unsigned seed = 1; seed <= seeds && !testing::Test::HasFailure(); ++seed) {
+    rules += judge_schedule(seed);
+  }
+  EXPECT_GE(rules, static_cast<int>(seeds / 2)) << "there is something to judge";
 }
 
 TEST(Verdicts, AllIsWellAtOneAskASecond) {
