@@ -96,10 +96,16 @@ for _ in range(int(sys.argv[1])):
 """
 
 
-class Node:
-    def __init__(self, cluster, number):
+NODES_LISTED = "  nodes:\n" + "".join(f"    node{each}: {{id: {each}, addresses: [10.9.0.{each}]}}\n"
+                                     for each in NODES)
+
+
+class Host:
+    """With a daemon of nines, whatever that is for."""
+
+    def __init__(self, cluster, number, name):
         scope = cluster.scope
-        self.scope, self.number, self.name = scope, number, f"node{number}"
+        self.scope, self.number, self.name = scope, number, name
         self.address = f"10.9.0.{number}"
         self.host = scope.namespace(self.name)
         self.host.link(cluster.switch, "eth0", f"port{number}")
@@ -110,23 +116,12 @@ class Node:
         os.makedirs(self.folder)
         self.control = os.path.join(self.folder, "control.sock")
         self.config = os.path.join(self.folder, "nines.yaml")
-        self.key = cluster.key
-        with open(os.path.join(self.folder, "keepalived.conf"), "w", encoding="utf-8") as file:
-            file.write(KEEPALIVED.format(priority=255 - number))
-        with open(os.path.join(self.folder, "haproxy.cfg"), "w", encoding="utf-8") as file:
-            file.write(HAPROXY)
-        self.configure("on")
-        self.host.start([sys.executable, "-c", SERVICES, self.address], name=f"services-{number}")
         self.daemon = None
 
-    def configure(self, dead_peers):
-        with open(self.config, "w", encoding="utf-8") as file:
-            file.write(f"haproxy: haproxy.cfg\nkeepalived: keepalived.conf\n"
-                       f"control: {self.control}\n"
-                       f"cluster:\n  key: {self.key}\n  state: {self.folder}/state\n"
-                       f"  self: {self.name}\n  dead_peers: {dead_peers}\n  nodes:\n")
-            for each in NODES:
-                file.write(f"    node{each}: {{id: {each}, addresses: [10.9.0.{each}]}}\n")
+    def write(self, file, text, mode=0o644):
+        with open(os.path.join(self.folder, file), "w", encoding="utf-8") as opened:
+            os.fchmod(opened.fileno(), mode)
+            opened.write(text)
 
     def start(self):
         self.daemon = self.host.start([NINES, "run", "-c", self.config],
@@ -152,9 +147,6 @@ class Node:
     def has_rule(self):
         return "nines-dead-peers" in self.host.run(["nft", "list", "tables"]).stdout
 
-    def plane(self, name):
-        return next(each for each in self.status()["planes"] if each["name"] == name)["pid"]
-
     def hold(self, other, port):
         holder = self.host.start([sys.executable, "-c", HOLDER, other.address, str(port)],
                                  name=f"holder-{self.number}-{other.number}-{port}-"
@@ -167,9 +159,41 @@ class Node:
                                    str(patience)]).stdout.split()
         return how, float(took)
 
+
+class Node(Host):
+    def __init__(self, cluster, number):
+        super().__init__(cluster, number, f"node{number}")
+        self.key = cluster.key
+        self.write("keepalived.conf", KEEPALIVED.format(priority=255 - number))
+        self.write("haproxy.cfg", HAPROXY)
+        self.configure("on")
+        self.host.start([sys.executable, "-c", SERVICES, self.address], name=f"services-{number}")
+
+    def configure(self, dead_peers):
+        self.write("nines.yaml", f"haproxy: haproxy.cfg\nkeepalived: keepalived.conf\n"
+                                 f"control: {self.control}\n"
+                                 f"cluster:\n  key: {self.key}\n  state: {self.folder}/state\n"
+                                 f"  self: {self.name}\n  dead_peers: {dead_peers}\n"
+                                 f"{NODES_LISTED}")
+
+    def plane(self, name):
+        return next(each for each in self.status()["planes"] if each["name"] == name)["pid"]
+
     def requests(self, count):
         lines = self.host.run([sys.executable, "-c", REQUESTS, str(count)]).stdout.splitlines()
         return [(line.split()[0], float(line.split()[1])) for line in lines]
+
+
+class Listener(Host):
+    """A compute host: no vote, no address, no balancer, and a key of its own."""
+
+    def __init__(self, cluster, number, name):
+        super().__init__(cluster, number, name)
+        key = cluster.scope.run([NINES, "cluster", "listener-key", cluster.key, name]).stdout
+        self.write("listener.key", key, 0o600)
+        self.write("nines.yaml", f"control: {self.control}\ncluster:\n"
+                                 f"  key: {self.folder}/listener.key\n  listener: {name}\n"
+                                 f"{NODES_LISTED}")
 
 
 class Cluster:
@@ -254,6 +278,45 @@ def a_dead_controller_is_dead_to_its_clients_at_once(scope):
     cluster.wait_without_rules(3)
     cluster.wait_until_well()
     scope.wait_until(lambda: "node3" in {who for who, _ in first.requests(30)}, 15, "its share")
+
+
+@test
+def a_host_that_is_no_controller_is_told_as_well(scope):
+    cluster = Cluster(scope)
+    for node in cluster.nodes.values():
+        node.configure("{listeners: true}")
+    _, second, dead = cluster.start()
+    compute = Listener(cluster, 51, "comp01")
+    compute.start()
+    scope.wait_until(lambda: all(compute.sees(each).get("evidence") == "heard" for each in NODES),
+                     10, "all controllers to be heard")
+    database, ssh = compute.hold(dead, DATABASE), compute.hold(dead, SSH)
+    living = compute.hold(second, DATABASE)
+
+    # What this host alone cannot reach is no controller's death.
+    compute.host.ip("route", "add", "blackhole", f"{dead.address}/32")
+    scope.wait_until(lambda: compute.sees(dead.number).get("verdict") == "doubted", 10,
+                     "its own doubt")
+    assert not compute.has_rule() and "told" not in database.log()
+    compute.host.ip("route", "del", "blackhole", f"{dead.address}/32")
+    scope.wait_until(lambda: compute.sees(dead.number).get("evidence") == "heard", 10, "its word")
+
+    at = cluster.cut(dead)
+    scope.wait_until(lambda: "told" in database.log(), 10, "the client to be told")
+    _, how, told = database.log().split("held")[1].split()
+    print(f"   # told after {float(told) - at:.2f} s")
+    assert int(how) == 103, "ECONNABORTED"
+    assert 1.0 <= float(told) - at < 5
+    how, took = compute.connect(dead, DATABASE)
+    assert how == "ECONNREFUSED" and took < 0.3, (how, took)
+    assert compute.connect(dead, SSH)[0] == "silence", "SSH is left alone"
+    assert "told" not in ssh.log() and "told" not in living.log()
+    assert "not heard by 2 of 3 controllers" in compute.sees(dead.number)["evidence"]
+
+    healed = cluster.cut(dead, "up")
+    scope.wait_until(lambda: compute.connect(dead, DATABASE)[0] == "connected", 10, "the way back")
+    print(f"   # connected {time.monotonic() - healed:.2f} s after the cable")
+    scope.wait_until(lambda: not compute.has_rule(), 3, "the rule to go")
 
 
 @test
