@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "cluster/sealed_bytes.h"
 
 namespace nines::cluster {
 
@@ -18,31 +19,10 @@ namespace {
 constexpr std::string_view kSealInfo = "nines cluster 1: seal";
 constexpr Incarnation kNobody{};
 
-void append(std::string& out, std::uint64_t value, std::size_t size) {
-  for (std::size_t i = 0; i < size; ++i) out += static_cast<char>(value >> 8 * i & 0xff);
-}
-void append(std::string& out, const Incarnation& incarnation) {
-  for (const std::uint8_t byte : incarnation) out += static_cast<char>(byte);
-}
-
-std::uint64_t integer_at(std::string_view bytes, std::size_t at, std::size_t size) {
-  std::uint64_t value = 0;
-  for (std::size_t i = size; i-- > 0;) {
-    value = value << 8 | static_cast<std::uint8_t>(bytes[at + i]);
-  }
-  return value;
-}
-Incarnation incarnation_at(std::string_view bytes, std::size_t at) {
-  Incarnation incarnation;
-  for (std::size_t i = 0; i < incarnation.size(); ++i) {
-    incarnation[i] = static_cast<std::uint8_t>(bytes[at + i]);
-  }
-  return incarnation;
-}
-
-std::string_view view_of(const Incarnation& incarnation) {
-  return {reinterpret_cast<const char*>(incarnation.data()), incarnation.size()};
-}
+using sealed::append;
+using sealed::incarnation_at;
+using sealed::integer_at;
+using sealed::view_of;
 
 }  // namespace
 

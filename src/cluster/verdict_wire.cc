@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "cluster/sealed_bytes.h"
 
 namespace nines::cluster {
 namespace {
@@ -24,26 +25,10 @@ static_assert(kVerdictAskSize == kAskHeadSize + kTagSize);
 static_assert(kVerdictWordSize == kHeadSize + kWordTextSize + kTagSize);
 static_assert(kVerdictWordSize <= kVerdictAskSize);
 
-void append(std::string& out, std::uint64_t value, std::size_t size) {
-  for (std::size_t i = 0; i < size; ++i) out += static_cast<char>(value >> 8 * i & 0xff);
-}
-std::string_view view_of(const Incarnation& life) {
-  return {reinterpret_cast<const char*>(life.data()), life.size()};
-}
-std::uint64_t integer_at(std::string_view bytes, std::size_t at, std::size_t size) {
-  std::uint64_t value = 0;
-  for (std::size_t i = size; i-- > 0;) {
-    value = value << 8 | static_cast<std::uint8_t>(bytes[at + i]);
-  }
-  return value;
-}
-Incarnation life_at(std::string_view bytes, std::size_t at) {
-  Incarnation life;
-  for (std::size_t i = 0; i < life.size(); ++i) {
-    life[i] = static_cast<std::uint8_t>(bytes[at + i]);
-  }
-  return life;
-}
+using sealed::append;
+using sealed::incarnation_at;
+using sealed::integer_at;
+using sealed::view_of;
 
 std::string head_text(std::uint8_t kind, NodeId controller, std::size_t name_size,
                       std::uint32_t key_id, std::uint64_t number, const Incarnation& life) {
@@ -64,7 +49,7 @@ bool is_head(std::string_view datagram, std::uint8_t kind, std::size_t size) {
   }
   const std::uint64_t controller = integer_at(datagram, 2, 1);
   return controller >= 1 && controller <= kNodeIdMax && integer_at(datagram, 8, 8) != 0 &&
-         life_at(datagram, 16) != Incarnation{};
+         incarnation_at(datagram, 16) != Incarnation{};
 }
 
 Result<Cipher> cipher_for(const ClusterKey& key, const Incarnation& life, NodeId controller,
@@ -95,7 +80,7 @@ std::optional<VerdictAsk> parse_ask(std::string_view datagram) {
   return VerdictAsk{.to = static_cast<NodeId>(integer_at(datagram, 2, 1)),
                     .key_id = static_cast<std::uint32_t>(integer_at(datagram, 4, 4)),
                     .number = integer_at(datagram, 8, 8),
-                    .listener = life_at(datagram, 16),
+                    .listener = incarnation_at(datagram, 16),
                     .name = std::string(datagram.substr(kHeadSize, size))};
 }
 
@@ -104,7 +89,7 @@ std::optional<VerdictHead> parse_head(std::string_view datagram) {
   return VerdictHead{.from = static_cast<NodeId>(integer_at(datagram, 2, 1)),
                      .key_id = static_cast<std::uint32_t>(integer_at(datagram, 4, 4)),
                      .number = integer_at(datagram, 8, 8),
-                     .teller = life_at(datagram, 16)};
+                     .teller = incarnation_at(datagram, 16)};
 }
 
 Result<Cipher> ask_cipher(const ClusterKey& listener, const Incarnation& life, NodeId to) {
@@ -149,7 +134,7 @@ std::optional<VerdictWord> open_word(Cipher& cipher, const VerdictHead& head,
       text.size() != kWordTextSize) {
     return std::nullopt;
   }
-  return VerdictWord{.listener = life_at(text, 0),
+  return VerdictWord{.listener = incarnation_at(text, 0),
                      .asked = integer_at(text, 16, 8),
                      .unheard = NodeSet::of_bits(integer_at(text, 24, 8)),
                      .dead = NodeSet::of_bits(integer_at(text, 32, 8))};
