@@ -1,6 +1,9 @@
 // nines.yaml, good and bad: what is meant, and what is said about what is not.
 #include "node/run_config.h"
 
+#include <fstream>
+#include <iterator>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -261,6 +264,16 @@ TEST(RunConfigTest, AWitnessVotesAndHoldsNothing) {
                          "  nodes:\n    a: {id: 1, addresses: 192.0.2.1, witness: true}\n"
                          "  self: a\n"),
               HasSubstr("all nodes are witnesses"));
+}
+
+TEST(RunConfigTest, TheExamplesAreGood) {
+  for (const std::string name : {"controller", "compute"}) {
+    std::ifstream file(NINES_SOURCE "/examples/" + name + "/nines.yaml");
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    ASSERT_FALSE(text.empty()) << name;
+    EXPECT_TRUE(load(text).ok()) << name;
+    EXPECT_EQ(load(text).config.cluster.has_value(), name == "compute");
+  }
 }
 
 }  // namespace
