@@ -32,7 +32,8 @@ import time
 import traceback
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
-NINES = os.environ.get("NINES", os.path.join(ROOT, "build", "nines"))
+# Whole: a namespace's programs begin in another directory.
+NINES = os.path.abspath(os.environ.get("NINES", os.path.join(ROOT, "build", "nines")))
 FULL = os.environ.get("NINES_FULL", "0") == "1"
 
 WAIT_SECONDS = 10.0      # for a condition, unless told otherwise
