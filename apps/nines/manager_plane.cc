@@ -45,26 +45,17 @@ void ManagerPlane::ask(std::string_view request, Answered answered) {
   if (plane_.watch().state() != node::PlaneWatch::State::kServing) {
     return answered(Error(ErrorCode::kUnavailable, "the manager is not at work yet"));
   }
-  const std::uint64_t number = ++last_;
-  waiting_.emplace(number, Waiting{loop_.now() + kAnswerWithin, std::move(answered)});
-  if (!armed()) loop_.arm(*this, kAnswerWithin);
-  requests_.ask(request, [this, number](const auto& told) { answer(number, told); });
-}
-
-// A reply that comes too late finds nobody who waits.
-void ManagerPlane::answer(std::uint64_t number, const Result<std::string>& told) {
-  const auto found = waiting_.find(number);
-  if (found == waiting_.end()) return;
-  const Answered answered = std::move(found->second.answered);
-  waiting_.erase(found);
-  answered(told);
+  requests_.ask(request, std::move(answered), loop_.now() + kAnswerWithin);
+  arm();
 }
 
 void ManagerPlane::on_timer(Instant now) {
-  while (!waiting_.empty() && waiting_.begin()->second.until <= now) {
-    answer(waiting_.begin()->first, Error(ErrorCode::kUnavailable, "the manager does not answer"));
-  }
-  if (!waiting_.empty()) loop_.arm(*this, waiting_.begin()->second.until);
+  requests_.expire(now);
+  arm();
+}
+
+void ManagerPlane::arm() {
+  if (const auto deadline = requests_.deadline()) loop_.arm(*this, *deadline);
 }
 
 int ManagerPlane::run_plane() { return run_manager_main(setup_); }

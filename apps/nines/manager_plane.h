@@ -2,9 +2,7 @@
 // what it knows ends with it.
 #pragma once
 
-#include <cstdint>
 #include <functional>
-#include <map>
 #include <string>
 #include <string_view>
 
@@ -55,22 +53,16 @@ class ManagerPlane final : private node::PlaneSupport, private base::Timer {
   void on_plane_fit(bool) override {}  // nothing counts on it
   void on_plane_died(bool) override;
   void on_timer(Instant now) override;
-  void answer(std::uint64_t number, const Result<std::string>& told);
+  void arm();
   void heard(const std::string& text);
 
   static node::PlanePolicy policy();
 
   io::Log& log_;
   GaleraSetup setup_;
-  struct Waiting {
-    Instant until;
-    Answered answered;
-  };
   io::EpollLoop& loop_;
   const Heard heard_;
   const Recover recover_;
-  std::map<std::uint64_t, Waiting> waiting_;  // the oldest first
-  std::uint64_t last_ = 0;
   node::PlaneRequests requests_;
   node::PlaneProcess plane_;
 };

@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <utility>
+#include <vector>
 
 namespace nines::node {
 
@@ -16,7 +17,7 @@ Result<std::string> unpack_reply(const ChannelMessage& message, const std::strin
 
 }  // namespace
 
-void PlaneRequests::ask(std::string_view request, Answered answered) {
+void PlaneRequests::ask(std::string_view request, Answered answered, std::optional<Instant> until) {
   if (waiting_.size() >= kUnansweredMax) {
     return answered(
         Error(ErrorCode::kExhausted, "too many requests wait for the " + plane_ + " already"));
@@ -27,7 +28,7 @@ void PlaneRequests::ask(std::string_view request, Answered answered) {
       !sent.has_value()) {
     return answered(sent.error());
   }
-  waiting_.emplace(number, std::move(answered));
+  waiting_.emplace(number, Waiting{std::move(answered), until});
 }
 
 Result<void> PlaneRequests::replied(const ChannelMessage& message) {
@@ -38,15 +39,37 @@ Result<void> PlaneRequests::replied(const ChannelMessage& message) {
   if (parsed.ec != std::errc() || parsed.ptr != end || found == waiting_.end()) {
     return Error(ErrorCode::kNotFound, "the " + plane_ + " answers what nobody asked");
   }
-  const Answered answered = std::move(found->second);
+  const Answered answered = std::move(found->second.answered);
   waiting_.erase(found);
-  answered(unpack_reply(message, plane_));
+  if (answered) answered(unpack_reply(message, plane_));
   return {};
 }
 
+std::optional<Instant> PlaneRequests::deadline() const {
+  std::optional<Instant> earliest;
+  for (const auto& [number, each] : waiting_) {
+    if (each.until && (!earliest || *each.until < *earliest)) earliest = each.until;
+  }
+  return earliest;
+}
+
+// Who is told may ask again at once, so all are found before the first one is told.
+void PlaneRequests::expire(Instant now) {
+  std::vector<Answered> late;
+  for (auto& [number, each] : waiting_) {
+    if (!each.until || now < *each.until) continue;
+    each.until.reset();
+    late.push_back(std::exchange(each.answered, nullptr));
+  }
+  for (const Answered& answered : late) {
+    answered(Error(ErrorCode::kUnavailable, "the " + plane_ + " does not answer"));
+  }
+}
+
 void PlaneRequests::fail() {
-  for (const auto& [number, answered] : std::exchange(waiting_, {})) {
-    answered(Error(ErrorCode::kUnavailable, "the " + plane_ + " died before it had answered"));
+  for (const auto& [number, each] : std::exchange(waiting_, {})) {
+    if (!each.answered) continue;
+    each.answered(Error(ErrorCode::kUnavailable, "the " + plane_ + " died before it had answered"));
   }
 }
 

@@ -1,6 +1,8 @@
 // Requests and replies cross, planes die, replies come that nobody asked for.
 #include "node/plane_requests.h"
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,10 +14,16 @@ namespace {
 
 class PlaneRequestsTest : public testing::Test {
  protected:
-  void ask(const std::string& request) {
-    requests_.ask(request, [this, request](const Result<std::string>& reply) {
-      heard_.push_back(request + ": " + (reply.has_value() ? *reply : reply.error().message()));
-    });
+  void ask(const std::string& request, std::optional<Instant> until = {}) {
+    requests_.ask(
+        request,
+        [this, request](const Result<std::string>& reply) {
+          heard_.push_back(request + ": " + (reply.has_value() ? *reply : reply.error().message()));
+        },
+        until);
+  }
+  static Instant at(int milliseconds) {
+    return Instant{} + std::chrono::milliseconds(milliseconds);
   }
   // The plane's side: takes its next request and answers it.
   ChannelMessage answer(const ChannelMessage& message, const std::string& reply) {
@@ -98,6 +106,73 @@ TEST_F(PlaneRequestsTest, TooManyAreRefused) {
   ask("b");
   EXPECT_EQ(heard_, (std::vector<std::string>{"b: too many requests wait for the owner already"}));
   EXPECT_EQ(sent_.size(), PlaneRequests::kUnansweredMax);
+}
+
+TEST_F(PlaneRequestsTest, WhoWaitsTooLongHearsThatThePlaneDoesNotAnswer) {
+  EXPECT_FALSE(requests_.deadline().has_value());
+  ask("patient");
+  EXPECT_FALSE(requests_.deadline().has_value());
+  ask("a", at(700));
+  ask("b", at(500));
+  ASSERT_TRUE(requests_.deadline().has_value());
+  EXPECT_EQ(*requests_.deadline(), at(500));
+  requests_.expire(at(499));
+  EXPECT_TRUE(heard_.empty());
+  requests_.expire(at(500));
+  EXPECT_EQ(heard_, (std::vector<std::string>{"b: the owner does not answer"}));
+  EXPECT_EQ(*requests_.deadline(), at(700));
+  requests_.expire(at(800));
+  ASSERT_EQ(heard_.size(), 2u);
+  EXPECT_EQ(heard_[1], "a: the owner does not answer");
+  EXPECT_FALSE(requests_.deadline().has_value());
+  ASSERT_TRUE(requests_.replied(answer(sent_[0], "at last")).has_value());
+  EXPECT_EQ(heard_.back(), "patient: at last to patient");
+}
+
+TEST_F(PlaneRequestsTest, AReplyInTimeEndsTheWait) {
+  ask("a", at(500));
+  ASSERT_TRUE(requests_.replied(answer(sent_[0], "here")).has_value());
+  EXPECT_FALSE(requests_.deadline().has_value());
+  requests_.expire(at(600));
+  EXPECT_EQ(heard_, (std::vector<std::string>{"a: here to a"}));
+}
+
+TEST_F(PlaneRequestsTest, AReplyThatComesTooLateIsDroppedOnceAndThenAnError) {
+  ask("a", at(500));
+  requests_.expire(at(500));
+  ASSERT_EQ(heard_.size(), 1u);
+  EXPECT_TRUE(requests_.replied(answer(sent_[0], "late")).has_value());
+  EXPECT_FALSE(requests_.replied(answer(sent_[0], "later")).has_value());
+  requests_.fail();
+  EXPECT_EQ(heard_.size(), 1u);
+}
+
+// A plane that is stuck is asked no more than that, whoever has gone meanwhile.
+TEST_F(PlaneRequestsTest, WhatIsOwedCountsUntilItComesOrThePlaneDies) {
+  for (std::size_t i = 0; i < PlaneRequests::kUnansweredMax; ++i) ask("a", at(500));
+  requests_.expire(at(500));
+  heard_.clear();
+  ask("b", at(900));
+  EXPECT_EQ(heard_, (std::vector<std::string>{"b: too many requests wait for the owner already"}));
+  EXPECT_TRUE(requests_.replied(answer(sent_[0], "late")).has_value());
+  ask("c", at(900));
+  ASSERT_EQ(sent_.size(), PlaneRequests::kUnansweredMax + 1);
+  requests_.fail();
+  EXPECT_EQ(heard_.back(), "c: the owner died before it had answered");
+  EXPECT_EQ(heard_.size(), 2u);
+  heard_.clear();
+  ask("d", at(900));
+  EXPECT_TRUE(heard_.empty());
+}
+
+TEST_F(PlaneRequestsTest, WhoIsToldThatItTookTooLongMayAskAgain) {
+  requests_.ask(
+      "a", [this](const Result<std::string>&) { ask("again", at(400)); }, at(500));
+  requests_.expire(at(500));
+  EXPECT_TRUE(heard_.empty());
+  ASSERT_EQ(sent_.size(), 2u);
+  ASSERT_TRUE(requests_.replied(answer(sent_[1], "here")).has_value());
+  EXPECT_EQ(heard_, (std::vector<std::string>{"again: here to again"}));
 }
 
 TEST(PlaneRequest, NeedsANumberAndABlank) {
