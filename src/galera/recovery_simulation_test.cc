@@ -21,6 +21,15 @@ std::uint64_t number_in(const char* variable, std::uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
+// NINES_SIM_SEED=n one outage; NINES_SIM_SEEDS=n that many, NINES_SIM_FIRST=n from that one on.
+struct Seeds {
+  std::uint64_t first, count;
+};
+Seeds seeds() {
+  if (std::getenv("NINES_SIM_SEED") != nullptr) return {number_in("NINES_SIM_SEED", 1), 1};
+  return {number_in("NINES_SIM_FIRST", 1), number_in("NINES_SIM_SEEDS", kOutages)};
+}
+
 std::string story_of(std::uint64_t seed, RecoveryPlant plant,
                      Conductor conductor = Conductor::kOperator) {
   RecoveryWorld world(seed, plant, true, conductor);
@@ -35,9 +44,7 @@ std::string story_of(std::uint64_t seed, RecoveryPlant plant,
 }
 
 TEST(RecoverySimulation, NeverTwoPrimariesNeverALostCommitAndBackWhenNothingIsInTheWay) {
-  // NINES_SIM_SEED=n one outage; NINES_SIM_SEEDS=n that many.
-  std::uint64_t first = 1, count = number_in("NINES_SIM_SEEDS", kOutages);
-  if (std::getenv("NINES_SIM_SEED") != nullptr) first = number_in("NINES_SIM_SEED", 1), count = 1;
+  const auto [first, count] = seeds();
   RecoveryTally sum;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     RecoveryWorld world(seed, RecoveryPlant::kNone, false);
@@ -81,8 +88,7 @@ TEST(RecoverySimulation, NeverTwoPrimariesNeverALostCommitAndBackWhenNothingIsIn
 }
 
 TEST(RecoverySimulation, WithNobodyThereItComesBackByItselfOrStaysDown) {
-  std::uint64_t first = 1, count = number_in("NINES_SIM_SEEDS", kOutages);
-  if (std::getenv("NINES_SIM_SEED") != nullptr) first = number_in("NINES_SIM_SEED", 1), count = 1;
+  const auto [first, count] = seeds();
   RecoveryTally sum;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     RecoveryWorld world(seed, RecoveryPlant::kNone, false, Conductor::kAutomatic);
