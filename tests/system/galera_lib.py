@@ -218,7 +218,8 @@ class Cluster:
         """The others get copies of the first one's files, so that they need no state transfer."""
         first = self.members[0]
         self.scope.run(["mariadb-install-db", "--no-defaults", "--user=mysql",
-                        f"--datadir={first.data}", "--auth-root-authentication-method=normal",
+                        f"--datadir={first.data}", f"--tmpdir={first.folder}/tmp",
+                        "--auth-root-authentication-method=normal",
                         "--skip-test-db", "--innodb-log-file-size=8M"])
         first.start("--wsrep-new-cluster")
         first.wait_synced()
@@ -264,10 +265,10 @@ class Cluster:
             member.wait_synced()
 
 
-def new_cluster(scope, **options):
+def new_cluster(scope, kind=Cluster, **options):
     missing = [each for each in PROGRAMS if not os.path.exists(each)]
     if missing:
         raise Skip(f"tools/deps lab-real has not been run: there is no {missing[0]}")
     if os.geteuid() != 0:
         raise Skip("servers run as another user, which takes root")
-    return Cluster(scope, **options)
+    return kind(scope, **options)
