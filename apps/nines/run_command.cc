@@ -168,7 +168,9 @@ class Node final : private proxy::ProxyObserver, private vrrp::OwnerObserver, pr
       const auto make = is_listener(config_) ? make_listener_owner(current, again)
                         : config_.cluster    ? make_lease_owner(current, again)
                                              : vrrp::MakeOwner(vrrp::make_vrrp_owner);
-      owner_ = TRY(vrrp::OwnerPlane::create(std::move(owners), load, make, loop_, log_, *this));
+      const auto right = config_.cluster ? vrrp::OwnerRight::kLease : vrrp::OwnerRight::kElection;
+      owner_ =
+          TRY(vrrp::OwnerPlane::create(std::move(owners), right, load, make, loop_, log_, *this));
     }
     manage(config_.galera);
     TRY(control_.listen(config_.control));

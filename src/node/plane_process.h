@@ -59,6 +59,7 @@ class PlaneProcess : private Timer {
   void end(Duration patience);
   // Now; it is started again unless its end is expected.
   void kill();
+  void set_back_within(Duration time) { watch_.set_back_within(time); }
 
   bool alive() const { return pid_ != 0; }
   pid_t pid() const { return pid_; }

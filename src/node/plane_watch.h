@@ -64,6 +64,8 @@ class PlaneWatch {
   // Appends to `out`.
   void handle(const PlaneEvent& event, Instant now, std::vector<PlaneEffect>& out);
   std::optional<Instant> deadline() const;
+  // From its next death on.
+  void set_back_within(Duration time) { policy_.back_within = time; }
 
   State state() const { return state_; }
   bool fit() const { return fit_; }

@@ -1,6 +1,7 @@
 // Everything that the next owner has to know is in options_ at the moment of its fork.
 #include "vrrp/owner_plane.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "address/session_killer.h"
@@ -11,30 +12,53 @@ namespace nines::vrrp {
 
 using node::ChannelMessage;
 
-// Renewed with each advert of a second, an address outlives its owner by a second at least: a
-// silent owner has to be replaced within that.
-node::PlanePolicy OwnerPlane::policy() {
+namespace {
+
+constexpr Duration kBackWithinMin = std::chrono::milliseconds(100);
+// The kernel has the addresses for at least a second after the last advert of a second.
+constexpr Duration kBackWithinMax = std::chrono::seconds(1);
+// A question may be a tenth of a second away when the plane falls silent.
+constexpr Duration kAnswerWithin = std::chrono::milliseconds(500);
+constexpr Duration kFoundSilentWithin = kAnswerWithin + std::chrono::milliseconds(100);
+constexpr Duration kRemovalMargin = std::chrono::milliseconds(100);
+
+}  // namespace
+
+// The last advert is an interval older than the plane's silence at most, and a backup's skew can be
+// next to nothing.
+Duration back_within(const Config& config, OwnerRight right) {
+  if (right == OwnerRight::kLease) return kBackWithinMin;
+  Duration least = kBackWithinMax;
+  for (const VrrpInstance& instance : config.instances) {
+    const Duration patience = (instance.down_timer_adverts - 1) * instance.advert_int;
+    least = std::min(least, patience - kFoundSilentWithin - kRemovalMargin);
+  }
+  return std::max(least, kBackWithinMin);
+}
+
+node::PlanePolicy OwnerPlane::policy(const Config& config, OwnerRight right) {
   node::PlanePolicy policy;
   policy.restart_delay_min = std::chrono::milliseconds(1);
-  policy.answer_within = std::chrono::milliseconds(500);
-  policy.back_within = kBackWithin;
+  policy.answer_within = kAnswerWithin;
+  policy.back_within = back_within(config, right);
   return policy;
 }
 
-Result<std::unique_ptr<OwnerPlane>> OwnerPlane::create(Config config, Load load, MakeOwner make,
-                                                       io::EpollLoop& loop, io::Log& log,
-                                                       OwnerObserver& observer) {
+Result<std::unique_ptr<OwnerPlane>> OwnerPlane::create(Config config, OwnerRight right, Load load,
+                                                       MakeOwner make, io::EpollLoop& loop,
+                                                       io::Log& log, OwnerObserver& observer) {
   TRY(check_against_host(config));
   return std::unique_ptr<OwnerPlane>(new OwnerPlane(
-      std::move(config), std::move(load), std::move(make), loop, log,
+      std::move(config), right, std::move(load), std::move(make), loop, log,
       TRY(address::InterfaceAddresses::open()), TRY(address::Routing::open()), observer));
 }
 
-OwnerPlane::OwnerPlane(Config config, Load load, MakeOwner make, io::EpollLoop& loop, io::Log& log,
-                       address::InterfaceAddresses addresses, address::Routing routing,
-                       OwnerObserver& observer)
+OwnerPlane::OwnerPlane(Config config, OwnerRight right, Load load, MakeOwner make,
+                       io::EpollLoop& loop, io::Log& log, address::InterfaceAddresses addresses,
+                       address::Routing routing, OwnerObserver& observer)
     : log_(log),
       observer_(observer),
+      right_(right),
       addresses_(std::move(addresses)),
       routing_(std::move(routing)),
       options_{.config = std::move(config),
@@ -43,7 +67,7 @@ OwnerPlane::OwnerPlane(Config config, Load load, MakeOwner make, io::EpollLoop& 
                .proxy_fit = true,
                .predecessor = {}},
       requests_("owner", [this](const ChannelMessage& message) { return plane_.send(message); }),
-      plane_("owner", policy(), loop, log, *this) {}
+      plane_("owner", policy(options_.config, right), loop, log, *this) {}
 
 Result<void> OwnerPlane::start() { return plane_.start(); }
 
@@ -64,7 +88,7 @@ void OwnerPlane::reload(Config config) {
   }
   // Rights that were given up do not come back: another process takes over as the master it was.
   if (runs_scripts(config) && !runs_scripts(options_.config)) {
-    options_.config = std::move(config);
+    set_config(std::move(config));
     plane_.kill();
     return observer_.on_owner_reload_ended({});
   }
@@ -110,7 +134,7 @@ void OwnerPlane::on_plane_message(ChannelMessage message) {
   switch (message.kind) {
     case ChannelMessage::Kind::kTaken:
       if (reloading_) {
-        options_.config = *std::exchange(reloading_, std::nullopt);
+        set_config(*std::exchange(reloading_, std::nullopt));
         return observer_.on_owner_reload_ended({});
       }
       plane_.served();
@@ -187,6 +211,11 @@ void OwnerPlane::remove_addresses() {
   }
   reports_.clear();
   options_.predecessor.masters.clear();
+}
+
+void OwnerPlane::set_config(Config config) {
+  options_.config = std::move(config);
+  plane_.set_back_within(back_within(options_.config, right_));
 }
 
 void OwnerPlane::note_masters() {

@@ -37,21 +37,26 @@ class OwnerObserver {
   virtual void on_owner_ended(bool good) = 0;  // `good`: it was asked to
 };
 
+// By what its addresses are held.
+enum class OwnerRight : std::uint8_t { kElection, kLease };
+
+// An owner that died as master is back within this time, else its addresses are removed: then
+// another host may have them. By election that is as long as no backup can have them yet, since
+// giving up sooner helps nobody; a lease ends by itself, and at once another has it.
+Duration back_within(const Config& config, OwnerRight right);
+
 // Lives on the loop of a process with one thread; loop, log and observer outlive it.
 class OwnerPlane : private node::PlaneSupport {
  public:
-  // An owner that died as master is back within this time, else its addresses are removed: then
-  // another host may have them.
-  static constexpr Duration kBackWithin = std::chrono::milliseconds(100);
   // A handover's longest wait, and a margin (vrrp.h).
   static constexpr Duration kReleasePatience = std::chrono::seconds(3);
 
   using Load = std::function<Result<Config>()>;
   // `load` reads the configuration again, here and in the plane; `make` is called in the plane.
   // kRefused without the rights that removing addresses needs.
-  static Result<std::unique_ptr<OwnerPlane>> create(Config config, Load load, MakeOwner make,
-                                                    io::EpollLoop& loop, io::Log& log,
-                                                    OwnerObserver& observer);
+  static Result<std::unique_ptr<OwnerPlane>> create(Config config, OwnerRight right, Load load,
+                                                    MakeOwner make, io::EpollLoop& loop,
+                                                    io::Log& log, OwnerObserver& observer);
 
   Result<void> start();
   void set_proxy_fit(bool fit);
@@ -73,8 +78,8 @@ class OwnerPlane : private node::PlaneSupport {
   std::vector<OwnerReport> reports() const;
 
  private:
-  OwnerPlane(Config config, Load load, MakeOwner make, io::EpollLoop& loop, io::Log& log,
-             address::InterfaceAddresses addresses, address::Routing routing,
+  OwnerPlane(Config config, OwnerRight right, Load load, MakeOwner make, io::EpollLoop& loop,
+             io::Log& log, address::InterfaceAddresses addresses, address::Routing routing,
              OwnerObserver& observer);
 
   int run_plane() override;
@@ -86,10 +91,12 @@ class OwnerPlane : private node::PlaneSupport {
   void note_masters();
   void tell(const node::ChannelMessage& message);
 
-  static node::PlanePolicy policy();
+  void set_config(Config config);
+  static node::PlanePolicy policy(const Config& config, OwnerRight right);
 
   io::Log& log_;
   OwnerObserver& observer_;
+  OwnerRight right_;
   address::InterfaceAddresses addresses_;
   address::Routing routing_;
   OwnerMainOptions options_;
