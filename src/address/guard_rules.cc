@@ -42,10 +42,14 @@ std::string term_chain(std::size_t lease) { return "term_" + std::to_string(leas
 std::string lease_set(std::size_t lease) { return "open_" + std::to_string(lease); }
 
 // The keys of a lease's set: the families whose packets come to its chain. One element for each
-// opens all of the lease's addresses.
-std::vector<std::string> lease_keys(std::uint8_t table_family) {
+// opens all of the lease's addresses; one more than is needed makes the kernel's table grow with
+// each renewal and shrink after it.
+std::vector<std::string> lease_keys(std::uint8_t table_family, GuardFamilies families) {
   if (table_family == NFPROTO_ARP) return {std::string(1, char{NFPROTO_ARP})};
-  return {std::string(1, char{NFPROTO_IPV4}), std::string(1, char{NFPROTO_IPV6})};
+  std::vector<std::string> keys;
+  if (families.ipv4) keys.emplace_back(1, char{NFPROTO_IPV4});
+  if (families.ipv6) keys.emplace_back(1, char{NFPROTO_IPV6});
+  return keys;
 }
 
 std::string network_bytes(std::uint64_t value) {
@@ -68,13 +72,13 @@ void write_term(NftTable& table, std::size_t lease, const std::optional<Opening>
 }
 
 void write_lease_elements(NftTable& table, NftBatch& batch, std::size_t lease,
-                          const Opening& opening) {
+                          GuardFamilies families, const Opening& opening) {
   CHECK(opening.left >= kOpeningMin && opening.left <= kOpeningMax);
   // Rounded down: a moment early is right, a moment late is not.
   const auto milliseconds = static_cast<std::uint64_t>(milliseconds_of(opening.left));
-  table.add_elements(lease_set(lease), lease_keys(table.family()), [&](const std::string&) {
-    batch.put_u64(NFTA_SET_ELEM_TIMEOUT, milliseconds);
-  });
+  table.add_elements(
+      lease_set(lease), lease_keys(table.family(), families),
+      [&](const std::string&) { batch.put_u64(NFTA_SET_ELEM_TIMEOUT, milliseconds); });
 }
 
 // Address -> "jump to the chain of your lease".
@@ -112,7 +116,10 @@ void write_leases(NftTable& table, NftBatch& batch, const std::vector<GuardRules
     table.begin_rule(chain);
     table.decide(NFT_GOTO, term_chain(lease));
     table.end_rule();
-    if (leases[lease].opening) write_lease_elements(table, batch, lease, *leases[lease].opening);
+    const GuardFamilies families = families_of(leases[lease].addresses);
+    if (leases[lease].opening && (families.ipv4 || families.ipv6)) {
+      write_lease_elements(table, batch, lease, families, *leases[lease].opening);
+    }
   }
 }
 
@@ -268,7 +275,9 @@ void write_opening(NftBatch& batch, std::size_t lease, GuardFamilies families,
   const auto write = [&](std::uint8_t family) {
     NftTable each(batch, family, table);
     each.flush_elements(lease_set(lease));
-    if (opening) write_lease_elements(each, batch, lease, *opening);
+    if (opening && (families.ipv4 || families.ipv6)) {
+      write_lease_elements(each, batch, lease, families, *opening);
+    }
     each.flush_chain(term_chain(lease));
     write_term(each, lease, opening);
   };

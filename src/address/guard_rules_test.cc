@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
@@ -13,6 +14,10 @@
 
 namespace nines::address {
 namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
 
 SocketAddress ip(const char* text) { return *SocketAddress::parse_ip(text, 0); }
 
@@ -86,18 +91,30 @@ TEST(GuardRules, ShuttingEmptiesTheSetAndLeavesABareDrop) {
                 std::string(kArpShut));
 }
 
+TEST(GuardRules, OnlyFamiliesThatTheLeaseHasAreOpened) {
+  const Opening how{.left = Duration(50'000'000), .wall_end = WallTime{1}};
+  const std::string ipv4 = " 3(1(1(1=02) 4=0000000000000032))\n";
+  const std::string ipv6 = " 3(1(1(1=0a) 4=0000000000000032))\n";
+  const std::string arp = "arp 12 1=nines 2=open_3 3(1(1(1=03) 4=0000000000000032))\n";
+  EXPECT_THAT(opening({.ipv4 = true}, how), HasSubstr("inet 12 1=nines 2=open_3" + ipv4));
+  EXPECT_THAT(opening({.ipv4 = true}, how), HasSubstr(arp));
+  EXPECT_THAT(opening({.ipv6 = true}, how), HasSubstr("inet 12 1=nines 2=open_3" + ipv6));
+  EXPECT_THAT(opening({.ipv6 = true}, how), Not(HasSubstr("arp")));
+  EXPECT_THAT(opening({}, how), Not(HasSubstr("inet 12")));
+}
+
 TEST(GuardRules, OpeningSaysTheTimeoutInMillisecondsAndTheWallClocksEnd) {
   // 123.9 ms become 123, 0x7b. The rule: time, in network order, >= the end: drop.
   const Opening how{.left = Duration(123'900'000), .wall_end = WallTime{0x0102030405060708}};
-  EXPECT_EQ(
-      opening({.ipv6 = true}, how),
-      "inet 14 1=nines 2=open_3\n"
-      "inet 12 1=nines 2=open_3 3(1(1(1=02) 4=000000000000007b) 1(1(1=0a) 4=000000000000007b))\n"
-      "inet 8 1=nines 2=term_3\n"
-      "inet 6 1=nines 2=term_3 4(1(1=meta 2(1=00000001 2=0000001e))"
-      " 1(1=byteorder 2(1=00000001 2=00000001 3=00000001 4=00000008 5=00000008))"
-      " 1(1=cmp 2(1=00000001 2=00000005 3(1=0102030405060708)))"
-      " 1(1=immediate 2(1=00000000 2(2(1=00000000)))))\n");
+  EXPECT_THAT(opening({.ipv4 = true, .ipv6 = true}, how),
+              StartsWith("inet 14 1=nines 2=open_3\n"
+                         "inet 12 1=nines 2=open_3 3(1(1(1=02) 4=000000000000007b) 1(1(1=0a) "
+                         "4=000000000000007b))\n"
+                         "inet 8 1=nines 2=term_3\n"
+                         "inet 6 1=nines 2=term_3 4(1(1=meta 2(1=00000001 2=0000001e))"
+                         " 1(1=byteorder 2(1=00000001 2=00000001 3=00000001 4=00000008 5=00000008))"
+                         " 1(1=cmp 2(1=00000001 2=00000005 3(1=0102030405060708)))"
+                         " 1(1=immediate 2(1=00000000 2(2(1=00000000)))))\n"));
 }
 
 TEST(GuardRules, RemovalNamesOurTablesOnly) {

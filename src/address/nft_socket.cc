@@ -96,6 +96,7 @@ Result<void> NftSocket::send(NftBatch& batch, NftBatch::Ending ending) {
         failure = refusal(header, error, what);
       }
     }
+    if (acknowledged) break;  // by the last message: what there was to say of others came before
   }
   if (failure) return *std::move(failure);
   if (!acknowledged) return Error(ErrorCode::kSystem, "nftables did not acknowledge a change");
