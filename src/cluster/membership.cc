@@ -23,6 +23,12 @@ Duration smoothed(Duration before, Duration sample) {
 
 Duration distance(Duration a, Duration b) { return a > b ? a - b : b - a; }
 
+// So many heartbeats in a row are lost on a sound link like this one less often than kDoubt.
+int missed_in_a_row(double loss) {
+  return static_cast<int>(
+      std::ceil(std::log(Membership::kDoubt) / std::log(std::clamp(loss, 0.001, 0.9))));
+}
+
 }  // namespace
 
 std::string_view name_of(Presence presence) {
@@ -168,6 +174,7 @@ void Membership::measure(Link& link, const Heartbeat& heartbeat, Instant now) {
     const Duration each = (now - link.heard_at) / static_cast<std::int64_t>(steps);
     const double lost = 1.0 - 1.0 / static_cast<double>(steps);
     link.loss += (lost - link.loss) * std::min(1.0, kSmoothing * static_cast<double>(steps));
+    link.missed_max = missed_in_a_row(link.loss);
     if (link.interval == 0ns) link.interval = each;
     link.jitter = smoothed(link.jitter, distance(each, link.interval));
     link.interval = smoothed(link.interval, each);
@@ -190,13 +197,9 @@ void Membership::measure(Link& link, const Heartbeat& heartbeat, Instant now) {
   link.round_trip = link.round_trip == 0ns ? trip : smoothed(link.round_trip, trip);
 }
 
-// So many heartbeats in a row are lost on a sound link like this one less often than kDoubt.
 Duration Membership::allowed(const Link& link) const {
-  const double loss = std::clamp(link.loss, 0.001, 0.9);
-  const int missed =
-      std::max(kMissedMin, static_cast<int>(std::ceil(std::log(kDoubt) / std::log(loss))));
   const Duration interval = std::max(link.interval, options_.interval);
-  const Duration usual = missed * interval + 6 * link.jitter;
+  const Duration usual = std::max(link.missed_max, kMissedMin) * interval + 6 * link.jitter;
   const Duration patient = std::max(usual, options_.silence_min) * (1 + strain_);
   return std::min(patient, options_.silence_max);
 }

@@ -158,6 +158,7 @@ class Membership {
     Instant arrives_until{};  // the last instant at which the peer is known to have heard us
     Duration round_trip{}, interval{}, jitter{};
     double loss = 0;
+    int missed_max = 0;  // in a row, of a sound link with that loss; 0: not reckoned yet
   };
   struct Peer {
     NodeId node = 0;
