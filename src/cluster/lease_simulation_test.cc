@@ -2,8 +2,10 @@
 // a name at one instant, never an epoch twice, an owner again once the faults end. And planted
 // bugs, each of which the same schedules must find.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <random>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -17,6 +19,7 @@ constexpr std::uint64_t kSchedules = 1200;
 constexpr std::uint64_t kSchedulesOfWitness = 400;
 constexpr std::uint64_t kSchedulesForPlant = 3000;
 constexpr std::uint64_t kSchedulesOfFalseWords = 120;
+constexpr std::uint64_t kFreshSeconds = 60;
 constexpr std::size_t kTraceLinesShown = 80;
 
 std::uint64_t number_in(const char* variable, std::uint64_t otherwise) {
@@ -45,14 +48,27 @@ struct Seeds {
       : first(number_in("NINES_SIM_FIRST", 1)), count(number_in("NINES_SIM_SEEDS", otherwise)) {
     if (std::getenv("NINES_SIM_SEED") != nullptr) first = number_in("NINES_SIM_SEED", 1), count = 1;
   }
+  // Those that hardly anybody has tried, for so many seconds.
+  static Seeds fresh(std::uint64_t seconds) {
+    Seeds seeds(UINT32_MAX);
+    seeds.first = std::uint64_t{std::random_device()()} << 32;
+    seeds.ends_at = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+    return seeds;
+  }
+  bool goes_on(std::uint64_t seed) const {
+    return seed < first + count && std::chrono::steady_clock::now() < ends_at;
+  }
+
   std::uint64_t first, count;
+  std::chrono::steady_clock::time_point ends_at = std::chrono::steady_clock::time_point::max();
 };
 
 // Runs the schedules, stops at the first that violates something and tells its story; what happened
 // in all of them.
 WorldTally try_all(const Seeds& seeds, LeaseWorld::Members members, const char* filter) {
   WorldTally sum;
-  for (std::uint64_t seed = seeds.first; seed < seeds.first + seeds.count; ++seed) {
+  std::uint64_t seed = seeds.first;
+  for (; seeds.goes_on(seed); ++seed) {
     LeaseWorld world(seed, Plant::kNone, false, LeaseWorld::Words::kTrue, members);
     const std::string violation = world.run();
     if (!violation.empty()) {
@@ -79,9 +95,10 @@ WorldTally try_all(const Seeds& seeds, LeaseWorld::Members members, const char* 
       "%llu schedules from seed %llu: %llu events, %llu grants, %llu changes of voters, "
       "%llu relearned disks, %llu grants by the operator's word, %llu voters readmitted, %llu "
       "handed over, longest wait for an owner %lld ms",
-      static_cast<unsigned long long>(seeds.count), static_cast<unsigned long long>(seeds.first),
-      static_cast<unsigned long long>(sum.events), static_cast<unsigned long long>(sum.grants),
-      static_cast<unsigned long long>(sum.changes), static_cast<unsigned long long>(sum.learned),
+      static_cast<unsigned long long>(seed - seeds.first),
+      static_cast<unsigned long long>(seeds.first), static_cast<unsigned long long>(sum.events),
+      static_cast<unsigned long long>(sum.grants), static_cast<unsigned long long>(sum.changes),
+      static_cast<unsigned long long>(sum.learned),
       static_cast<unsigned long long>(sum.owned_by_word),
       static_cast<unsigned long long>(sum.readmitted),
       static_cast<unsigned long long>(sum.hand_overs),
@@ -106,6 +123,23 @@ TEST(LeaseSimulation, NeverTwoOwnersNeverAnEpochTwiceAndAnOwnerAfterwards) {
   EXPECT_GT(sum.owned_by_word, count / 10);
   EXPECT_GT(sum.readmitted, count / 10);
   EXPECT_GT(sum.hand_overs, count / 20);
+}
+
+// Each run of the tests tries what none has tried before; NINES_SIM_FRESH=n for n seconds. What it
+// finds stays found: the seed is told.
+TEST(LeaseSimulation, FreshSeedsNeverTwoOwnersEither) {
+  const Seeds seeds = Seeds::fresh(number_in("NINES_SIM_FRESH", kFreshSeconds));
+  const WorldTally sum = try_all(seeds, LeaseWorld::Members::kAlike, "LeaseSimulation.NeverTwo*");
+  if (HasFailure()) return;
+  EXPECT_GT(sum.grants, 0u);
+}
+
+TEST(LeaseSimulation, FreshSeedsOfTwoAndAWitnessNeverTwoOwnersEither) {
+  const Seeds seeds = Seeds::fresh(number_in("NINES_SIM_FRESH", kFreshSeconds));
+  const WorldTally sum =
+      try_all(seeds, LeaseWorld::Members::kTwoAndWitness, "LeaseSimulation.TwoAndAWitness*");
+  if (HasFailure()) return;
+  EXPECT_GT(sum.survived, 0u);
 }
 
 // One in some hundred thousand schedules each: a survivor by its own word that was switched off
@@ -138,7 +172,8 @@ TEST(LeaseSimulation, TwoAndAWitnessNeverTwoOwnersAndOneMayBeLost) {
 // Named nodes that live and are cut off: two may hold as long as the cut lasts. What still holds is
 // what docs/user/cluster.md promises of it.
 TEST(LeaseSimulation, AFalseWordGivesNoEpochTwiceAndEndsWithTheCut) {
-  const auto [first, count] = Seeds(kSchedulesOfFalseWords);
+  const Seeds seeds(kSchedulesOfFalseWords);
+  const std::uint64_t first = seeds.first, count = seeds.count;
   std::uint64_t by_word = 0, overlaps = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     LeaseWorld world(seed, Plant::kNone, false, LeaseWorld::Words::kFalse);
