@@ -74,6 +74,7 @@ DRIVERS = {
         "routing": "puts routes and rules into the host's tables",
         "nft_socket": "sends nftables transactions to the kernel",
         "refusals": "has the kernel refuse connections to dead hosts",
+        "neighbors": "asks the kernel whom it has not heard of yet",
         "peer_nudge": "sends a packet to each peer of a session that ended unsaid",
         "session_killer": "destroys sockets of an address that was lost",
     },

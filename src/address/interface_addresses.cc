@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "address/announcement.h"
+#include "address/neighbors.h"
 
 namespace nines::address {
 
@@ -35,6 +36,17 @@ Result<io::InterfaceAddress> as_kernel_wants(const OwnedAddress& address) {
   kernel.label = address.label;
   kernel.broadcast = address.broadcast;
   return kernel;
+}
+
+Result<HardwareAddress> hardware_of(const std::string& device, int socket) {
+  ifreq request{};
+  std::strncpy(request.ifr_name, device.c_str(), IFNAMSIZ - 1);
+  if (::ioctl(socket, SIOCGIFHWADDR, &request) != 0) {
+    return Error::from_errno(errno, "hardware address of " + device);
+  }
+  HardwareAddress hardware;
+  std::memcpy(hardware.data(), request.ifr_hwaddr.sa_data, hardware.size());
+  return hardware;
 }
 
 Sender sender_of(const OwnedAddress& address) {
@@ -77,25 +89,38 @@ Result<void> InterfaceAddresses::drop(const OwnedAddress& address) {
 
 Result<void> InterfaceAddresses::announce(const OwnedAddress& address, int count) {
   const int index = TRY(index_of(address.device));
-  ifreq request{};
-  std::strncpy(request.ifr_name, address.device.c_str(), IFNAMSIZ - 1);
-  if (::ioctl(packets_.get(), SIOCGIFHWADDR, &request) != 0) {
-    return Error::from_errno(errno, "hardware address of " + address.device);
-  }
-  HardwareAddress hardware;
-  std::memcpy(hardware.data(), request.ifr_hwaddr.sa_data, hardware.size());
+  const HardwareAddress hardware = TRY(hardware_of(address.device, packets_.get()));
   const std::string frame = announcement_frame(address.address, hardware, sender_of(address));
+  for (int i = 0; i < count; ++i) {
+    auto sent = send_frame(index, frame);
+    if (!sent.has_value()) {
+      return std::move(sent).error().with_context("announce " + address.address.ip_text() + " on " +
+                                                  address.device);
+    }
+  }
+  return {};
+}
+
+Result<std::size_t> InterfaceAddresses::ask_unheard(const OwnedAddress& address) {
+  const int index = TRY(index_of(address.device));
+  const auto unheard = TRY(unheard_neighbors(index, address.address.family(), kAskedMax));
+  if (unheard.empty()) return std::size_t{0};
+  const HardwareAddress hardware = TRY(hardware_of(address.device, packets_.get()));
+  for (const SocketAddress& neighbor : unheard) {
+    TRY(send_frame(index, question_frame(address.address, hardware, neighbor)));
+  }
+  return unheard.size();
+}
+
+Result<void> InterfaceAddresses::send_frame(int link, const std::string& frame) {
   sockaddr_ll to{};
   to.sll_family = AF_PACKET;
-  to.sll_ifindex = index;
+  to.sll_ifindex = link;
   to.sll_halen = ETH_ALEN;
   std::memcpy(to.sll_addr, frame.data(), ETH_ALEN);
-  for (int i = 0; i < count; ++i) {
-    if (::sendto(packets_.get(), frame.data(), frame.size(), 0,
-                 reinterpret_cast<const sockaddr*>(&to), sizeof to) < 0) {
-      return Error::from_errno(errno,
-                               "announce " + address.address.ip_text() + " on " + address.device);
-    }
+  if (::sendto(packets_.get(), frame.data(), frame.size(), 0,
+               reinterpret_cast<const sockaddr*>(&to), sizeof to) < 0) {
+    return Error::from_errno(errno, "send a frame");
   }
   return {};
 }

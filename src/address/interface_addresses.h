@@ -49,11 +49,17 @@ class InterfaceAddresses {
   Result<void> drop(const OwnedAddress& address);
   // Tells the segment, `count` times.
   Result<void> announce(const OwnedAddress& address, int count);
+  // Asks at once, in the address's name, where those neighbours of its interface are whom the
+  // kernel asks for once a second; kAskedMax at most. Says how many.
+  static constexpr std::size_t kAskedMax = 64;
+  Result<std::size_t> ask_unheard(const OwnedAddress& address);
   // An address that shares its prefix with the host's own may take that one along when it expires
   // before it; the kernel's promote_secondaries prevents it.
   static Result<void> promote_secondaries(const std::string& device);
 
  private:
+  Result<void> send_frame(int link, const std::string& frame);
+
   InterfaceAddresses(io::Netlink netlink, io::Descriptor packets)
       : netlink_(std::move(netlink)), packets_(std::move(packets)) {}
 

@@ -16,9 +16,9 @@ namespace {
 constexpr std::chrono::seconds kLifetime{2};
 constexpr Duration kRefreshEvery = std::chrono::milliseconds(500);
 constexpr int kAnnouncements = 5;
-// A switch or a client may have missed the first ones.
-constexpr std::array<Duration, 3> kAnnounceAgain = {
-    std::chrono::seconds(5), std::chrono::seconds(1), std::chrono::milliseconds(100)};
+// A switch or a client may have missed the first ones; and a client's own answer may be lost, when
+// this host asks where it is.
+constexpr std::array<Duration, 6> kAnnounceAgain = {5s, 1s, 300ms, 100ms, 30ms, 10ms};
 constexpr Duration kComplaintSpacing = std::chrono::minutes(1);
 
 }  // namespace
@@ -67,6 +67,7 @@ void AddressHolder::hold(Name name, Epoch epoch, Instant until, bool) {
     if (!held.held) return;  // with the next renewal
   }
   held.epoch = epoch;
+  held.until = until;
   if (!held.held) put_on_interface(held);
   if (std::exchange(held.held, true)) return;
   announce(held, kAnnouncements);
@@ -121,6 +122,7 @@ void AddressHolder::on_timer(Instant now) {
     while (!held.announce_at.empty() && now >= held.announce_at.back()) {
       held.announce_at.pop_back();
       announce(held, 1);
+      ask_unheard(held);
     }
   }
   arm_next();
@@ -148,8 +150,19 @@ void AddressHolder::put_on_interface(Held& held) {
   held.refresh_at = clock_() + kRefreshEvery;
 }
 
+// No gate holds frames of ours back. A process that was stopped finds its timers due before it
+// hears that the lease is over: what it would say then is another's to say.
 void AddressHolder::announce(const Held& held, int count) {
+  if (clock_() >= held.until) return;
   for (const auto& owned : held.group.addresses) complain(addresses_.announce(owned, count));
+}
+
+void AddressHolder::ask_unheard(const Held& held) {
+  if (clock_() >= held.until) return;
+  for (const auto& owned : held.group.addresses) {
+    const auto asked = addresses_.ask_unheard(owned);
+    if (!asked.has_value()) complain(asked.error());
+  }
 }
 
 void AddressHolder::end_sessions(const Held& held) {

@@ -59,6 +59,7 @@ class AddressHolder final : public LeaseHolder, private Timer {
     std::vector<SocketAddress> plain;  // the group's addresses alone
     bool held = false;
     Epoch epoch = 0;
+    Instant until{};                   // of the newest hold()
     Instant refresh_at{};              // of the addresses' lifetime
     std::vector<Instant> announce_at;  // latest first
   };
@@ -67,6 +68,7 @@ class AddressHolder final : public LeaseHolder, private Timer {
   void arm_next();
   void put_on_interface(Held& held);
   void announce(const Held& held, int count);
+  void ask_unheard(const Held& held);
   void end_sessions(const Held& held);
   void complain(const Result<void>& result);
 

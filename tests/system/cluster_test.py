@@ -255,6 +255,27 @@ def a_holder_that_is_cut_off_is_followed_and_does_not_come_back_as_one(scope):
 
 
 @test
+def a_lost_answer_to_who_takes_over_costs_no_second(scope):
+    cluster = Cluster(scope).start()
+    first = cluster.holder()
+    others = [node for node in cluster.nodes.values() if node is not first]
+    for node in others:
+        # The client says where it is, and the first time it is not heard. Linux asks again after a second.
+        node.host.run(["sh", "-c", "ip neigh flush to 10.9.0.200 dev eth0 && nft '"
+                       "table arp loss { chain input { type filter hook input priority 0; "
+                       "arp operation reply arp saddr ip 10.9.0.200 limit rate 1/hour burst 1 packets counter drop; "
+                       "}; }'"])
+    cluster.cut(first)
+    at = time.monotonic()
+    cluster.wait_for_other(first, at)
+    cluster.wait_for_answers(at)
+    print(f"   # outage {cluster.outage(at) * 1000:.0f} ms")
+    second = cluster.holder()
+    assert "counter packets 1 " in second.host.run(["nft", "list", "table", "arp", "loss"]).stdout
+    assert cluster.outage(at) < 1
+
+
+@test
 def a_minority_holds_nothing(scope):
     cluster = Cluster(scope).start()
     last = cluster.holder()
