@@ -350,6 +350,17 @@ class Planner {
     return true;
   }
 
+  // Its files say no history, and its storage engine does: of a server that found its data to
+  // differ from the others', and of one that was stopped while it waited for them.
+  bool has_forgotten_history(std::size_t i) const {
+    if (plan_.members[i].standing != Standing::kTorn || facts(i).is_excused || !facts(i).evidence) {
+      return false;
+    }
+    const Evidence& evidence = *facts(i).evidence;
+    return evidence.server == Server::kDown && !evidence.is_torn && evidence.recovered &&
+           evidence.recovered->is_known();
+  }
+
   // The most advanced whose files are whole; of equals one that runs, then one that left last in
   // good order, then the first.
   std::optional<std::size_t> newest() {
@@ -376,6 +387,13 @@ class Planner {
       if (!has_position(i) || member(i).standing != Standing::kDoubtful) continue;
       plan_.overrides.push_back("--trust " + name(i) + "    when its files are whole: it said '" +
                                 member(i).why + "'");
+    }
+    for (std::size_t i = 0; i < size(); ++i) {
+      if (!has_forgotten_history(i)) continue;
+      plan_.overrides.push_back("--trust " + name(i) +
+                                "    when it was stopped while it only waited for the others: its "
+                                "storage engine is at " +
+                                facts(i).evidence->recovered->text());
     }
     refuse("no member has data that is surely whole");
     return std::nullopt;
