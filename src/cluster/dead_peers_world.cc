@@ -241,7 +241,10 @@ void DeadPeersWorld::block(NodeId id, NodeId against, Instant until) {
   if (silent < DeadPeersOptions{}.silence) {
     complain(who + "it was there " + std::to_string(milliseconds_of(silent)) + " ms ago");
   }
-  if (now_ - each.majority_at > kMajorityAgo) complain(who + "a verdict without a majority");
+  if (const Duration alone = now_ - each.majority_at; alone > kMajorityAgo) {
+    complain(who + "a verdict " + std::to_string(milliseconds_of(alone)) +
+             " ms after it was last with a majority");
+  }
   int standing = 0;
   for (int i = 1; i <= count_; ++i) standing += stands(id, static_cast<NodeId>(i)) ? 1 : 0;
   if (2 * standing >= count_) complain(who + "more than a minority is cut off");
