@@ -100,7 +100,9 @@ int key_id(const std::string& path) {
 // For one host alone: with it nobody can speak as a controller to another host.
 int print_listener_key(const std::string& path, std::string_view name) {
   if (name.empty() || name.size() > cluster::kListenerNameMax) {
-    return failed(Error(ErrorCode::kInvalid, "a listener's name has 1 to 64 characters"));
+    return failed(Error(
+        ErrorCode::kInvalid,
+        "a listener's name has 1 to " + std::to_string(cluster::kListenerNameMax) + " characters"));
   }
   const auto keys = cluster::read_key_file(path);
   if (!keys) return failed(keys.error());

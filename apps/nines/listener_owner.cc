@@ -16,7 +16,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Besides what the controllers have waited for already: two echo requests and three asks.
+// While the controllers wait for theirs: two echo requests and three asks.
 constexpr Duration kOwnSilence = cluster::DeadPeers::kSilenceLeast;
 
 Instant now_exactly() {

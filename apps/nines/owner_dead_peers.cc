@@ -76,7 +76,7 @@ Json json_of(const cluster::DeadPeersReport::Node& node) {
   return json;
 }
 
-// "      services back after: 3306 4.2 s, 5672 9.5 s; more are waited for"
+// "      services that accept again: 3306 4.2 s, 5672 9.5 s; more are waited for"
 std::string render_healing(const Json& node) {
   if (!node.contains("services_back")) return {};
   std::string text;

@@ -240,6 +240,15 @@ class Cluster:
         return time.monotonic() - begun
 
 
+def wait_until_told(scope, holder, at):
+    """Of the end of its connection, by what a destroyed socket says, and by a verdict after `at`."""
+    scope.wait_until(lambda: "told" in holder.log(), 10, "the client to be told")
+    _, how, told = holder.log().split("held")[1].split()
+    print(f"   # told after {float(told) - at:.2f} s")
+    assert int(how) == 103, "ECONNABORTED"
+    assert 1.0 <= float(told) - at < 5
+
+
 @test
 def a_dead_controller_is_dead_to_its_clients_at_once(scope):
     cluster = Cluster(scope)
@@ -250,11 +259,7 @@ def a_dead_controller_is_dead_to_its_clients_at_once(scope):
     living = first.hold(second, DATABASE)
     assert not first.has_rule(), "no packet passes a rule while nobody is dead"
     at = cluster.cut(dead)
-    scope.wait_until(lambda: "told" in database.log(), 10, "the client to be told")
-    _, how, told = database.log().split("held")[1].split()
-    print(f"   # told after {float(told) - at:.2f} s")
-    assert int(how) == 103, "ECONNABORTED"
-    assert 1.0 <= float(told) - at < 5
+    wait_until_told(scope, database, at)
     cluster.wait_for_rules(dead)
     for node in (first, second):
         how, took = node.connect(dead, DATABASE)
@@ -302,11 +307,7 @@ def a_host_that_is_no_controller_is_told_as_well(scope):
     scope.wait_until(lambda: compute.sees(dead.number).get("evidence") == "heard", 10, "its word")
 
     at = cluster.cut(dead)
-    scope.wait_until(lambda: "told" in database.log(), 10, "the client to be told")
-    _, how, told = database.log().split("held")[1].split()
-    print(f"   # told after {float(told) - at:.2f} s")
-    assert int(how) == 103, "ECONNABORTED"
-    assert 1.0 <= float(told) - at < 5
+    wait_until_told(scope, database, at)
     how, took = compute.connect(dead, DATABASE)
     assert how == "ECONNREFUSED" and took < 0.3, (how, took)
     assert compute.connect(dead, SSH)[0] == "silence", "SSH is left alone"
