@@ -88,7 +88,6 @@ galera::PlanQuestion question_of(const GaleraSetup& setup, const GaleraRecoverOp
     return std::find(names.begin(), names.end(), name) != names.end();
   };
   galera::PlanQuestion question;
-  question.arbitrators = static_cast<int>(setup.config.arbitrators.size());
   for (const node::GaleraMember& member : setup.config.members) {
     galera::MemberFacts facts;
     facts.name = member.name;
@@ -258,7 +257,6 @@ int execute(const GaleraSetup& setup, const GaleraRecoverOptions& options) {
   for (const node::GaleraMember& member : setup.config.members) {
     work.recovery.members.push_back(member.name);
   }
-  work.recovery.arbitrators = static_cast<int>(setup.config.arbitrators.size());
   work.record = std::move(*record);
   return run_galera_work(setup, std::move(work));
 }

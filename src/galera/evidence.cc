@@ -114,6 +114,7 @@ bool read_field(std::string_view key, std::string_view value, Evidence& evidence
   if (key == "grastate") return read_grastate(value, evidence);
   if (key == "gvwstate") return read_gvwstate(value, evidence);
   if (key == "torn") return evidence.is_torn = value == "yes";
+  if (key == "closed") return evidence.is_closed = value == "yes";
   if (key == "recovered") {
     const auto position = parse_position(value);
     evidence.recovered = position;
@@ -159,6 +160,7 @@ std::string render_evidence(const Evidence& evidence) {
     if (const std::string line = line_of(fault); !line.empty()) add(out, key, line);
   };
   add_fault("server-said", evidence.server_said);
+  if (evidence.is_closed) add(out, "closed", "yes");
   if (evidence.server == Evidence::Server::kPrimary ||
       evidence.server == Evidence::Server::kNonPrimary) {
     add(out, "status",
@@ -214,6 +216,9 @@ Result<Evidence> parse_evidence(std::string_view text) {
                            evidence.server == Evidence::Server::kNonPrimary;
       const bool has_status = std::find(seen.begin(), seen.end(), "status") != seen.end();
       if (answers != has_status) return bad("its server and its status disagree");
+      if (evidence.is_closed && evidence.server != Evidence::Server::kStarting) {
+        return bad("only a server that starts is closed");
+      }
       return evidence;
     }
     const auto colon = line.find(": ");

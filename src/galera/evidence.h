@@ -28,6 +28,9 @@ struct Evidence {
   std::string member;
   Server server = Server::kDown;
   std::string server_said;  // why it is kStarting, in words; may be empty
+  // Of kStarting: it listens for no client yet, so that it has joined nobody since its start. Else
+  // it may be anything, a primary that lets nobody in for one.
+  bool is_closed = false;
   // Of a server that answers.
   Position running;
   int component_size = 0;

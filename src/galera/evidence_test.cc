@@ -35,7 +35,11 @@ TEST(EvidenceTest, ThereAndBack) {
   empty.grastate_fault = "grastate.dat: No such file";
   empty.is_torn = true;
   empty.doubt = "InnoDB: a page is in the future";
-  for (const Evidence& evidence : {of_a_crash(), running, empty}) {
+  Evidence waiting = of_a_crash();
+  waiting.server = Evidence::Server::kStarting;
+  waiting.server_said = "Can't connect";
+  waiting.is_closed = true;
+  for (const Evidence& evidence : {of_a_crash(), running, empty, waiting}) {
     const auto back = parse_evidence("Welcome to node01\n" + render_evidence(evidence));
     ASSERT_TRUE(back.has_value()) << back.error().message() << render_evidence(evidence);
     EXPECT_EQ(*back, evidence);

@@ -4,6 +4,8 @@
 #include <cctype>
 #include <cerrno>
 #include <filesystem>
+#include <set>
+#include <sstream>
 #include <string_view>
 #include <system_error>
 
@@ -20,6 +22,8 @@ namespace {
 constexpr std::string_view kTransferMarks[] = {"sst_in_progress", "wsrep_sst.pid",
                                                "rsync_sst_complete", ".sst"};
 constexpr std::string_view kEngineFile = "ibdata1";
+// Of /proc/PID/net/unix: __SO_ACCEPTCON and SOCK_STREAM.
+constexpr std::string_view kListeningFlags = "00010000", kStreamType = "0001";
 
 bool exists(const std::string& path) {
   struct stat status;
@@ -56,6 +60,28 @@ Result<std::optional<int>> find_server(const std::string& data) {
   return std::optional<int>();
 }
 
+Result<bool> takes_clients(int process) {
+  io::LinuxFiles files;
+  const std::string folder = "/proc/" + std::to_string(process);
+  const std::string table = TRY(files.read(folder + "/net/unix"));
+  std::set<std::string> listening;
+  std::istringstream lines(table);
+  for (std::string line; std::getline(lines, line);) {
+    // Num RefCount Protocol Flags Type St Inode Path (proc(5)).
+    std::istringstream fields(line);
+    std::string number, references, protocol, flags, type, state, inode;
+    if (!(fields >> number >> references >> protocol >> flags >> type >> state >> inode)) continue;
+    if (flags == kListeningFlags && type == kStreamType) listening.insert("socket:[" + inode + "]");
+  }
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder + "/fd", error)) {
+    std::error_code gone;
+    if (listening.contains(std::filesystem::read_symlink(entry.path(), gone).string())) return true;
+  }
+  if (error) return Error(ErrorCode::kSystem, folder + "/fd: " + error.message());
+  return false;
+}
+
 void LocalMember::collect(bool is_full, Done done) {
   done_ = std::move(done);
   evidence_ = {};
@@ -69,6 +95,8 @@ void LocalMember::collect(bool is_full, Done done) {
   read_files();
   if (*server) {
     evidence_.server = Evidence::Server::kStarting;
+    const auto is_open = takes_clients(**server);
+    evidence_.is_closed = is_open && !*is_open;
     evidence_.recovered_fault = "not asked: process " + std::to_string(**server) + " has the data";
     ask_server();
   } else if (evidence_.data == Evidence::Data::kPresent && !is_full) {
@@ -124,6 +152,7 @@ void LocalMember::ask_server() {
                 evidence_.running = status.position;
                 evidence_.component_size = status.cluster_size;
                 evidence_.local_state = status.local_state;
+                evidence_.is_closed = false;
                 if (status.is_on && status.is_primary) {
                   evidence_.server = Evidence::Server::kPrimary;
                 } else if (status.is_on && status.is_connected && status.cluster_size > 0) {

@@ -24,6 +24,10 @@ namespace nines::galera {
 // users.
 Result<std::optional<int>> find_server(const std::string& data);
 
+// Whether the process has a socket on which clients of this host may come: a server opens it when
+// it has joined a component, and keeps it. The rights of root are needed.
+Result<bool> takes_clients(int process);
+
 struct LocalMemberOptions {
   std::string name;
   std::string data;

@@ -23,6 +23,22 @@ std::string program_path(const std::string& word) {
 
 }  // namespace
 
+// Kills the server that has the data, after a while.
+class MemberStep::Impatience final : private base::Timer {
+ public:
+  Impatience(io::EpollLoop& loop, const std::string& data) : data_(data) {
+    loop.arm(*this, kWaitingStopWithin);
+  }
+
+ private:
+  void on_timer(Instant) override {
+    const auto process = find_server(data_);
+    if (process && *process) static_cast<void>(::kill(**process, SIGKILL));
+  }
+
+  const std::string& data_;
+};
+
 Result<void> MemberStep::perform(const MemberOrder& order) {
   if (!is_run_name(order.run)) return Error(ErrorCode::kInvalid, "no name of a recovery");
   if (order.action == MemberAction::kClaim) {
@@ -118,8 +134,15 @@ Result<void> MemberStep::stop() {
     return Error(ErrorCode::kRefused, "its server is primary");
   }
   if (evidence.server == Evidence::Server::kDown) return {};
+  if (evidence.server == Evidence::Server::kStarting && !evidence.is_closed) {
+    return Error(ErrorCode::kRefused,
+                 "it takes clients and does not say what it is: " + evidence.server_said);
+  }
+  std::optional<Impatience> impatience;
+  if (evidence.is_closed) impatience.emplace(loop_, member_.data);
   TRY(run_commands(ServerVerb::kStop, {}));
-  return await_process(false, kStopWithin);
+  TRY(await_process(false, kStopWithin));
+  return keep_history(evidence);
 }
 
 Result<void> MemberStep::leave() {
@@ -202,13 +225,30 @@ Result<void> MemberStep::await_process(bool is_there, Duration within) {
   }
 }
 
-// Galera begins a cluster only where this says so. The file stays its owner's.
+// Galera begins a cluster only where this says so.
 Result<void> MemberStep::mark_safe(const Position& expected) {
+  return write_grastate({{expected.uuid, kSeqnoUndefined}, true});
+}
+
+// A server that ends before it was in a primary component writes that it belongs to no history,
+// which is also what one writes whose data differs from the others'. What it belonged to a moment
+// ago is known here, and nowhere afterwards.
+Result<void> MemberStep::keep_history(const Evidence& before) {
+  if (!before.grastate || before.grastate->position.uuid == kUuidUndefined) return {};
+  const Evidence after = TRY(look(false));
+  const bool has_forgotten = after.server == Evidence::Server::kDown && after.grastate &&
+                             after.grastate->position.uuid == kUuidUndefined;
+  if (!has_forgotten) return {};
+  return write_grastate({{before.grastate->position.uuid, kSeqnoUndefined}, false});
+}
+
+// The file stays its owner's.
+Result<void> MemberStep::write_grastate(const Grastate& grastate) {
   struct stat folder;
   if (::stat(member_.data.c_str(), &folder) != 0) return Error::from_errno(errno, member_.data);
   const std::string path = member_.data + '/' + std::string(kGrastateName);
   io::LinuxFiles files;
-  TRY(files.replace(path, render_grastate({{expected.uuid, kSeqnoUndefined}, true}), 0660));
+  TRY(files.replace(path, render_grastate(grastate), 0660));
   if (::chown(path.c_str(), folder.st_uid, folder.st_gid) != 0) {
     return Error::from_errno(errno, path);
   }

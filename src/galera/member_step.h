@@ -29,6 +29,9 @@ class MemberStep {
       std::chrono::minutes(1);                                       // until a server has the data
   static constexpr Duration kStartWithin = std::chrono::minutes(5);  // of a unit's bootstrap
   static constexpr Duration kStopWithin = std::chrono::minutes(4);
+  // A server that waits for others does not hear SIGTERM; it has committed nothing since its start,
+  // so that it may be killed.
+  static constexpr Duration kWaitingStopWithin = std::chrono::seconds(5);
 
   MemberStep(io::EpollLoop& loop, io::LinuxProcesses& processes, LocalMemberOptions member,
              ServerWay way)
@@ -37,6 +40,8 @@ class MemberStep {
   Result<void> perform(const MemberOrder& order);
 
  private:
+  class Impatience;
+
   Result<void> start(const Position& position);
   Result<void> join(const Position& position);
   Result<void> bootstrap(const Position& expected);
@@ -49,6 +54,8 @@ class MemberStep {
   Result<void> start_daemon(const std::vector<std::string>& words);
   Result<void> await_process(bool is_there, Duration within);
   Result<void> mark_safe(const Position& expected);
+  Result<void> keep_history(const Evidence& before);
+  Result<void> write_grastate(const Grastate& grastate);
   Result<Evidence> look(bool is_full);
 
   io::EpollLoop& loop_;

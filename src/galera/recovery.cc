@@ -22,7 +22,6 @@ bool is_same(const Plan& a, const Plan& b) {
 
 Recovery::Recovery(RecoveryOptions options, RecoveryRecord record)
     : options_(std::move(options)), record_(std::move(record)), members_(options_.members.size()) {
-  question_.arbitrators = options_.arbitrators;
   const auto has = [](const std::vector<std::string>& names, const std::string& name) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
@@ -41,7 +40,7 @@ void Recovery::handle(const RecoveryEvent& event, Instant now, RecoveryEffects& 
 
 void Recovery::on(const event::Start&, Instant now, Effects& out) {
   record_.step = RecoveryStep::kLooking;
-  step_until_ = now + options_.starting_within;
+  step_until_ = now + starting_within();
   look(true, out);
 }
 
@@ -72,6 +71,10 @@ void Recovery::on(const event::Acted& acted, Instant now, Effects& out) {
     say(trouble_, out);
   }
   if (acted.action == MemberAction::kRelease && !acted.is_done) is_claim_left_ = true;
+  // It may run because somebody else started it, and then waits for ever.
+  if (acted.action == MemberAction::kBootstrap && !acted.is_done) {
+    step_until_ = std::min(step_until_, now + starting_within());
+  }
   acted_at_ = now;
   if (--acting_ == 0) acts_done(now, out);
 }
@@ -94,6 +97,7 @@ void Recovery::looked(Instant now, Effects& out) {
     }
   }
   question_.has_reform_failed = record_.has_reform_failed;
+  question_.has_waited = has_waited_;
   question_.begun_by = record_.begun_by;
   const Plan plan = plan_recovery(question_);
   if (plan.kind == PlanKind::kRefuse && plan.is_fleeting && ++fleeting_ < kFleetingLooksMax) {
@@ -138,10 +142,11 @@ void Recovery::confirm(const Plan& plan, Instant now, Effects& out) {
         {}, out);
   }
   if (plan.kind == PlanKind::kWait) {
-    if (now >= step_until_) {
+    if (has_waited_) {
       return refuse(plan.reason + ", and has been for too long: stop it by hand and ask again", {},
                     out);
     }
+    has_waited_ = now >= step_until_;
     look_later(true, now);
     return;
   }
@@ -154,7 +159,7 @@ void Recovery::confirm(const Plan& plan, Instant now, Effects& out) {
   planned_ = plan;
   if (claim_all(out)) return;
   if (record_.step == RecoveryStep::kConfirming && is_settled) return act_on(plan, now, out);
-  enter(RecoveryStep::kConfirming, options_.starting_within, now, out);
+  enter(RecoveryStep::kConfirming, starting_within(), now, out);
   look(true, out);
 }
 
@@ -204,10 +209,13 @@ void Recovery::act_on(const Plan& plan, Instant now, Effects& out) {
         act(i, MemberAction::kStart, plan.members[i].position, out);
       }
       return;
-    case PlanKind::kStandDown:
-      enter(RecoveryStep::kStandingDown, options_.stop_within, now, out);
-      stand_down(now, out);
-      return;
+    case PlanKind::kStandDown: {
+      std::set<std::size_t> stopping;
+      for (std::size_t i = 0; i < members_.size(); ++i) {
+        if (plan.members[i].part == Part::kStops) stopping.insert(i);
+      }
+      return begin_standing_down(std::move(stopping), now, out);
+    }
     case PlanKind::kBootstrap:
     case PlanKind::kPromote: {
       const bool is_bootstrap = plan.kind == PlanKind::kBootstrap;
@@ -244,7 +252,7 @@ void Recovery::acts_done(Instant now, Effects& out) {
       is_all = false;
     }
     if (!is_all) return look_later(true, now);
-    enter(RecoveryStep::kConfirming, options_.starting_within, now, out);
+    enter(RecoveryStep::kConfirming, starting_within(), now, out);
   }
   // One that refuses to stop is asked again after a while.
   if (record_.step == RecoveryStep::kStandingDown) return look_later(false, now);
@@ -263,8 +271,9 @@ void Recovery::await_primary(const Plan& plan, Instant now, Effects& out) {
     if (now < step_until_) return look_soon(now);
     say("no primary component came by itself", out);
     record_.has_reform_failed = true;
-    enter(RecoveryStep::kStandingDown, options_.stop_within, now, out);
-    return stand_down(now, out);
+    std::set<std::size_t> all;
+    for (std::size_t i = 0; i < members_.size(); ++i) all.insert(i);
+    return begin_standing_down(std::move(all), now, out);
   }
   const std::size_t chosen = index_of(record_.begun_by);
   const auto& evidence = question_.members[chosen].evidence;
@@ -275,14 +284,27 @@ void Recovery::await_primary(const Plan& plan, Instant now, Effects& out) {
     const std::string what = trouble_.empty() ? record_.begun_by + " did not stay up" : trouble_;
     record_.begun_by.clear();
     if (members_[chosen].attempts >= kAttemptsMax) return refuse(what, {}, out);
-    enter(RecoveryStep::kConfirming, options_.starting_within, now, out);
+    enter(RecoveryStep::kConfirming, starting_within(), now, out);
     return look(true, out);
   }
   if (now < step_until_) return look_soon(now);
+  if (record_.step == RecoveryStep::kBootstrapping && !trouble_.empty() &&
+      members_[chosen].attempts < kAttemptsMax) {
+    has_waited_ = true;
+    enter(RecoveryStep::kConfirming, starting_within(), now, out);
+    return look(true, out);
+  }
   refuse(record_.begun_by +
              " was told to begin the cluster and is not primary yet: look at its log, "
              "then ask again",
          plan.overrides, out);
+}
+
+void Recovery::begin_standing_down(std::set<std::size_t> members, Instant now, Effects& out) {
+  stopping_ = std::move(members);
+  has_waited_ = false;
+  enter(RecoveryStep::kStandingDown, options_.stop_within, now, out);
+  stand_down(now, out);
 }
 
 void Recovery::stand_down(Instant now, Effects& out) {
@@ -292,7 +314,7 @@ void Recovery::stand_down(Instant now, Effects& out) {
   const bool is_over = std::any_of(question_.members.begin(), question_.members.end(), is_primary);
   bool is_stopping = false;
   if (!is_over) {
-    for (std::size_t i = 0; i < members_.size(); ++i) {
+    for (const std::size_t i : stopping_) {
       if (!is_running(i)) continue;
       is_stopping = true;
       if (now < step_until_) act(i, MemberAction::kStop, {}, out);
@@ -300,7 +322,7 @@ void Recovery::stand_down(Instant now, Effects& out) {
   }
   if (acting_ > 0) return;
   if (is_stopping) return refuse("a server does not stop: " + trouble_, {}, out);
-  enter(RecoveryStep::kConfirming, options_.starting_within, now, out);
+  enter(RecoveryStep::kConfirming, starting_within(), now, out);
   look(true, out);
 }
 
@@ -315,7 +337,7 @@ void Recovery::rejoin(const Plan& plan, Instant now, Effects& out) {
     if (++rounds_ > kRoundsMax) {
       return refuse("the primary component was lost again and again", {}, out);
     }
-    enter(RecoveryStep::kConfirming, options_.starting_within, now, out);
+    enter(RecoveryStep::kConfirming, starting_within(), now, out);
     return look(true, out);
   }
   lost_ = 0;

@@ -115,11 +115,12 @@ using RecoveryEffects = std::vector<RecoveryEffect>;
 
 struct RecoveryOptions {
   std::vector<std::string> members;  // names, as the configuration has them
-  int arbitrators = 0;
   Duration poll = std::chrono::seconds(1);
   // Instead, while what was ordered less than kSoonFor ago is awaited.
   Duration poll_soon = std::chrono::milliseconds(200);
-  Duration starting_within = std::chrono::minutes(3);  // of a server that somebody else started
+  // Of a server that somebody else started; longer where nobody asked for the recovery.
+  Duration starting_within = std::chrono::minutes(1);
+  Duration starting_within_unasked = std::chrono::minutes(3);
   Duration reform_within = std::chrono::seconds(60);
   Duration stop_within = std::chrono::minutes(5);
   Duration primary_within = std::chrono::minutes(5);
@@ -176,12 +177,16 @@ class Recovery {
   bool claim_all(Effects& out);
   void act_on(const Plan& plan, Instant now, Effects& out);
   void await_primary(const Plan& plan, Instant now, Effects& out);
+  void begin_standing_down(std::set<std::size_t> members, Instant now, Effects& out);
   void stand_down(Instant now, Effects& out);
   void rejoin(const Plan& plan, Instant now, Effects& out);
   void settle(const Plan& plan, Instant now, Effects& out);
   void acts_done(Instant now, Effects& out);
 
   void enter(RecoveryStep step, Duration within, Instant now, Effects& out);
+  Duration starting_within() const {
+    return record_.is_automatic ? options_.starting_within_unasked : options_.starting_within;
+  }
   void look(bool is_full, Effects& out);
   void look_later(bool is_full, Instant now);
   void look_soon(Instant now);  // for what was ordered
@@ -205,6 +210,8 @@ class Recovery {
   bool is_claim_left_ = false;  // a member could not be told that it is free
   std::string trouble_;         // the last thing that a member refused
   std::optional<Plan> planned_;
+  std::set<std::size_t> stopping_;  // of kStandingDown
+  bool has_waited_ = false;         // servers that start were given their time
   int confirms_ = 0, rounds_ = 0, fleeting_ = 0, settled_ = 0, lost_ = 0;
   Instant step_until_{};
   Instant acted_at_{};  // when the last order was answered

@@ -12,6 +12,10 @@ namespace {
 
 using Server = Evidence::Server;
 
+// What Galera writes for a member whose data it found to differ from the others', and for a server
+// that ends before it was in a primary component: the storage engine may be ahead of everybody.
+constexpr std::string_view kNoHistory = "grastate.dat: it belongs to no history";
+
 std::string join(const std::vector<std::string>& names, std::string_view between) {
   std::string out;
   for (const std::string& name : names) out.append(out.empty() ? "" : between).append(name);
@@ -82,10 +86,11 @@ class Planner {
       plan.why = "a state transfer to it did not end";
       return;
     }
-    // Galera writes no history for a member whose data it found to differ from the others'.
-    if (grastate && grastate->position.uuid == kUuidUndefined && !is_trusted) {
-      plan.standing = Standing::kTorn;
-      plan.why = "grastate.dat: it belongs to no history";
+    // Nothing of a history on a whole disk: one that has never joined.
+    const bool is_of_none = grastate && grastate->position.uuid == kUuidUndefined;
+    if (is_of_none && evidence.recovered && !evidence.recovered->is_known() && !is_trusted) {
+      plan.standing = Standing::kNew;
+      plan.why = "it has never joined";
       return;
     }
     const bool has_closed = grastate && grastate->position.is_known();
@@ -103,6 +108,8 @@ class Planner {
     if (is_trusted) return;
     if (!grastate) {
       doubt(plan, evidence.grastate_fault);
+    } else if (is_of_none) {
+      doubt(plan, std::string(kNoHistory));
     } else if (grastate->position.uuid != plan.position.uuid) {
       doubt(plan, "grastate.dat names another history");
     } else if (has_closed && grastate->position.seqno != plan.position.seqno) {
@@ -257,7 +264,29 @@ class Planner {
     if (!found) return false;
     plan_.kind = PlanKind::kWait;
     plan_.reason = name(*found) + "'s server is starting: what becomes of it decides";
+    if (question_.has_waited) end_waiting();
     return true;
+  }
+
+  // Servers that know their last view wait for its members for ever. While all can be asked and
+  // none is primary nobody feeds them, and what they have cannot be read before they end.
+  void end_waiting() {
+    std::vector<std::size_t> waiting;
+    for (std::size_t i = 0; i < size(); ++i) {
+      if (!facts(i).evidence && !facts(i).is_excused) return;
+      if (!runs_as(i, Server::kStarting)) continue;
+      if (!facts(i).evidence->is_closed) {
+        plan_.reason = name(i) + "'s server takes clients and does not say what it is (" +
+                       facts(i).evidence->server_said + ')';
+        return;
+      }
+      waiting.push_back(i);
+    }
+    plan_.kind = PlanKind::kStandDown;
+    plan_.reason = names_of(waiting) + (waiting.size() == 1 ? " waits" : " wait") +
+                   " for a primary component, and there is none: what waits stops, so that its "
+                   "position can be read";
+    for (const std::size_t i : waiting) member(i).part = Part::kStops;
   }
 
   // Galera lets whoever leaves last, in good order, know that it did: nobody has more. Somebody who
@@ -350,17 +379,6 @@ class Planner {
     return true;
   }
 
-  // Its files say no history, and its storage engine does: of a server that found its data to
-  // differ from the others', and of one that was stopped while it waited for them.
-  bool has_forgotten_history(std::size_t i) const {
-    if (plan_.members[i].standing != Standing::kTorn || facts(i).is_excused || !facts(i).evidence) {
-      return false;
-    }
-    const Evidence& evidence = *facts(i).evidence;
-    return evidence.server == Server::kDown && !evidence.is_torn && evidence.recovered &&
-           evidence.recovered->is_known();
-  }
-
   // The most advanced whose files are whole; of equals one that runs, then one that left last in
   // good order, then the first.
   std::optional<std::size_t> newest() {
@@ -385,18 +403,16 @@ class Planner {
     if (best) return best;
     for (std::size_t i = 0; i < size(); ++i) {
       if (!has_position(i) || member(i).standing != Standing::kDoubtful) continue;
-      plan_.overrides.push_back("--trust " + name(i) + "    when its files are whole: it said '" +
-                                member(i).why + "'");
-    }
-    for (std::size_t i = 0; i < size(); ++i) {
-      if (!has_forgotten_history(i)) continue;
-      plan_.overrides.push_back("--trust " + name(i) +
-                                "    when it was stopped while it only waited for the others: its "
-                                "storage engine is at " +
-                                facts(i).evidence->recovered->text());
+      plan_.overrides.push_back("--trust " + name(i) + "    when " + trusted_when(i) +
+                                ": it said '" + member(i).why + "'");
     }
     refuse("no member has data that is surely whole");
     return std::nullopt;
+  }
+
+  std::string trusted_when(std::size_t i) const {
+    return plan_.members[i].why == kNoHistory ? "it was stopped while it only waited for the others"
+                                              : "its files are whole";
   }
 
   bool is_doubt_ahead(std::size_t best) {
@@ -405,12 +421,16 @@ class Planner {
           member(i).position.seqno <= member(best).position.seqno) {
         continue;
       }
-      refuse(name(i) + " says that it is ahead of " + name(best) + " by " +
-             std::to_string(member(i).position.seqno - member(best).position.seqno) +
-             " commits, and its files may not be whole (" + member(i).why + ")");
-      plan_.overrides.push_back("--trust " + name(i) + "    when its files are whole: it begins");
-      plan_.overrides.push_back(without({name(i)}) +
-                                "    when they are not: commits that only it has are given up");
+      const auto ahead = member(i).position.seqno - member(best).position.seqno;
+      refuse(name(i) + " says that it is ahead of " + name(best) + " by " + std::to_string(ahead) +
+             (ahead == 1 ? " commit" : " commits") + ", and its files may not be whole (" +
+             member(i).why + ")");
+      plan_.overrides.push_back("--trust " + name(i) + "    when " + trusted_when(i) +
+                                ": it begins");
+      plan_.overrides.push_back(
+          without({name(i)}) + "    when " +
+          (member(i).why == kNoHistory ? "its server found its data to differ" : "they are not") +
+          ": commits that only it has are given up");
       return true;
     }
     return false;
@@ -456,7 +476,8 @@ class Planner {
                    (running.empty() ? "" : ", and alive without a majority");
   }
 
-  // Equal positions need no state transfer, and with one view all wait for the same members.
+  // Equal positions need no state transfer, and with one view all wait for the same members. Nobody
+  // can tell whether an arbitrator of that view is still the one that they wait for.
   bool may_reform() const {
     if (question_.has_reform_failed) return false;
     const Evidence* first = nullptr;
@@ -475,9 +496,7 @@ class Planner {
       }
       selves.push_back(evidence.gvwstate->self);
     }
-    return first != nullptr &&
-           first->gvwstate->members.size() <=
-               size() + static_cast<std::size_t>(std::max(question_.arbitrators, 0));
+    return first != nullptr && first->gvwstate->members.size() <= size();
   }
 
   void refuse(std::string reason) {

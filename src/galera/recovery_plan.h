@@ -28,8 +28,8 @@ struct MemberFacts {
 
 struct PlanQuestion {
   std::vector<MemberFacts> members;  // all, as the configuration has them
-  int arbitrators = 0;
-  bool has_reform_failed = false;  // Galera was let try, and did not come through
+  bool has_reform_failed = false;    // Galera was let try, and did not come through
+  bool has_waited = false;           // servers that start were given their time
   std::string begun_by;  // the member that was told to begin the cluster, if any was; it may have
 };
 
@@ -39,7 +39,7 @@ enum class PlanKind : std::uint8_t {
   kRejoin,     // a primary component lives: the others join it
   kReform,     // all agree: start all, and Galera reforms the component itself (pc.recovery)
   kPromote,    // `chosen` runs without a majority: it is told to be the primary (pc.bootstrap)
-  kStandDown,  // one that is down is ahead of those that run: those stop first
+  kStandDown,  // those that run without a majority, or wait for one in vain, stop first
   kBootstrap,  // `chosen` begins the cluster anew
   kRefuse,
 };
@@ -62,6 +62,7 @@ enum class Standing : std::uint8_t {
   kDoubtful,  // a position is told, and something says that the files may not be whole
   kUnknown,   // there is data and nobody can say how far it came
   kTorn,      // half of a state transfer: nothing that others do not have
+  kNew,       // a server was installed there and never joined: nothing either
   kEmpty,     // no data: a lost disk, or one that is not mounted
 };
 

@@ -74,6 +74,8 @@ MemberFacts member_of(const std::string& line, std::size_t number, std::size_t c
       view.view = value;
       for (std::size_t i = 1; i <= count; ++i) view.members.push_back(uuid_in_view(i));
       evidence.gvwstate = view;
+    } else if (key == "arbitrator") {
+      evidence.gvwstate->members.push_back(uuid_in_view(count + 1));
     } else if (key == "damaged") {
       evidence.grastate_fault = "grastate.dat:1: no 'key: value': 'zeros'";
     } else if (key == "fault") {
@@ -82,6 +84,10 @@ MemberFacts member_of(const std::string& line, std::size_t number, std::size_t c
       evidence.doubt = value;
     } else if (key == "torn") {
       evidence.is_torn = true;
+    } else if (key == "closed") {
+      evidence.is_closed = true;
+    } else if (key == "said") {
+      evidence.server_said = value;
     } else if (key == "empty") {
       evidence.data = Evidence::Data::kEmpty;
     } else {
@@ -105,10 +111,10 @@ PlanQuestion question_of(const std::string& text) {
       words.emplace_back(first, second);
     } else if (first == "begun-by") {
       question.begun_by = second;
+    } else if (first == "waited") {
+      question.has_waited = true;
     } else if (first == "reform-failed") {
       question.has_reform_failed = true;
-    } else if (first == "arbitrators") {
-      question.arbitrators = std::stoi(second);
     } else {
       lines.push_back(line);
     }

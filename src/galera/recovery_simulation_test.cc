@@ -59,6 +59,7 @@ TEST(RecoverySimulation, NeverTwoPrimariesNeverALostCommitAndBackWhenNothingIsIn
     sum.bootstraps += tally.bootstraps;
     sum.promotions += tally.promotions;
     sum.reforms += tally.reforms;
+    sum.in_vain += tally.in_vain;
     sum.rejoins += tally.rejoins;
     sum.refusals += tally.refusals;
     sum.words += tally.words;
@@ -67,19 +68,21 @@ TEST(RecoverySimulation, NeverTwoPrimariesNeverALostCommitAndBackWhenNothingIsIn
     sum.unneeded += tally.unneeded;
   }
   std::printf(
-      "%llu outages: %llu bootstraps, %llu promotions, %llu reformed, %llu wholly back, %llu "
-      "refusals, %llu true words, %llu crashes of nines, %llu meddlings, %llu without hindrance\n",
+      "%llu outages: %llu bootstraps, %llu promotions, %llu reformed, %llu waited in vain for it, "
+      "%llu wholly back, %llu refusals, %llu true words, %llu crashes of nines, %llu meddlings, "
+      "%llu without hindrance\n",
       static_cast<unsigned long long>(count), static_cast<unsigned long long>(sum.bootstraps),
       static_cast<unsigned long long>(sum.promotions), static_cast<unsigned long long>(sum.reforms),
-      static_cast<unsigned long long>(sum.rejoins), static_cast<unsigned long long>(sum.refusals),
-      static_cast<unsigned long long>(sum.words), static_cast<unsigned long long>(sum.crashes),
-      static_cast<unsigned long long>(sum.meddlings),
+      static_cast<unsigned long long>(sum.in_vain), static_cast<unsigned long long>(sum.rejoins),
+      static_cast<unsigned long long>(sum.refusals), static_cast<unsigned long long>(sum.words),
+      static_cast<unsigned long long>(sum.crashes), static_cast<unsigned long long>(sum.meddlings),
       static_cast<unsigned long long>(sum.unneeded));
   if (count < 1000) return;
   // The outages are worth something only if all of it happened.
   EXPECT_GT(sum.bootstraps, count / 4);
   EXPECT_GT(sum.promotions, count / 50);
   EXPECT_GT(sum.reforms, count / 50);
+  EXPECT_GT(sum.in_vain, count / 200);
   EXPECT_GT(sum.rejoins, count / 3);
   EXPECT_GT(sum.refusals, count / 20);
   EXPECT_GT(sum.words, count / 20);
@@ -103,6 +106,7 @@ TEST(RecoverySimulation, WithNobodyThereItComesBackByItselfOrStaysDown) {
     sum.bootstraps += tally.bootstraps;
     sum.promotions += tally.promotions;
     sum.reforms += tally.reforms;
+    sum.in_vain += tally.in_vain;
     sum.rejoins += tally.rejoins;
     sum.refusals += tally.refusals;
     sum.crashes += tally.crashes;
@@ -115,11 +119,13 @@ TEST(RecoverySimulation, WithNobodyThereItComesBackByItselfOrStaysDown) {
   const auto figure = [](std::uint64_t number) { return static_cast<unsigned long long>(number); };
   std::printf(
       "%llu outages with nobody there: %llu recoveries began, %llu went on with a dead one, %llu "
-      "bootstraps, %llu promotions, %llu reformed, %llu wholly back, %llu refusals, %llu crashes "
-      "of nines, %llu meddlings; %llu without hindrance, %llu stopped by will and left so\n",
+      "bootstraps, %llu promotions, %llu reformed, %llu waited in vain for it, %llu wholly back, "
+      "%llu refusals, %llu crashes of nines, %llu meddlings; %llu without hindrance, %llu stopped "
+      "by will and left so\n",
       figure(count), figure(sum.begun), figure(sum.resumed), figure(sum.bootstraps),
-      figure(sum.promotions), figure(sum.reforms), figure(sum.rejoins), figure(sum.refusals),
-      figure(sum.crashes), figure(sum.meddlings), figure(sum.unneeded), figure(sum.by_will));
+      figure(sum.promotions), figure(sum.reforms), figure(sum.in_vain), figure(sum.rejoins),
+      figure(sum.refusals), figure(sum.crashes), figure(sum.meddlings), figure(sum.unneeded),
+      figure(sum.by_will));
   if (count < 1000) return;
   EXPECT_GT(sum.bootstraps, count / 5);
   EXPECT_GT(sum.promotions, count / 50);

@@ -178,5 +178,60 @@ TEST(RecoveryTest, OneLookWithoutAnswersIsNoLostComponent) {
   EXPECT_EQ(machine.step(), RecoveryStep::kRejoining);
 }
 
+// Hosts that came up started their servers, and one of those has not: the others wait for it.
+TEST(RecoveryTest, ServersThatWaitInVainAreStoppedAndReadAndOneBegins) {
+  RecoveryOptions options;
+  options.members = {"node01", "node02", "node03"};
+  RecoveryRecord record;
+  record.run = "run";
+  for (const bool is_closed : {true, false}) {
+    Recovery machine(options, record);
+    const Instant begun{1'000'000'000};
+    Instant now = begun, stopped_at{};
+    std::string story;
+    bool is_waiting[3] = {true, false, true};
+    RecoveryEffects effects;
+    machine.handle(recovery_event::Start{}, now, effects);
+    for (int round = 0; round < 200 && story.find("bootstrap") == story.npos &&
+                        story.find("REFUSED") == story.npos;
+         ++round) {
+      const RecoveryEffects todo = std::exchange(effects, {});
+      for (const auto& each : todo) {
+        if (std::holds_alternative<recovery_effect::Look>(each)) {
+          for (std::size_t i = 0; i < options.members.size(); ++i) {
+            Evidence evidence = down_at(options.members[i], i == 2 ? 12 : 10);
+            if (is_waiting[i]) {
+              evidence.server = Evidence::Server::kStarting;
+              evidence.is_closed = is_closed;
+              evidence.recovered.reset();
+            }
+            machine.handle(recovery_event::Told{i, evidence, ""}, now, effects);
+          }
+        } else if (const auto* const act = std::get_if<recovery_effect::Act>(&each)) {
+          if (act->action == MemberAction::kStop) is_waiting[act->member] = false, stopped_at = now;
+          if (act->action != MemberAction::kClaim && act->action != MemberAction::kRelease) {
+            story += std::string(name_of(act->action)) + std::to_string(act->member) + ' ';
+          }
+          machine.handle(recovery_event::Acted{act->member, act->action, true, ""}, now, effects);
+        } else if (const auto* const say = std::get_if<recovery_effect::Say>(&each)) {
+          if (say->line.starts_with("REFUSED")) story += say->line;
+        }
+      }
+      if (const auto deadline = machine.deadline()) {
+        now = *deadline;
+        machine.handle(recovery_event::TimerFired{}, now, effects);
+      }
+    }
+    if (is_closed) {
+      EXPECT_EQ(story, "stop0 stop2 bootstrap2 ");
+      EXPECT_GE(stopped_at, begun + options.starting_within);
+    } else {
+      // One that takes clients may be a primary that lets us not in.
+      EXPECT_THAT(story, HasSubstr("REFUSED: node01's server takes clients"));
+      EXPECT_EQ(stopped_at, Instant{});
+    }
+  }
+}
+
 }  // namespace
 }  // namespace nines::galera

@@ -29,6 +29,8 @@ std::string disk_text(const MemberPlan& plan) {
       return "unreadable";
     case Standing::kTorn:
       return "half copied";
+    case Standing::kNew:
+      return "new";
     case Standing::kEmpty:
       return "empty";
   }
@@ -70,7 +72,7 @@ void add_steps(const Plan& plan, std::vector<std::string>& steps) {
       steps.push_back("if it does not come: stop them, look again, bootstrap the most advanced");
       return;
     case PlanKind::kStandDown:
-      steps.push_back("stop those that run without a majority, and look again");
+      steps.push_back("stop those that run without a majority or wait for one, and look again");
       return;
     case PlanKind::kPromote:
       steps.push_back("tell " + plan.chosen + " that it is the primary (pc.bootstrap=YES)");

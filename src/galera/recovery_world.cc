@@ -44,6 +44,8 @@ const char* name_of(RecoveryPlant plant) {
       return "a starting server is told as down";
     case RecoveryPlant::kEmptyExcused:
       return "an empty directory counts as a lost disk";
+    case RecoveryPlant::kHistoryForgotten:
+      return "a server that waited in vain forgets its history";
   }
   return "";
 }
@@ -63,6 +65,7 @@ struct RecoveryWorld::Member {
   bool is_torn = false, has_torn_mark = false;
   bool is_engine_broken = false;
   bool is_grastate_damaged = false;
+  bool has_forgotten = false;  // grastate.dat says that it belongs to no history
   std::optional<std::int64_t> closed_at;
   bool is_safe = false;
   std::optional<int> view;
@@ -95,6 +98,7 @@ RecoveryWorld::~RecoveryWorld() = default;
 
 std::string RecoveryWorld::run() {
   outage();
+  was_plain_ = is_plain();
   recover();
   const Duration limit = is_automatic() ? kAutomaticLimit : kLimit;
   while (violation_.empty() && !queue_.empty()) {
@@ -115,11 +119,7 @@ std::string RecoveryWorld::judge_end() {
     if (!is_automatic() && !runner->is_over) return "a recovery did not end";
   }
   // Nothing that only a person can answer was in the way: then it must have come back by itself.
-  const bool is_plain = std::all_of(members_.begin(), members_.end(), [](const auto& m) {
-    return m->is_reachable && m->is_mounted && !m->is_lost && !m->is_engine_broken &&
-           !m->is_grastate_damaged && !m->is_torn;
-  });
-  if (!is_plain || !is_quiet_) return "";
+  if (!is_plain() || !is_quiet_) return "";
   if (is_automatic() && is_willed_) {
     ++tally_.by_will;
     for (const auto& member : members_) {
@@ -128,11 +128,19 @@ std::string RecoveryWorld::judge_end() {
     return "";
   }
   ++tally_.unneeded;
+  if (was_plain_ && tally_.words > 0) return "nothing was in the way, and it took a word";
   for (const auto& member : members_) {
     if (member->server == Member::Server::kPrimary) continue;
     return "nothing was in the way, and " + member->name + " is not back";
   }
   return "";
+}
+
+bool RecoveryWorld::is_plain() const {
+  return std::all_of(members_.begin(), members_.end(), [](const auto& m) {
+    return m->is_reachable && m->is_mounted && !m->is_lost && !m->is_engine_broken &&
+           !m->is_grastate_damaged && !m->is_torn;
+  });
 }
 
 // -- the outage ---------------------------------------------------------------------------------
@@ -188,7 +196,7 @@ void RecoveryWorld::outage() {
   if (is_at_once && !is_orderly) {
     // What is committed on one was received by the others, and not by all of them written.
     Member& ahead = any();
-    ahead.seqno += static_cast<std::int64_t>(rng_.below(3));
+    if (rng_.chance(0.5)) ahead.seqno += static_cast<std::int64_t>(1 + rng_.below(2));
     acked_ = ahead.seqno;
   }
   for (const auto& member : members_) {
@@ -218,6 +226,8 @@ void RecoveryWorld::recover() {
   crashes_left_ = rng_.chance(0.4) ? static_cast<int>(1 + rng_.below(4)) : 0;
   const std::size_t runners = rng_.chance(0.15) ? 2 : 1;
   is_meddled_ = meddling_left_ > 0;
+  is_reform_in_vain_ = rng_.chance(0.4);
+  if (rng_.chance(0.15)) start_at_boot();
   is_quiet_ = !is_meddled_ && runners == 1;
   if (is_automatic()) return begin_watching();
   for (std::size_t i = 0; i < runners; ++i) {
@@ -228,6 +238,21 @@ void RecoveryWorld::recover() {
   }
   if (meddling_left_ > 0) schedule(between(0s, 60s), [this] { meddle(); });
   schedule(between(1s, 10s), [this] { commit(); });
+}
+
+// Hosts that come up start their servers, as units that are enabled do.
+void RecoveryWorld::start_at_boot() {
+  if (is_willed_) return;  // as units that somebody stopped and disabled
+  ++tally_.booted;
+  for (const auto& each : members_) {
+    Member& member = *each;
+    if (member.server != Member::Server::kDown) continue;
+    schedule(between(0s, 40s), [this, &member] {
+      if (member.server != Member::Server::kDown || member.is_off) return;
+      note(member.name + "'s host starts its server");
+      start_server(member, false);
+    });
+  }
 }
 
 // Each host's manager looks; nobody else does anything.
@@ -448,10 +473,8 @@ std::optional<std::string> RecoveryWorld::do_act(Member& member, MemberAction ac
       begin_component(member);
       return std::nullopt;
     case MemberAction::kStop:
-      if (member.server == Member::Server::kPrimary || member.server == Member::Server::kJoining) {
-        return "it is primary";
-      }
-      stop_server(member);
+      if (member.server == Member::Server::kPrimary) return "it is primary";
+      stop_for_recovery(member);
       return std::nullopt;
     default:
       return "unknown";
@@ -561,6 +584,7 @@ Evidence RecoveryWorld::evidence_of(Member& member) {
     evidence.server = Evidence::Server::kNonPrimary;
   } else if (member.server != Server::kDown && is_seen) {
     evidence.server = Evidence::Server::kStarting;
+    evidence.is_closed = true;
   }
   if (evidence.server == Evidence::Server::kPrimary ||
       evidence.server == Evidence::Server::kNonPrimary) {
@@ -592,6 +616,7 @@ Evidence RecoveryWorld::evidence_of(Member& member) {
     } else {
       evidence.grastate =
           Grastate{{history(), member.closed_at.value_or(kSeqnoUndefined)}, member.is_safe};
+      if (member.has_forgotten) evidence.grastate = Grastate{};
     }
     if (member.view) {
       Gvwstate view;
@@ -650,7 +675,7 @@ void RecoveryWorld::become_primary(Member& member, int component) {
   member.component = component;
   member.view = ++view_;
   member.closed_at.reset();
-  member.is_safe = false;
+  member.is_safe = member.has_forgotten = false;
 }
 
 void RecoveryWorld::server_decides(Member& member) {
@@ -658,6 +683,8 @@ void RecoveryWorld::server_decides(Member& member) {
     if (other->server == Member::Server::kPrimary) return join(member);
   }
   member.is_waiting = true;
+  // One that knows its last view waits for its members for ever.
+  if (member.view) return;
   schedule(kServerPatience, [this, &member, life = member.life] {
     if (member.life == life && member.server == Member::Server::kStarting) stop_server(member);
   });
@@ -682,6 +709,10 @@ void RecoveryWorld::try_reform() {
                     [](const Member* m) { return m->is_torn || !m->is_mounted; })) {
       continue;
     }
+    if (is_reform_in_vain_) {
+      tally_.in_vain = 1;
+      continue;
+    }
     ++tally_.reforms;
     std::int64_t most = 0;
     for (const Member* each : group) most = std::max(most, each->seqno);
@@ -699,7 +730,7 @@ void RecoveryWorld::join(Member& member) {
   Member* donor = nullptr;
   for (const auto& other : members_) {
     if (other->server == Member::Server::kPrimary) donor = other.get();
-    if (other->server == Member::Server::kJoining && !is_meddled_) {
+    if (other->server == Member::Server::kJoining && !is_meddled_ && tally_.booted == 0) {
       return violate(member.name + " and " + other->name + " are fed at once");
     }
   }
@@ -724,6 +755,21 @@ void RecoveryWorld::join(Member& member) {
     }
     stop_server(member);
   });
+}
+
+// Told to end; one that was in no primary component since its start writes that it belongs to no
+// history, or does not hear and is killed.
+void RecoveryWorld::end_in_order(Member& member) {
+  const bool was_in_none = member.server == Member::Server::kStarting && member.is_waiting;
+  if (was_in_none && rng_.chance(0.8)) member.has_forgotten = true;
+  stop_server(member);
+}
+
+// As the step of a member does it: what a server forgets is written back.
+void RecoveryWorld::stop_for_recovery(Member& member) {
+  const bool had_forgotten = member.has_forgotten;
+  end_in_order(member);
+  if (plant_ != RecoveryPlant::kHistoryForgotten) member.has_forgotten = had_forgotten;
 }
 
 void RecoveryWorld::stop_server(Member& member) {
@@ -757,8 +803,9 @@ void RecoveryWorld::meddle() {
     note("somebody starts " + member.name);
     start_server(member, false);
   } else if (what == 1 && member.server != Member::Server::kDown) {
-    note(member.name + "'s server dies");
-    stop_server(member);
+    const bool is_orderly = rng_.chance(0.3);
+    note(is_orderly ? "somebody stops " + member.name : member.name + "'s server dies");
+    is_orderly ? end_in_order(member) : stop_server(member);
   } else if (what == 2) {
     note(member.name + " cannot be reached");
     member.is_reachable = false;

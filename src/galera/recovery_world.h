@@ -31,13 +31,14 @@ enum class RecoveryPlant : std::uint8_t {
   kSyncedTooEarly,    // a joining member is told as synced
   kProcessUnseen,     // a server that starts is told as down
   kEmptyExcused,      // an empty directory counts as a lost disk
+  kHistoryForgotten,  // what a waiting server forgets when it ends is forgotten
 };
 inline constexpr std::array kRecoveryPlants = {
     RecoveryPlant::kGrastateBelieved, RecoveryPlant::kUnseenExcused,
     RecoveryPlant::kClaimsIgnored,    RecoveryPlant::kOldEvidence,
     RecoveryPlant::kRecordForgotten,  RecoveryPlant::kTornUnseen,
     RecoveryPlant::kSyncedTooEarly,   RecoveryPlant::kProcessUnseen,
-    RecoveryPlant::kEmptyExcused,
+    RecoveryPlant::kEmptyExcused,     RecoveryPlant::kHistoryForgotten,
 };
 const char* name_of(RecoveryPlant plant);
 
@@ -47,8 +48,9 @@ enum class Conductor : std::uint8_t {
 };
 
 struct RecoveryTally {
-  std::uint64_t bootstraps = 0, promotions = 0, reforms = 0, rejoins = 0;
+  std::uint64_t bootstraps = 0, promotions = 0, reforms = 0, in_vain = 0, rejoins = 0;
   std::uint64_t refusals = 0, words = 0, crashes = 0, meddlings = 0, unneeded = 0;
+  std::uint64_t booted = 0;  // hosts that came up started their servers by themselves
   std::uint64_t begun = 0, resumed = 0, by_will = 0;  // of kAutomatic
 };
 
@@ -77,6 +79,7 @@ class RecoveryWorld {
 
   void outage();
   void recover();
+  void start_at_boot();
   void begin_watching();
   void look_around(std::size_t which);
   OutageView view_from(std::size_t which) const;
@@ -84,6 +87,7 @@ class RecoveryWorld {
   bool is_automatic() const { return conductor_ == Conductor::kAutomatic; }
   bool has_quiet_end();
   std::string judge_end();
+  bool is_plain() const;  // nothing is in the way that only a person can answer
   void start_runner(std::size_t which);
   void feed(std::size_t which, const RecoveryEvent& event);
   void perform(std::size_t which, RecoveryEffects effects);
@@ -105,6 +109,8 @@ class RecoveryWorld {
   void try_reform();
   void join(Member& member);
   void stop_server(Member& member);
+  void end_in_order(Member& member);
+  void stop_for_recovery(Member& member);
   void check();
   void meddle();
   void commit();
@@ -120,6 +126,10 @@ class RecoveryWorld {
   bool is_tracing_;
   Conductor conductor_;
   bool is_willed_ = false;  // all servers ended in good order
+  bool was_plain_ = false;  // at the beginning
+  // Somebody of the last view is another one now (an arbitrator that began anew): those who wait
+  // for it wait for ever.
+  bool is_reform_in_vain_ = false;
   Instant now_{1'000'000'000'000};
   std::uint64_t order_ = 0;
   std::priority_queue<Event> queue_;
