@@ -148,6 +148,12 @@ class Member:
         return subprocess.run([*self.cluster.host.enter, "--", *self.nines_command(*arguments)],
                               capture_output=True, text=True, timeout=timeout, check=False)
 
+    def must(self, *arguments, timeout=200):
+        """As nines(), which has to end well: all that it said."""
+        done = self.nines(*arguments, timeout=timeout)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
 
 class Writer(threading.Thread):
     """Commits through one member, one row after another, and keeps what was acknowledged."""

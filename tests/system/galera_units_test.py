@@ -59,12 +59,6 @@ class ClusterOfUnits(Cluster):
                                    f"galera-{member.name}.service").stdout.strip()
 
 
-def must(member, *arguments):
-    done = member.nines(*arguments, timeout=200)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
 @test
 def units_are_started_stopped_and_ended_where_they_wait_for_ever(scope):
     for path in (PACKAGED, RECOVERY):
@@ -75,7 +69,7 @@ def units_are_started_stopped_and_ended_where_they_wait_for_ever(scope):
     one, two, three = cluster.members
 
     # All had been stopped in good order: one begins, the others join.
-    said = must(one, "recover")
+    said = one.must("recover")
     assert "all members are in the primary component" in said, said
     assert all(cluster.unit(m, "ActiveState") == "active" for m in cluster.members), said
     assert cluster.host.systemctl("show-environment").stdout.count("_WSREP_NEW_CLUSTER") == 0, said
@@ -91,14 +85,14 @@ def units_are_started_stopped_and_ended_where_they_wait_for_ever(scope):
     one.kill()
     kept = [row for writer in writers for row in writer.stop()]
     wait_until(lambda: one.pid() and three.pid(), 20, "systemd starts them again")
-    said = must(three, "recover")
+    said = three.must("recover")
     assert "no primary component" not in said and "bootstrapping" in said, said
     assert "wait for a primary component" in said, said
     assert "all members are in the primary component" in said, said
     assert cluster.missing(kept) == [], said
     assert all(cluster.unit(m, "ActiveState") == "active" for m in cluster.members), said
 
-    said = must(two, "restart", "--last", one.name)
+    said = two.must("restart", "--last", one.name)
     assert "all members are synced" in said, said
     assert cluster.missing(kept) == [], said
 

@@ -43,12 +43,6 @@ def orders(member):
         return file.read().split()
 
 
-def must(member, *arguments):
-    done = member.nines(*arguments, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
 @test
 def the_operators_commands_start_and_stop_the_servers(scope):
     cluster = new_cluster(scope, kind=ClusterOfCommands)
@@ -61,14 +55,14 @@ def the_operators_commands_start_and_stop_the_servers(scope):
     two.kill()
     one.kill()
     kept = [row for writer in writers for row in writer.stop()]
-    said = must(two, "recover")
+    said = two.must("recover")
     assert "all members are in the primary component" in said, said
     assert cluster.missing(kept) == [], said
     begun = [member for member in cluster.members if orders(member) == ["bootstrap"]]
     joined = [member for member in cluster.members if orders(member) == ["start"]]
     assert len(begun) == 1 and len(joined) == 2, [orders(member) for member in cluster.members]
 
-    said = must(two, "restart", "--last", one.name)
+    said = two.must("restart", "--last", one.name)
     assert "all members are synced" in said, said
     assert all(orders(member)[1:] == ["stop", "start"] for member in cluster.members), said
     assert cluster.missing(kept) == [], said
@@ -88,7 +82,7 @@ def an_arbitrator_votes_and_is_never_counted_as_data(scope):
          "evs.inactive_check_period=PT0.2S;evs.suspect_timeout=PT1S;evs.inactive_timeout=PT3S;"
          "evs.install_timeout=PT3S"], name="garbd")
     wait_until(lambda: one.status("wsrep_cluster_size") == "3", 30, "the arbitrator is there")
-    said = must(one, "status")
+    said = one.must("status")
     assert "2 of 2 members synced" in said and "(2 with data, 1 arbitrator)" in said, said
     assert "arbitrators: 1 of 1 seen; they vote and hold no data" in said, said
 
@@ -98,11 +92,11 @@ def an_arbitrator_votes_and_is_never_counted_as_data(scope):
     count = len(writers[0].acknowledged)
     wait_until(lambda: one.state() == "Primary Synced" and
                one.status("wsrep_cluster_size") == "2", 30, "two votes of three are a majority")
-    said = must(one, "recover")
+    said = one.must("recover")
     assert "starting node02" in said and "bootstrapping" not in said, said
     kept = writers[0].stop()
     assert len(kept) >= count and cluster.missing(kept) == [], said
-    assert "arbitrators: 1 of 1 seen" in must(one, "status")
+    assert "arbitrators: 1 of 1 seen" in one.must("status")
 
 
 @test
