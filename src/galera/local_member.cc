@@ -152,6 +152,11 @@ void LocalMember::ask_server() {
                 evidence_.running = status.position;
                 evidence_.component_size = status.cluster_size;
                 evidence_.local_state = status.local_state;
+                // It says so before it takes statements, and after a view that it has to catch up
+                // with.
+                if (status.local_state == LocalState::kSynced && !status.is_ready) {
+                  evidence_.local_state = LocalState::kJoined;
+                }
                 evidence_.is_closed = false;
                 if (status.is_on && status.is_primary) {
                   evidence_.server = Evidence::Server::kPrimary;

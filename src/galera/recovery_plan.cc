@@ -181,7 +181,9 @@ class Planner {
       MemberPlan& each = member(i);
       if (runs(i)) {
         each.part = Part::kStays;
-        is_busy = is_busy || !runs_as(i, Server::kPrimary);
+        if (is_part_of(i)) continue;
+        is_busy = true;
+        if (runs_as(i, Server::kPrimary)) each.why = "takes what it lacks";
       } else if (each.standing == Standing::kMissing) {
         each.part = Part::kLeftAlone;
       } else {
@@ -193,6 +195,13 @@ class Planner {
     plan_.reason = plan_.kind == PlanKind::kNothing
                        ? "a primary component lives, and all that may join it are in it"
                        : "a primary component lives: nothing is bootstrapped, the others join it";
+  }
+
+  // In the primary component, and done with joining it; a donor is.
+  bool is_part_of(std::size_t i) const {
+    if (!runs_as(i, Server::kPrimary)) return false;
+    const LocalState state = facts(i).evidence->local_state;
+    return state == LocalState::kSynced || state == LocalState::kDonor;
   }
 
   // A state transfer replaces what a member has. That is right for what is behind, and for nothing

@@ -54,6 +54,7 @@ MemberFacts member_of(const std::string& line, std::size_t number, std::size_t c
     if (name_of(each) == server) evidence.server = each;
   }
   EXPECT_EQ(name_of(evidence.server), server) << line;
+  if (evidence.server == Server::kPrimary) evidence.local_state = LocalState::kSynced;
   for (std::string word; words >> word;) {
     const auto equals = word.find('=');
     const std::string key = word.substr(0, equals);
@@ -84,6 +85,8 @@ MemberFacts member_of(const std::string& line, std::size_t number, std::size_t c
       evidence.doubt = value;
     } else if (key == "torn") {
       evidence.is_torn = true;
+    } else if (key == "joining") {
+      evidence.local_state = LocalState::kJoining;
     } else if (key == "closed") {
       evidence.is_closed = true;
     } else if (key == "said") {

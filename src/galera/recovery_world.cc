@@ -71,6 +71,8 @@ struct RecoveryWorld::Member {
   std::optional<int> view;
   // The server.
   Server server = Server::kDown;
+  bool is_answering =
+      false;                // of kJoining: it tells its state meanwhile, as while it is fed little
   bool is_waiting = false;  // of kStarting: for a primary component; it answers nobody until then
   int component = 0;
   int life = 0;  // counts starts, so that what was meant for an earlier one is not taken for it
@@ -473,7 +475,10 @@ std::optional<std::string> RecoveryWorld::do_act(Member& member, MemberAction ac
       begin_component(member);
       return std::nullopt;
     case MemberAction::kStop:
-      if (member.server == Member::Server::kPrimary) return "it is primary";
+      if (member.server == Member::Server::kPrimary ||
+          (member.server == Member::Server::kJoining && member.is_answering)) {
+        return "it is primary";
+      }
       stop_for_recovery(member);
       return std::nullopt;
     default:
@@ -511,6 +516,11 @@ void RecoveryWorld::finished(std::size_t which, bool is_good) {
   ++runner.life;
   runner.machine.reset();
   runner.is_good = is_good;
+  for (const auto& member : members_) {
+    if (!is_good || !is_quiet_ || tally_.booted > 0) break;
+    if (member->server == Member::Server::kPrimary) continue;
+    violate("it was said that all are back, and " + member->name + " is not");
+  }
   for (const auto& member : members_) {
     if (member->acted_by == which) member->acted_by.reset();
   }
@@ -580,6 +590,9 @@ Evidence RecoveryWorld::evidence_of(Member& member) {
       (member.server == Server::kJoining && plant_ == RecoveryPlant::kSyncedTooEarly)) {
     evidence.server = Evidence::Server::kPrimary;
     evidence.local_state = LocalState::kSynced;
+  } else if (member.server == Server::kJoining && member.is_answering) {
+    evidence.server = Evidence::Server::kPrimary;
+    evidence.local_state = LocalState::kJoining;
   } else if (member.server == Server::kNonPrimary) {
     evidence.server = Evidence::Server::kNonPrimary;
   } else if (member.server != Server::kDown && is_seen) {
@@ -739,6 +752,7 @@ void RecoveryWorld::join(Member& member) {
     return violate(member.name + " joins, and had what the component has not");
   }
   member.server = Member::Server::kJoining;
+  member.is_answering = rng_.chance(0.5);
   member.component = donor->component;
   member.is_torn = member.has_torn_mark = true;
   schedule(between(500ms, 20s), [this, &member, life = member.life] {
