@@ -135,6 +135,7 @@ class Reader : private YamlReader {
           .with_allowed("nodes: a mapping of 1 to 15 names");
     }
     if (dead_peers != nullptr) read_dead_peers(dead_peers, cluster);
+    if (listener != nullptr || cluster.dead_peers.listeners) refuse_last_ports();
     if (listener != nullptr) {
       read_listener(listener, self, cluster);
     } else if (!cluster.nodes.empty()) {
@@ -142,6 +143,15 @@ class Reader : private YamlReader {
     }
     std::sort(cluster.nodes.begin(), cluster.nodes.end(),
               [](const ClusterNode& a, const ClusterNode& b) { return a.id < b.id; });
+  }
+
+  // Listeners are told on the port after the cluster's own.
+  void refuse_last_ports() {
+    for (fy_node* const value : last_ports_) {
+      error(span_of(value), "no port is left after this one for listeners")
+          .with_found(word_of(value))
+          .with_allowed("a port of 1 to 65534: listeners are told on the next one");
+    }
   }
 
   void read_listener(fy_node* value, fy_node* self, ClusterConfig& cluster) {
@@ -306,6 +316,7 @@ class Reader : private YamlReader {
               "192.0.2.1:7500, 2001:db8::1, '[2001:db8::1]:7500'");
       return {};
     }
+    if (address->port() == kPortLast) last_ports_.push_back(value);
     const auto refuse_repeated = [&](const ClusterNode& other) {
       if (std::find(other.addresses.begin(), other.addresses.end(), *address) !=
           other.addresses.end()) {
@@ -365,8 +376,11 @@ class Reader : private YamlReader {
     return kTermDefault;
   }
 
+  static constexpr std::uint16_t kPortLast = 65535;
+
   const std::string_view host_name_;
   LoadedRunConfig loaded_;
+  std::vector<fy_node*> last_ports_;  // addresses of nodes that have kPortLast
 };
 
 }  // namespace

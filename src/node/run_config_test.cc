@@ -230,6 +230,32 @@ TEST(RunConfigClusterTest, AListenerIsNoneOfTheNodesAndOwnsNothing) {
               HasSubstr("the nodes' business"));
 }
 
+TEST(RunConfigClusterTest, ThePortOfListenersIsAPort) {
+  const auto cluster = [](const std::string& port, const std::string& more) {
+    return "cluster:\n  key: k\n" + more +
+           "  nodes:\n"
+           "    node01: {id: 1, addresses: ['192.0.2.41:" +
+           port +
+           "']}\n"
+           "    node02: {id: 2, addresses: [192.0.2.42]}\n"
+           "    node03: {id: 3, addresses: [192.0.2.43]}\n";
+  };
+  const auto ok = [](const std::string& text, std::string_view host) {
+    const text::SourceFile file("/etc/nines/nines.yaml", "haproxy: a.cfg\n" + text);
+    return load_run_config(file, host).ok();
+  };
+  const std::string told = "  dead_peers: {listeners: true}\n";
+  const std::string complaint = complaints(cluster("65535", told));
+  EXPECT_THAT(complaint, HasSubstr("nines.yaml:5:34: error: no port is left after this one for "
+                                   "listeners"));
+  EXPECT_THAT(complaint, HasSubstr("192.0.2.41:65535"));
+  EXPECT_THAT(complaint, HasSubstr("a port of 1 to 65534"));
+  EXPECT_THAT(complaints(cluster("65535", "  listener: comp01\n")),
+              HasSubstr("no port is left after this one for listeners"));
+  EXPECT_TRUE(ok(cluster("65534", told), "node01"));
+  EXPECT_TRUE(ok(cluster("65535", ""), "node01")) << "nobody is told";
+}
+
 TEST(RunConfigClusterTest, ATermHasItsBounds) {
   EXPECT_THAT(complaints(kHead + kKey + kThree + "  term: 49ms\n"), HasSubstr("50ms to 10s"));
   EXPECT_THAT(complaints(kHead + kKey + kThree + "  term: 11s\n"), HasSubstr("50ms to 10s"));
