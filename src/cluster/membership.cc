@@ -167,8 +167,10 @@ bool Membership::is_late(Instant now) const {
 }
 
 void Membership::measure(Link& link, const Heartbeat& heartbeat, Instant now) {
-  // A cut is not loss, and what waited for us while we were stopped says nothing of the link.
-  const bool is_usual = link.begun && hears(link, now) && now >= trust_others_until_;
+  // A cut is not loss, and what waited for us while we were stopped says nothing of the link; nor
+  // does what is missing between that and the first heartbeat since: our sockets had no room for
+  // it.
+  const bool is_usual = link.begun && hears(link, now) && link.heard_at >= trust_others_until_;
   if (is_usual) {
     const std::uint64_t steps = std::min(heartbeat.sequence - link.sequence_heard, kStepsMax);
     const Duration each = (now - link.heard_at) / static_cast<std::int64_t>(steps);

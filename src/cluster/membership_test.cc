@@ -94,7 +94,7 @@ class Nodes {
       const auto* const heard = std::get_if<membership_event::Heard>(&entry.event);
       if (heard != nullptr && is_cut(heard->from, entry.to, heard->network)) continue;
       if (node.stopped) {
-        if (heard != nullptr) node.inbox.push_back(*heard);
+        if (heard != nullptr && node.inbox.size() < kSocketRoom) node.inbox.push_back(*heard);
         continue;
       }
       if (heard == nullptr) node.armed = Instant{};
@@ -136,6 +136,9 @@ class Nodes {
       return std::tie(other.at, other.order) < std::tie(at, order);
     }
   };
+
+  // Datagrams that wait for a stopped node; those that come later are dropped, as a kernel does.
+  static constexpr std::size_t kSocketRoom = 200;
 
   Node& at(NodeId id) { return nodes_[id - 1u]; }
   Instant local(NodeId id) { return now_ + at(id).offset; }
@@ -233,6 +236,25 @@ TEST(Membership, AStoppedNodeWakesUpWithoutBlamingOthers) {
   EXPECT_EQ(nodes.presence_of(2, 1), Presence::kMember);
   nodes.run_for(10s);
   EXPECT_EQ(nodes.machine(1).strain(), 0) << "calm again";
+}
+
+// Schedule 16592 of the verdicts' simulation: what a stopped node's full sockets dropped was taken
+// for loss, and it went on counting on a peer that had been stopped for most of a second.
+TEST(Membership, WhatFullSocketsDroppedMeanwhileIsNoLoss) {
+  Nodes nodes(5, 3);
+  nodes.run_for(2s);
+  nodes.stop(1);
+  nodes.run_for(10s);
+  nodes.cut(3, 1);
+  nodes.go_on(1);
+  nodes.run_for(150ms);
+  nodes.heal();  // heard again when the others are believed again, and before its silence is too
+                 // long
+  nodes.run_for(100ms);
+  const LinkStatus link = nodes.status(1)[1].links[0];
+  ASSERT_TRUE(link.hears);
+  EXPECT_LT(link.loss, 0.01);
+  EXPECT_LE(link.silence_allowed, 2 * 115ms) << "doubled by its own strain, and no longer";
 }
 
 TEST(Membership, MaintenanceIsToldAndLeavingNeedsNoVerdict) {
