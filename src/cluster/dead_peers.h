@@ -151,8 +151,9 @@ class DeadPeers {
   // Looks further apart than this: it was this host that stood still, and whatever it thought of
   // others before says nothing now.
   static constexpr Duration kGapMost = std::chrono::milliseconds(400);
-  // How long the kernel keeps a rule that nobody renews. Renewed only while its reason holds: with
-  // whatever hangs, a rule is gone a second after its reason.
+  // How long the kernel keeps a rule that nobody renews. Renewed only while its reason is seen to
+  // hold: with whatever hangs, a rule is gone a second after that. Who is back is seen by the
+  // answer to a probe, kProbeEvery and a look later, if no heartbeat comes before.
   static constexpr Duration kRuleLife = std::chrono::seconds(1);
   static constexpr Duration kRenewEvery = std::chrono::milliseconds(250);
   // A majority that was lost for a moment is waited for; then the rule goes.

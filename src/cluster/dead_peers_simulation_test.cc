@@ -35,16 +35,29 @@ TEST(DeadPeersSimulation, NoRuleOutlivesItsReasonOrFallsWithoutOne) {
     sum.shunned += world.tally().shunned;
     sum.faults += world.tally().faults;
     sum.outlived_most = std::max(sum.outlived_most, world.tally().outlived_most);
+    sum.noticed_most = std::max(sum.noticed_most, world.tally().noticed_most);
   }
   std::printf(
       "%llu schedules, %llu faults: %llu verdicts, %llu lifted, %llu doubts; a rule "
-      "outlived its reason by %lld ms at most\n",
+      "outlived its reason by %lld ms at most, by %lld on a host at work without loss\n",
       static_cast<unsigned long long>(count), static_cast<unsigned long long>(sum.faults),
       static_cast<unsigned long long>(sum.verdicts), static_cast<unsigned long long>(sum.lifted),
       static_cast<unsigned long long>(sum.shunned),
-      static_cast<long long>(milliseconds_of(sum.outlived_most)));
+      static_cast<long long>(milliseconds_of(sum.outlived_most)),
+      static_cast<long long>(milliseconds_of(sum.noticed_most)));
   if (count >= kSchedules) {
     EXPECT_GT(sum.verdicts, count) << "too tame to prove anything";
+  }
+}
+
+// What the judge and the engine did not agree on, once: 16592, sockets that had overflowed while
+// their host's nines stood still passed for a lossy line, and a majority counted long after it was
+// gone; 1564, a rule was renewed 44 ms after its reason went and unnoticed yet, and the process
+// that had made it was stopped then.
+TEST(DeadPeersSimulation, SchedulesThatOnceWentWrongGoRight) {
+  for (const std::uint64_t seed : {1564u, 16592u}) {
+    DeadPeersWorld world(seed, DeadPeerPlant::kNone);
+    EXPECT_EQ(world.run(), "") << "seed " << seed;
   }
 }
 

@@ -9,12 +9,18 @@ namespace nines::cluster {
 namespace {
 
 constexpr Duration kNoteEvery = std::chrono::milliseconds(5);
-// A rule may stand for so long after its reason has gone: heartbeats and echoes until it is noticed
-// (twice the longest pause between probes on lossy links), or the elements' own end.
-constexpr Duration kOutliveMost = DeadPeers::kRuleLife;
-// A heartbeat that is on its way, and what a lossy network takes.
-constexpr Duration kNoticeMost = std::chrono::milliseconds(150);
+// Whoever is back is noticed by the answer to a probe, which is sent in the first look that is due,
+// or by a heartbeat before.
 constexpr Duration kBackUnnoticedMost = DeadPeers::kProbeEvery + DeadPeers::kLookEvery;
+// An answer's or a heartbeat's way, to the next time that the truth is noted.
+constexpr Duration kWayMost = std::chrono::milliseconds(10);
+// Where nothing is lost, a host at work takes a rule away by then after its reason has gone.
+constexpr Duration kLiftMost = kBackUnnoticedMost + kWayMost;
+// Until then a rule may be renewed; if its host is stopped right after that, the element's own end
+// is what takes it away. No bound below the sum of both can be kept, since nobody knows sooner.
+constexpr Duration kOutliveMost = kLiftMost + DeadPeers::kRuleLife;
+// What a lossy network takes besides.
+constexpr Duration kNoticeMost = std::chrono::milliseconds(150);
 // Since gossip needs its way, and a lost majority is waited for.
 constexpr Duration kMajorityAgo = DeadPeers::kReasonGrace + std::chrono::milliseconds(300);
 constexpr Duration kFaultsFor = std::chrono::seconds(30);
@@ -60,6 +66,7 @@ void DeadPeersWorld::start_nines(NodeId id) {
   if (plant_ == DeadPeerPlant::kImpatient) verdicts.silence = DeadPeers::kSilenceLeast;
   each.verdicts = std::make_unique<DeadPeers>(*DeadPeers::create(verdicts));
   each.stopped = false;
+  each.works_since = now_;
   truth_known_ = false;
   each.inbox.clear();
   each.shunned = {};
@@ -82,12 +89,14 @@ void DeadPeersWorld::kill_nines(NodeId id) {
 
 void DeadPeersWorld::stop_nines(NodeId id, bool stopped) {
   if (host(id).membership == nullptr) return;
+  if (!runs(id)) host(id).works_since = now_;
   host(id).stopped = stopped;
   truth_known_ = false;
   if (runs(id)) wake(id);
 }
 
 void DeadPeersWorld::pause_host(NodeId id, bool paused) {
+  if (!runs(id)) host(id).works_since = now_;
   host(id).paused = paused;
   truth_known_ = false;
   if (runs(id)) wake(id);
@@ -307,7 +316,13 @@ void DeadPeersWorld::judge_rules() {
       if (!since) continue;
       const Duration outlived = now_ - *since;
       tally_.outlived_most = std::max(tally_.outlived_most, outlived);
-      if (outlived <= kOutliveMost + (loss_ > 0 ? kNoticeMost : 0ns)) continue;
+      Duration most = kOutliveMost + (loss_ > 0 ? kNoticeMost : 0ns);
+      if (runs(on) && loss_ == 0) {
+        const Instant undisturbed = std::max({*since, host(on).works_since, lossless_since_});
+        tally_.noticed_most = std::max(tally_.noticed_most, now_ - undisturbed);
+        most = std::min(most, undisturbed - *since + kLiftMost);
+      }
+      if (outlived <= most) continue;
       complain("node " + std::to_string(on) + ": the rule against " + std::to_string(against) +
                " outlives its reason by " + std::to_string(milliseconds_of(outlived)) + " ms");
     }
@@ -397,14 +412,14 @@ void DeadPeersWorld::fault() {
       }
       return;
     default:
-      loss_ = rng_.chance(0.5) ? 0 : 0.1;
+      set_loss(rng_.chance(0.5) ? 0 : 0.1);
   }
 }
 
 void DeadPeersWorld::heal() {
   cuts_ = {};
   truth_known_ = false;
-  loss_ = 0;
+  set_loss(0);
   for (int i = 1; i <= count_; ++i) {
     const auto node = static_cast<NodeId>(i);
     pause_host(node, false);

@@ -34,6 +34,7 @@ enum class DeadPeerPlant {
 struct DeadPeersTally {
   std::uint64_t verdicts = 0, lifted = 0, shunned = 0, faults = 0;
   Duration outlived_most{};  // a rule, its reason
+  Duration noticed_most{};   // the same, where the host was at work and nothing was lost
 };
 
 class DeadPeersWorld {
@@ -74,6 +75,7 @@ class DeadPeersWorld {
     int destroyed = 0;
     std::uint64_t life = 0;
     Instant majority_at{};  // the last time it was with most
+    Instant works_since{};  // its nines, without a pause
   };
   struct Entry {
     Instant at;
@@ -109,6 +111,10 @@ class DeadPeersWorld {
   void know_truth();
   void note_truth();
   void judge_rules();
+  void set_loss(double loss) {
+    if (loss_ > 0) lossless_since_ = now_;
+    loss_ = loss;
+  }
   void fault();
   void heal();
   void complain(const std::string& what);
@@ -136,6 +142,7 @@ class DeadPeersWorld {
   Instant noted_at_{};
   std::uint64_t order_ = 0;
   double loss_ = 0;
+  Instant lossless_since_{};
   DeadPeersTally tally_;
   std::string wrong_;
 };
