@@ -89,6 +89,12 @@ Result<io::Descriptor> open_monitor(int netlink) {
   return monitor;
 }
 
+Result<void> explained(Result<void> sent) {
+  if (sent.has_value() || sent.error().code() != ErrorCode::kRefused) return sent;
+  return std::move(sent).error().with_context(
+      "the guard needs CAP_NET_ADMIN, and its tables no owner");
+}
+
 // What the kernel cannot do is named by what was asked of it.
 Error rehearsal_failed(const Error& error) {
   if (error.code() == ErrorCode::kRefused) return error;
@@ -125,16 +131,16 @@ Result<Guard> Guard::create() {
 
 Result<void> Guard::install(const std::vector<GuardedLease>& leases) {
   std::vector<GuardRulesLease> rules;
-  std::vector<GuardFamilies> families;
+  std::vector<Lease> fresh;
   for (const GuardedLease& lease : leases) {
     rules.push_back({.addresses = lease.addresses, .opening = opening_until(lease.open_until)});
-    families.push_back(families_of(lease.addresses));
+    fresh.push_back({.families = families_of(lease.addresses)});
   }
   TRY(check_guardable(rules));
   NftBatch batch = netlink_.begin();
   write_guard(batch, rules);
   TRY(send(batch, NftBatch::Ending::kCommit));
-  leases_ = std::move(families);
+  leases_ = std::move(fresh);
   return {};
 }
 
@@ -151,9 +157,16 @@ Result<void> Guard::close(std::size_t lease) { return write(lease, std::nullopt)
 
 Result<void> Guard::write(std::size_t lease, const std::optional<Opening>& opening) {
   CHECK(lease < leases_.size());
+  Lease& of = leases_[lease];
+  if (opening && of.renewal) {
+    replace_opening(of.renewal->batch, of.renewal->places, *opening);
+    return explained(netlink_.send_again(of.renewal->batch));
+  }
   NftBatch batch = netlink_.begin();
-  write_opening(batch, lease, leases_[lease], opening);
-  return send(batch, NftBatch::Ending::kCommit);
+  OpeningPlaces places = write_opening(batch, lease, of.families, opening);
+  auto sent = send(batch, NftBatch::Ending::kCommit);
+  if (opening) of.renewal = Lease::Renewal{std::move(batch), std::move(places)};
+  return sent;
 }
 
 Result<void> Guard::remove() {
@@ -181,10 +194,7 @@ Result<bool> Guard::disturbed() {
 }
 
 Result<void> Guard::send(NftBatch& batch, NftBatch::Ending ending) {
-  auto sent = netlink_.send(batch, ending);
-  if (sent.has_value() || sent.error().code() != ErrorCode::kRefused) return sent;
-  return std::move(sent).error().with_context(
-      "the guard needs CAP_NET_ADMIN, and its tables no owner");
+  return explained(netlink_.send(batch, ending));
 }
 
 }  // namespace nines::address

@@ -63,13 +63,24 @@ class Guard {
  private:
   Guard(io::Descriptor lock, NftSocket netlink);
 
+  struct Lease {
+    GuardFamilies families;
+    // The batch by which it was opened last: of the next renewal only a few numbers differ, and
+    // writing all of it costs more than these, several dozen times a second.
+    struct Renewal {
+      NftBatch batch;
+      OpeningPlaces places;
+    };
+    std::optional<Renewal> renewal{};
+  };
+
   Result<void> send(NftBatch& batch, NftBatch::Ending ending);
   Result<void> write(std::size_t lease, const std::optional<Opening>& opening);
 
   io::Descriptor lock_;
   NftSocket netlink_;
   io::Descriptor monitor_;
-  std::vector<GuardFamilies> leases_;  // as installed
+  std::vector<Lease> leases_;  // as installed
   std::vector<char> answer_;
 };
 

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <set>
 #include <string>
 #include <utility>
@@ -52,33 +51,34 @@ std::vector<std::string> lease_keys(std::uint8_t table_family, GuardFamilies fam
   return keys;
 }
 
-std::string network_bytes(std::uint64_t value) {
-  if constexpr (std::endian::native == std::endian::little) value = __builtin_bswap64(value);
-  return {reinterpret_cast<const char*>(&value), sizeof value};
+// As the kernel counts them; rounded down: a moment early is right, a moment late is not.
+std::uint64_t left_value(const Opening& opening) {
+  CHECK(opening.left >= kOpeningMin && opening.left <= kOpeningMax);
+  return static_cast<std::uint64_t>(milliseconds_of(opening.left));
+}
+std::uint64_t wall_end_value(const Opening& opening) {
+  return static_cast<std::uint64_t>(opening.wall_end.nanoseconds_since_epoch);
 }
 
 // Written anew each time, since a rule's constant cannot be changed.
-void write_term(NftTable& table, std::size_t lease, const std::optional<Opening>& opening) {
+void write_term(NftTable& table, std::size_t lease, const std::optional<Opening>& opening,
+                OpeningPlaces& places) {
   table.begin_rule(term_chain(lease));
   if (opening) {
     table.load_meta(NFT_META_TIME_NS);
     table.to_network_order(8);
-    table.compare(
-        NFT_CMP_GTE,
-        network_bytes(static_cast<std::uint64_t>(opening->wall_end.nanoseconds_since_epoch)));
+    places.wall_end.push_back(table.compare_u64(NFT_CMP_GTE, wall_end_value(*opening)));
   }
   table.decide(NF_DROP);
   table.end_rule();
 }
 
 void write_lease_elements(NftTable& table, NftBatch& batch, std::size_t lease,
-                          GuardFamilies families, const Opening& opening) {
-  CHECK(opening.left >= kOpeningMin && opening.left <= kOpeningMax);
-  // Rounded down: a moment early is right, a moment late is not.
-  const auto milliseconds = static_cast<std::uint64_t>(milliseconds_of(opening.left));
+                          GuardFamilies families, const Opening& opening, OpeningPlaces& places) {
   table.add_elements(
-      lease_set(lease), lease_keys(table.family(), families),
-      [&](const std::string&) { batch.put_u64(NFTA_SET_ELEM_TIMEOUT, milliseconds); });
+      lease_set(lease), lease_keys(table.family(), families), [&](const std::string&) {
+        places.left.push_back(batch.put_u64(NFTA_SET_ELEM_TIMEOUT, left_value(opening)));
+      });
 }
 
 // Address -> "jump to the chain of your lease".
@@ -102,10 +102,11 @@ void write_owned(NftTable& table, NftBatch& batch, const std::vector<GuardRulesL
 }
 
 void write_leases(NftTable& table, NftBatch& batch, const std::vector<GuardRulesLease>& leases) {
+  OpeningPlaces places;  // of a batch that is sent once
   for (std::size_t lease = 0; lease < leases.size(); ++lease) {
     table.add_set(lease_set(lease), NFT_SET_TIMEOUT, kNftTypeProtocolFamily, 1);
     table.add_chain(term_chain(lease));
-    write_term(table, lease, leases[lease].opening);
+    write_term(table, lease, leases[lease].opening, places);
     const std::string chain = lease_chain(lease);
     table.add_chain(chain);
     table.begin_rule(chain);
@@ -118,7 +119,7 @@ void write_leases(NftTable& table, NftBatch& batch, const std::vector<GuardRules
     table.end_rule();
     const GuardFamilies families = families_of(leases[lease].addresses);
     if (leases[lease].opening && (families.ipv4 || families.ipv6)) {
-      write_lease_elements(table, batch, lease, families, *leases[lease].opening);
+      write_lease_elements(table, batch, lease, families, *leases[lease].opening, places);
     }
   }
 }
@@ -270,19 +271,26 @@ void write_guard(NftBatch& batch, const std::vector<GuardRulesLease>& leases,
   write_arp(batch, leases, table);
 }
 
-void write_opening(NftBatch& batch, std::size_t lease, GuardFamilies families,
-                   const std::optional<Opening>& opening, std::string_view table) {
+OpeningPlaces write_opening(NftBatch& batch, std::size_t lease, GuardFamilies families,
+                            const std::optional<Opening>& opening, std::string_view table) {
+  OpeningPlaces places;
   const auto write = [&](std::uint8_t family) {
     NftTable each(batch, family, table);
     each.flush_elements(lease_set(lease));
     if (opening && (families.ipv4 || families.ipv6)) {
-      write_lease_elements(each, batch, lease, families, *opening);
+      write_lease_elements(each, batch, lease, families, *opening, places);
     }
     each.flush_chain(term_chain(lease));
-    write_term(each, lease, opening);
+    write_term(each, lease, opening, places);
   };
   write(NFPROTO_INET);
   if (families.ipv4) write(NFPROTO_ARP);
+  return places;
+}
+
+void replace_opening(NftBatch& batch, const OpeningPlaces& places, const Opening& opening) {
+  for (const std::size_t at : places.left) batch.replace_u64(at, left_value(opening));
+  for (const std::size_t at : places.wall_end) batch.replace_u64(at, wall_end_value(opening));
 }
 
 void write_removal(NftBatch& batch) {

@@ -56,8 +56,15 @@ Result<void> check_guardable(const std::vector<GuardRulesLease>& leases);
 // checked. With another `table` name, a rehearsal.
 void write_guard(NftBatch& batch, const std::vector<GuardRulesLease>& leases,
                  std::string_view table = kGuardTable);
-void write_opening(NftBatch& batch, std::size_t lease, GuardFamilies families,
-                   const std::optional<Opening>& opening, std::string_view table = kGuardTable);
+// Where a batch of write_opening() has what differs from one opening of the lease to the next.
+struct OpeningPlaces {
+  std::vector<std::size_t> left, wall_end;
+};
+OpeningPlaces write_opening(NftBatch& batch, std::size_t lease, GuardFamilies families,
+                            const std::optional<Opening>& opening,
+                            std::string_view table = kGuardTable);
+// In a batch that was sent: it opens the same lease anew.
+void replace_opening(NftBatch& batch, const OpeningPlaces& places, const Opening& opening);
 void write_removal(NftBatch& batch);
 
 // A datagram of nftables' events: does any of them speak of our tables?

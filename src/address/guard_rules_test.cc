@@ -117,6 +117,28 @@ TEST(GuardRules, OpeningSaysTheTimeoutInMillisecondsAndTheWallClocksEnd) {
                          " 1(1=immediate 2(1=00000000 2(2(1=00000000)))))\n"));
 }
 
+TEST(GuardRules, ARenewalOfWhatWasSentIsWhatWouldBeWrittenAnew) {
+  const Opening before{.left = Duration(88'000'000), .wall_end = WallTime{0x1111111111111111}};
+  const Opening after{.left = Duration(57'900'000), .wall_end = WallTime{0x0102030405060708}};
+  for (const GuardFamilies families :
+       {GuardFamilies{.ipv4 = true, .ipv6 = false}, GuardFamilies{.ipv4 = false, .ipv6 = true},
+        GuardFamilies{.ipv4 = true, .ipv6 = true}, GuardFamilies{}}) {
+    NftBatch sent(1);
+    const OpeningPlaces places = write_opening(sent, 3, families, before);
+    sent.finish(NftBatch::Ending::kCommit);
+    const std::uint32_t next = 0xfffffffd;  // numbers begin again within it
+    replace_opening(sent, places, after);
+    sent.renumber(next);
+    NftBatch anew(next);
+    write_opening(anew, 3, families, after);
+    anew.finish(NftBatch::Ending::kCommit);
+    EXPECT_EQ(sent.bytes(), anew.bytes()) << families.ipv4 << families.ipv6;
+    EXPECT_EQ(sent.next_sequence(), anew.next_sequence());
+    EXPECT_EQ(sent.what(next + 1), anew.what(next + 1));
+    EXPECT_EQ(sent.last_sequence(), anew.last_sequence());
+  }
+}
+
 TEST(GuardRules, RemovalNamesOurTablesOnly) {
   NftBatch batch(1);
   write_removal(batch);

@@ -63,8 +63,27 @@ void NftBatch::put_u32(std::uint16_t type, std::uint32_t value) {
   put(type, bytes_of(network_order(value)));
 }
 
-void NftBatch::put_u64(std::uint16_t type, std::uint64_t value) {
+std::size_t NftBatch::put_u64(std::uint16_t type, std::uint64_t value) {
+  const std::size_t at = bytes_.size() + NLA_HDRLEN;
   put(type, bytes_of(network_order(value)));
+  return at;
+}
+
+void NftBatch::replace_u64(std::size_t at, std::uint64_t value) {
+  CHECK(finished_ && at + sizeof value <= bytes_.size());
+  patch(at, network_order(value));
+}
+
+void NftBatch::renumber(std::uint32_t sequence) {
+  CHECK(finished_);
+  first_ = sequence_ = sequence;
+  for (std::size_t at = 0; at < bytes_.size();) {
+    nlmsghdr header{};
+    std::memcpy(&header, bytes_.data() + at, sizeof header);
+    CHECK(header.nlmsg_len >= sizeof header);
+    patch(at + offsetof(nlmsghdr, nlmsg_seq), sequence_++);
+    at += header.nlmsg_len;
+  }
 }
 
 void NftBatch::begin_nest(std::uint16_t type) {

@@ -11,7 +11,7 @@
 namespace nines::address {
 
 // Numbers are written in network order where nftables wants them so; lengths are patched when a
-// message or a nest ends. Used on one thread, once.
+// message or a nest ends. Used on one thread.
 class NftBatch {
  public:
   enum class Ending {
@@ -28,12 +28,18 @@ class NftBatch {
   void put(std::uint16_t type, std::string_view bytes);
   void put_text(std::uint16_t type, std::string_view text);  // with its end, as the kernel wants it
   void put_u32(std::uint16_t type, std::uint32_t value);
-  void put_u64(std::uint16_t type, std::uint64_t value);
+  // Where the value stands in bytes(), for replace_u64().
+  std::size_t put_u64(std::uint16_t type, std::uint64_t value);
   void begin_nest(std::uint16_t type);
   void end_nest();
 
   // The last message asks for the acknowledgement. Nothing may be written afterwards.
   void finish(Ending ending);
+
+  // Once it is finished, to be sent again: other values where put_u64() wrote them, and numbers
+  // that count on from `sequence`.
+  void replace_u64(std::size_t at, std::uint64_t value);
+  void renumber(std::uint32_t sequence);
 
   std::string_view bytes() const { return bytes_; }
   std::uint32_t first_sequence() const { return first_; }

@@ -68,6 +68,15 @@ Result<NftSocket> NftSocket::open() {
 
 Result<void> NftSocket::send(NftBatch& batch, NftBatch::Ending ending) {
   batch.finish(ending);
+  return deliver(batch);
+}
+
+Result<void> NftSocket::send_again(NftBatch& batch) {
+  batch.renumber(sequence_ + 1);
+  return deliver(batch);
+}
+
+Result<void> NftSocket::deliver(const NftBatch& batch) {
   sequence_ = batch.next_sequence();
   const std::string_view bytes = batch.bytes();
   while (::send(netlink_.get(), bytes.data(), bytes.size(), 0) < 0) {

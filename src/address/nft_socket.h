@@ -25,10 +25,15 @@ class NftSocket {
   // changes nftables.
   Result<void> send(NftBatch& batch, NftBatch::Ending ending);
 
+  // The same for a batch that was sent before, by whatever way that ended.
+  Result<void> send_again(NftBatch& batch);
+
   int descriptor() const { return netlink_.get(); }
 
  private:
   explicit NftSocket(io::Descriptor netlink);
+
+  Result<void> deliver(const NftBatch& batch);
 
   io::Descriptor netlink_;
   std::vector<char> answer_;

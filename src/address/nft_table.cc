@@ -121,6 +121,18 @@ void NftTable::compare(std::uint32_t operation, std::string_view value) {
   });
 }
 
+std::size_t NftTable::compare_u64(std::uint32_t operation, std::uint64_t value) {
+  std::size_t at = 0;
+  expression("cmp", [&] {
+    batch_.put_u32(NFTA_CMP_SREG, NFT_REG_1);
+    batch_.put_u32(NFTA_CMP_OP, operation);
+    batch_.begin_nest(NFTA_CMP_DATA);
+    at = batch_.put_u64(NFTA_DATA_VALUE, value);
+    batch_.end_nest();
+  });
+  return at;
+}
+
 void NftTable::if_in(std::string_view set, std::uint32_t from) {
   expression("lookup", [&] {
     batch_.put_text(NFTA_LOOKUP_SET, set);

@@ -76,6 +76,8 @@ class NftTable {
   void to_network_order(std::uint32_t size);
   void mask(std::string_view bits);
   void compare(std::uint32_t operation, std::string_view value);
+  // With 8 bytes in network order; where they stand, for NftBatch::replace_u64().
+  std::size_t compare_u64(std::uint32_t operation, std::uint64_t value);
   void if_in(std::string_view set, std::uint32_t from = NFT_REG_1);
   void unless_in(std::string_view set);
   void go_by(std::string_view map);
