@@ -120,7 +120,6 @@ void DeadPeers::handle(const DeadPeerEvent& event, Instant now, DeadPeerEffects&
 void DeadPeers::on(const dead_peer_event::Look& look, Instant now, DeadPeerEffects& out) {
   if (looked_at_ && now - *looked_at_ > kGapMost) forget_silence(out);
   looked_at_ = now;
-  look_at_ = now + kLookEvery;
   isolated_ = look.isolated;
   strain_ = look.strain;
   for (const PeerSight& sight : look.peers) {
@@ -135,6 +134,7 @@ void DeadPeers::on(const dead_peer_event::Look& look, Instant now, DeadPeerEffec
   for (Peer& peer : peers_) judge(peer, now, out);
   share_work(now, out);
   for (Peer& peer : peers_) probe(peer, now, out);
+  look_at_ = now + (is_calm() ? kLookCalmEvery : kLookEvery);
 }
 
 void DeadPeers::on(const dead_peer_event::Answered& answered, Instant now, DeadPeerEffects& out) {
@@ -272,6 +272,15 @@ void DeadPeers::probe(Peer& peer, Instant now, DeadPeerEffects& out) {
   if (now < peer.probe_at || !options_.on) return;
   peer.probe_at = now + (peer.sight.heard ? kProbeWellEvery : kProbeEvery);
   out.push_back(dead_peer_effect::Probe{peer.node});
+}
+
+// Whoever observes is told of by others, who say no more often that nothing has changed.
+bool DeadPeers::is_calm() const {
+  return !options_.observes && !isolated_ &&
+         std::all_of(peers_.begin(), peers_.end(), [](const Peer& peer) {
+           return peer.sight.heard && peer.sight.unheard_by.empty() && !peer.dead &&
+                  !peer.shunned && !peer.slowly;
+         });
 }
 
 // An answer from before it fell silent says nothing of the silence.

@@ -45,7 +45,7 @@ struct PeerSight {
 };
 
 namespace dead_peer_event {
-// What membership sees, every DeadPeers::kLookEvery and whenever it changes. All peers, by node.
+// What membership sees, by deadline() and whenever it changes. All peers, by node.
 struct Look {
   std::vector<PeerSight> peers;
   bool isolated = false;  // we hear nobody
@@ -139,7 +139,7 @@ std::string text_of(const DeadPeerEvidence& evidence);
 // Look no later than deadline(); `now` is CLOCK_BOOTTIME. Lives on one loop; not thread-safe.
 //
 //  1. With each Look, look_of() what the membership machine says now, after what waits in the
-//     sockets was read.
+//     sockets was read; one with each change of anybody's presence, at once.
 //  2. Shun and Readmit are passed on to whoever balances.
 //  3. When the process ends, its rules end with it (`flags owner` of nftables).
 class DeadPeers {
@@ -148,6 +148,9 @@ class DeadPeers {
   static constexpr Duration kSilenceMost = std::chrono::minutes(1);
   static constexpr Duration kHoldDownMost = std::chrono::hours(1);
   static constexpr Duration kLookEvery = std::chrono::milliseconds(50);
+  // While everybody hears everybody and nothing is left of a verdict, there is nothing to wait for
+  // but a change, which is told: a host at rest is woken for looks no more often than this.
+  static constexpr Duration kLookCalmEvery = std::chrono::milliseconds(200);
   // Looks further apart than this: it was this host that stood still, and whatever it thought of
   // others before says nothing now.
   static constexpr Duration kGapMost = std::chrono::milliseconds(400);
@@ -220,6 +223,7 @@ class DeadPeers {
   void count_return(Peer& peer);
   void share_work(Instant now, DeadPeerEffects& out);
   void probe(Peer& peer, Instant now, DeadPeerEffects& out);
+  bool is_calm() const;
   bool is_there(const Peer& peer, Instant now) const;
   NodeSet unheard_by(const Peer& peer) const;
   bool has_reason(const Peer& peer) const;

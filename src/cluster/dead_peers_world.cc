@@ -149,18 +149,22 @@ void DeadPeersWorld::tell_membership(NodeId id, const MembershipEvent& event) {
   Host& each = host(id);
   effects_.clear();
   each.membership->handle(event, local(id), effects_);
+  bool changed = false;
   for (const MembershipEffect& effect : effects_) {
+    changed |= std::holds_alternative<membership_effect::Changed>(effect);
     const auto* const send = std::get_if<membership_effect::Send>(&effect);
     if (send == nullptr || rng_.chance(loss_)) continue;
     push(50us + Duration(static_cast<std::int64_t>(rng_.below(2'000'000))), send->to,
          Entry::Kind::kHeard, membership_event::Heard{id, send->network, send->heartbeat});
   }
   const auto deadline = each.membership->deadline();
-  if (!deadline || *deadline == each.armed) return;
-  each.armed = *deadline;
-  push(std::max(*deadline - local(id), Duration{}) +
-           Duration(static_cast<std::int64_t>(rng_.below(1'000'000))),
-       id, Entry::Kind::kTimer);
+  if (deadline && *deadline != each.armed) {
+    each.armed = *deadline;
+    push(std::max(*deadline - local(id), Duration{}) +
+             Duration(static_cast<std::int64_t>(rng_.below(1'000'000))),
+         id, Entry::Kind::kTimer);
+  }
+  if (changed) look(id);
 }
 
 void DeadPeersWorld::look(NodeId id) {
