@@ -1,6 +1,7 @@
 // Two files. The disk's is small and replaced as a whole. The promises' has a header and a slot of
-// fixed size for each name, each written by one call within one page, so that a killed process
-// leaves the slot as it was or as it should be.
+// fixed size for each name. A slot is written where the kernel keeps it, without a call: several
+// dozen times a second. A process that is killed between two of its words leaves a slot whose sum
+// is wrong; then all promises count as lost, which costs this voter a wait and nobody a vote.
 #include "cluster/lease_store.h"
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,7 +24,8 @@ namespace {
 constexpr std::uint64_t kDiskMagic = 0x324553414c4e494eull;      // "NINLASE2"
 constexpr std::uint64_t kPromisesMagic = 0x324d4f52504e494eull;  // "NINPROM2"
 constexpr std::size_t kHeaderSize = 128;
-constexpr std::size_t kSlotSize = 64;  // divides a page: no slot crosses one
+constexpr std::size_t kSlotSize = 64;
+constexpr std::size_t kPromisesSize = kHeaderSize + kSlotSize * kRegistersMax;
 constexpr unsigned kFileMode = 0600;
 constexpr mode_t kFolderMode = 0755;
 
@@ -95,17 +98,22 @@ Result<void> write_at(int file, std::string_view bytes, std::size_t offset,
   return Error::from_errno(written < 0 ? errno : ENOSPC, what);
 }
 
-std::string encode_slot(const lease_effect::KeepRegister& entry) {
-  std::string bytes;
-  put(bytes, entry.name);
-  put(bytes, entry.state.promised.value);
-  put(bytes, entry.state.accepted.value);
-  put(bytes, entry.state.released.value);
-  put(bytes, entry.state.round);
-  put(bytes, static_cast<std::uint64_t>(entry.state.expires.nanoseconds));
-  put(bytes, checksum(bytes));
-  bytes.resize(kSlotSize);
-  return bytes;
+using Slot = std::array<std::uint64_t, kSlotSize / sizeof(std::uint64_t)>;
+
+std::string_view bytes_of(const Slot& slot) {
+  return {reinterpret_cast<const char*>(slot.data()), kSlotSize};
+}
+
+Slot encode_slot(const lease_effect::KeepRegister& entry) {
+  constexpr std::size_t kWords = 6;  // then their sum; the rest is empty
+  Slot slot{entry.name,
+            entry.state.promised.value,
+            entry.state.accepted.value,
+            entry.state.released.value,
+            entry.state.round,
+            static_cast<std::uint64_t>(entry.state.expires.nanoseconds)};
+  slot[kWords] = checksum(bytes_of(slot).substr(0, kWords * sizeof(std::uint64_t)));
+  return slot;
 }
 
 std::string encode_header(const std::string& boot_id, const LeasePromises& promises) {
@@ -176,6 +184,7 @@ Result<LeaseStore> LeaseStore::open(std::string state_folder, std::string memory
   store.read_promises();
   const std::string path = store.promises_path();
   if (!store.promises_) {
+    store.promises_bytes_.reset();
     store.promises_file_.reset();
     ::unlink(path.c_str());
   }
@@ -186,9 +195,10 @@ void LeaseStore::read_promises() {
   const std::string path = promises_path();
   promises_file_ = io::Descriptor(::open(path.c_str(), O_RDWR | O_CLOEXEC));
   if (!promises_file_) return;
-  std::string bytes(kHeaderSize + kSlotSize * kRegistersMax, '\0');
+  std::string bytes(kPromisesSize, '\0');
   if (::pread(promises_file_.get(), bytes.data(), bytes.size(), 0) !=
-      static_cast<ssize_t>(bytes.size())) {
+          static_cast<ssize_t>(bytes.size()) ||
+      !map_promises()) {
     return;
   }
   LeasePromises promises;
@@ -211,12 +221,21 @@ void LeaseStore::read_promises() {
     entry.state.released.value = words[3];
     entry.state.round = words[4];
     entry.state.expires.nanoseconds = static_cast<std::int64_t>(words[5]);
-    if (slot != encode_slot(entry)) return;
+    if (slot != bytes_of(encode_slot(entry))) return;
     slots.push_back(entry.name);
     *promises.add(entry.name) = entry.state;
   }
   slots_ = std::move(slots);
   promises_ = std::move(promises);
+}
+
+void LeaseStore::Unmap::operator()(char* bytes) const { ::munmap(bytes, kPromisesSize); }
+
+bool LeaseStore::map_promises() {
+  void* const bytes =
+      ::mmap(nullptr, kPromisesSize, PROT_READ | PROT_WRITE, MAP_SHARED, promises_file_.get(), 0);
+  promises_bytes_.reset(bytes == MAP_FAILED ? nullptr : static_cast<char*>(bytes));
+  return promises_bytes_ != nullptr;
 }
 
 // A new file that takes the old one's place at once.
@@ -226,10 +245,11 @@ Result<void> LeaseStore::keep(const lease_effect::KeepAll& all) {
   promises_file_ =
       io::Descriptor(::open(fresh.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, kFileMode));
   if (!promises_file_) return Error::from_errno(errno, fresh);
-  constexpr auto kSize = static_cast<off_t>(kHeaderSize + kSlotSize * kRegistersMax);
-  if (const int error = ::posix_fallocate(promises_file_.get(), 0, kSize); error != 0) {
+  if (const int error = ::posix_fallocate(promises_file_.get(), 0, off_t{kPromisesSize});
+      error != 0) {
     return Error::from_errno(error, fresh);
   }
+  if (!map_promises()) return Error::from_errno(errno, fresh);
   TRY(write_at(promises_file_.get(), encode_header(boot_id_, all.promises), 0, fresh));
   slots_.clear();
   for (const auto& [name, state] : all.promises.registers) {
@@ -240,12 +260,12 @@ Result<void> LeaseStore::keep(const lease_effect::KeepAll& all) {
 }
 
 Result<void> LeaseStore::keep(const lease_effect::KeepRegister& entry) {
-  if (!promises_file_) return Error(ErrorCode::kInvalid, "nothing was kept before");
+  if (promises_bytes_ == nullptr) return Error(ErrorCode::kInvalid, "nothing was kept before");
   const auto found = std::find(slots_.begin(), slots_.end(), entry.name);
   const auto slot = static_cast<std::size_t>(found - slots_.begin());
   if (slot >= kRegistersMax) return Error(ErrorCode::kExhausted, "no room for one more name");
-  TRY(write_at(promises_file_.get(), encode_slot(entry), kHeaderSize + slot * kSlotSize,
-               promises_path()));
+  const Slot bytes = encode_slot(entry);
+  std::memcpy(promises_bytes_.get() + kHeaderSize + slot * kSlotSize, bytes.data(), kSlotSize);
   if (found == slots_.end()) slots_.push_back(entry.name);
   return {};
 }

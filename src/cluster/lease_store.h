@@ -2,6 +2,7 @@
 // boot, the rest on disk. Both are whole or not there: anything else counts as lost.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -40,10 +41,16 @@ class LeaseStore {
   std::string disk_path() const { return state_folder_ + "/lease.state"; }
   std::string promises_path() const { return memory_folder_ + "/lease.promises"; }
   void read_promises();
+  bool map_promises();
+
+  struct Unmap {
+    void operator()(char* bytes) const;
+  };
 
   std::string state_folder_, memory_folder_;
   io::Descriptor lock_, memory_lock_;
   io::Descriptor promises_file_;
+  std::unique_ptr<char, Unmap> promises_bytes_;  // of that file, shared with the kernel
   std::string boot_id_;
   std::vector<Name> slots_;  // the name whose register is in each
   std::optional<LeaseDisk> disk_;

@@ -7,6 +7,9 @@
 #include <fstream>
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace nines::cluster {
 namespace {
@@ -92,6 +95,29 @@ TEST_F(LeaseStoreTest, PromisesAreFoundAgain) {
   EXPECT_EQ(*found.find(22), a_register(2));
   // And goes on where it was.
   ASSERT_TRUE(store->keep(lease_effect::KeepRegister{22, a_register(4)}).has_value());
+}
+
+TEST_F(LeaseStoreTest, WhatWasKeptOutlivesAProcessThatIsKilledRightAfter) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    auto store = open();
+    LeasePromises all;
+    *all.add(11) = a_register(1);
+    if (store->keep(lease_effect::KeepAll{all}).has_value() &&
+        store->keep(lease_effect::KeepRegister{11, a_register(2)}).has_value()) {
+      ::raise(SIGKILL);
+    }
+    ::_exit(1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status)) << "nothing was kept";
+  auto store = open();
+  ASSERT_TRUE(store->promises().has_value());
+  LeasePromises found = *store->promises();
+  ASSERT_EQ(found.registers.size(), 1u);
+  EXPECT_EQ(*found.find(11), a_register(2));
 }
 
 TEST_F(LeaseStoreTest, PromisesThatAreNotWholeAreLost) {
