@@ -77,6 +77,8 @@ DRIVERS = {
         "neighbors": "asks the kernel whom it has not heard of yet",
         "peer_nudge": "sends a packet to each peer of a session that ended unsaid",
         "session_killer": "destroys sockets of an address that was lost",
+        "session_table": "asks the kernel for the sockets of an address",
+        "sock_diag": "speaks to the kernel about sockets",
     },
     "vrrp": {
         "vrrp_socket": "the raw sockets that adverts come and go by",

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "address/session.h"
 #include "base/result.h"
 #include "base/socket_address.h"
 
@@ -15,16 +16,12 @@ namespace nines::address {
 // More sessions than this at a time are left to a second look.
 inline constexpr int kSessionsMax = 100'000;
 
-struct EndedSession {
-  SocketAddress local, peer;
-};
-
 // Destroys every TCP socket of this network namespace whose own address is `local` (port ignored),
 // but not listeners; those who hold them hear ECONNABORTED at once. Returns those it destroyed.
 // Peers hear of it only while the host still has the address: a reset is not sent from one that it
 // has not (peer_nudge.h). Synchronous: 0.3 ms to some milliseconds with many sockets on the
 // machine, and some microseconds for each destroyed. Needs CAP_NET_ADMIN.
-Result<std::vector<EndedSession>> destroy_sessions(const SocketAddress& local);
+Result<std::vector<Session>> destroy_sessions(const SocketAddress& local);
 
 // Destroys every TCP socket of this network namespace, but listeners, whose peer is one of `hosts`
 // (their ports ignored) and that has one of `ports` at either end: clients that wait for the host's

@@ -289,7 +289,8 @@ void VrrpDriver::part_from_sessions() {
 void VrrpDriver::nudge() {
   if (holding_) ended_.clear();
   if (!ended_.empty()) {
-    if (const auto nudged = address::nudge_peers(ended_); !nudged.has_value()) {
+    if (const auto nudged = address::nudge_peers(ended_, address::Nudge::kInsistent);
+        !nudged.has_value()) {
       complain(nudged.error().message());
     }
     if (nudges_ < kNudgePauses.size()) {

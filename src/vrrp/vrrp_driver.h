@@ -135,7 +135,7 @@ class VrrpDriver {
   Instant renewed_at_{};
   bool lost_ = false;  // the addresses, and nothing was done about their sessions yet
   bool parting_ = false;
-  std::vector<address::EndedSession> ended_;  // whose peers are to be told
+  std::vector<address::Session> ended_;  // whose peers are to be told
   std::size_t nudges_ = 0;
   SocketAddress followed_;  // the machine's master, ourselves too, when last looked at
   std::array<std::uint64_t, kRejections> rejected_{};

@@ -1,0 +1,211 @@
+// Sessions over the loopback of a network of its own: which are found, which stand, and what a
+// nudge does to one that stands and to one whose other end is gone.
+#include "address/session_table.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <string>
+#include <thread>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "address/peer_nudge.h"
+#include "io/linux/descriptor.h"
+#include "io/linux/socket.h"
+
+namespace nines::address {
+namespace {
+
+using io::Descriptor;
+
+TEST(AcceptedIn, TheCountIsFoundByItsName) {
+  const std::string text =
+      "Ip: Forwarding DefaultTTL\nIp: 2 64\n"
+      "Tcp: RtoAlgorithm MaxConn ActiveOpens PassiveOpens\nTcp: 1 -1 77 4096\nUdp: X\nUdp: 1\n";
+  EXPECT_EQ(accepted_in(text), 4096u);
+  EXPECT_EQ(accepted_in("Tcp: PassiveOpens"), std::nullopt);
+  EXPECT_EQ(accepted_in("Tcp: PassiveOpens\nTcp: many\n"), std::nullopt);
+  EXPECT_EQ(accepted_in("Tcp: A B\nTcp: 1 2\n"), std::nullopt);
+  EXPECT_EQ(accepted_in(""), std::nullopt);
+}
+
+struct Pair {
+  Descriptor listener, client, server;
+  Session session;  // as the server has it
+};
+
+class SessionTableTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    home_ = Descriptor(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
+    if (::unshare(CLONE_NEWNET) != 0) GTEST_SKIP() << "no right to make a network namespace";
+    const Descriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    ifreq request{};
+    std::strcpy(request.ifr_name, "lo");
+    request.ifr_flags = IFF_UP;
+    ASSERT_EQ(::ioctl(socket.get(), SIOCSIFFLAGS, &request), 0);
+  }
+  void TearDown() override {
+    if (home_) {
+      ASSERT_EQ(::setns(home_.get(), CLONE_NEWNET), 0);
+    }
+  }
+
+  // Whose IPv4 sessions the kernel keeps among those of IPv6.
+  static Descriptor listener_of_both() {
+    Descriptor listener(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const int off = 0;
+    EXPECT_EQ(::setsockopt(listener.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off), 0);
+    EXPECT_EQ(::listen(listener.get(), 1), 0);
+    return listener;
+  }
+
+  // To `ip`; the listener on any address of both families when `both`.
+  static Pair connected(const char* ip, bool both = false) {
+    Pair pair;
+    const SocketAddress at = *SocketAddress::parse_ip(ip, 0);
+    pair.listener = both ? listener_of_both() : *io::open_listener(at, {});
+    const std::uint16_t port = io::local_address(pair.listener.get())->port();
+    const auto to = *io::to_kernel(at.with_port(port));
+    const int family = at.family() == SocketAddress::Family::kIpv4 ? AF_INET : AF_INET6;
+    pair.client = Descriptor(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::connect(pair.client.get(), to.get(), to.size), 0);
+    pair.server = Descriptor(::accept4(pair.listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    EXPECT_TRUE(static_cast<bool>(pair.server));
+    pair.session = {at.with_port(port), *io::local_address(pair.client.get())};
+    return pair;
+  }
+
+  // Its host died: no segment says so.
+  static void die(Pair& pair) {
+    const int on = 1;
+    ASSERT_EQ(::setsockopt(pair.server.get(), IPPROTO_TCP, TCP_REPAIR, &on, sizeof on), 0);
+    pair.server = Descriptor();
+  }
+
+  // What the client's next read ends with: 0 for silence.
+  static int heard_by(const Pair& pair, std::chrono::milliseconds patience) {
+    const timeval wait{.tv_sec = 0, .tv_usec = static_cast<long>(patience.count()) * 1000};
+    EXPECT_EQ(::setsockopt(pair.client.get(), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait), 0);
+    char byte = 0;
+    if (::recv(pair.client.get(), &byte, 1, 0) >= 0) return -1;
+    return errno == EAGAIN ? 0 : errno;
+  }
+
+  static bool talks(const Pair& pair) {
+    char byte = 0;
+    return ::send(pair.server.get(), "!", 1, MSG_NOSIGNAL) == 1 &&
+           ::recv(pair.client.get(), &byte, 1, 0) == 1 && byte == '!';
+  }
+
+  Descriptor home_;
+};
+
+TEST_F(SessionTableTest, FindsTheSessionsOfSomeAddressesOnly) {
+  const Pair one = connected("127.31.7.9"), two = connected("127.31.7.10", true);
+  const Pair other = connected("127.31.7.11"), six = connected("::1");
+  const auto table = SessionTable::open();
+  ASSERT_TRUE(table.has_value());
+  const auto found_on = [&](std::vector<const char*> ips) {
+    std::vector<SocketAddress> addresses;
+    for (const char* ip : ips) addresses.push_back(*SocketAddress::parse_ip(ip, 0));
+    const auto found = table->find(addresses, 100);
+    EXPECT_TRUE(found.has_value());
+    return found->sessions;
+  };
+  const auto has = [](const std::vector<Session>& sessions, const Pair& pair) {
+    return std::count(sessions.begin(), sessions.end(), pair.session) == 1;
+  };
+  EXPECT_TRUE(found_on({}).empty());
+  EXPECT_TRUE(found_on({"127.31.7.12", "::2"}).empty());
+  auto found = found_on({"127.31.7.9"});
+  EXPECT_EQ(found.size(), 1u);
+  EXPECT_TRUE(has(found, one));
+  found = found_on({"::2", "127.31.7.10", "127.31.7.9", "127.31.7.12"});
+  EXPECT_EQ(found.size(), 2u);
+  EXPECT_TRUE(has(found, one) && has(found, two) && !has(found, other));
+  // Over ::1 both ends have that address.
+  found = found_on({"127.31.7.8", "::1"});
+  EXPECT_EQ(found.size(), 2u);
+  EXPECT_TRUE(has(found, six));
+}
+
+TEST_F(SessionTableTest, FindsNoMoreThanItMayAndSaysHowManyAreLeftOut) {
+  const Pair one = connected("127.31.7.9"), two = connected("127.31.7.9", true);
+  const auto table = SessionTable::open();
+  const std::vector<SocketAddress> addresses = {*SocketAddress::parse_ip("127.31.7.9", 0)};
+  const auto found = table->find(addresses, 1);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->sessions.size(), 1u);
+  EXPECT_EQ(found->left_out, 1u);
+}
+
+TEST_F(SessionTableTest, ManyAddressesMakeOneFilter) {
+  const Pair one = connected("127.31.7.9");
+  std::vector<SocketAddress> addresses;
+  for (int i = 0; i < 999; ++i) {
+    addresses.push_back(SocketAddress::ipv4(
+        {10, 1, static_cast<std::uint8_t>(i / 256), static_cast<std::uint8_t>(i % 256)}, 0));
+  }
+  addresses.push_back(one.session.local);
+  const auto found = SessionTable::open()->find(addresses, 100);
+  ASSERT_TRUE(found.has_value()) << found.error().message();
+  EXPECT_EQ(found->sessions.size(), 1u);
+}
+
+TEST_F(SessionTableTest, HasWhatStandsAndNotWhatOnlyCouldBeAccepted) {
+  const auto table = SessionTable::open();
+  Pair four = connected("127.31.7.9"), six = connected("::1"), both = connected("127.31.7.9", true);
+  for (Pair* pair : {&four, &six, &both}) {
+    EXPECT_TRUE(*table->has(pair->session));
+    Session stranger = pair->session;
+    stranger.peer = stranger.peer.with_port(1);
+    EXPECT_FALSE(*table->has(stranger)) << "a listener is no session";
+    die(*pair);
+    EXPECT_FALSE(*table->has(pair->session));
+  }
+  Session mixed = four.session;
+  mixed.peer = six.session.peer;
+  EXPECT_FALSE(*table->has(mixed));
+}
+
+TEST_F(SessionTableTest, WhatIsAcceptedIsCounted) {
+  const auto counter = AcceptedCounter::open();
+  ASSERT_TRUE(counter.has_value());
+  const auto before = counter->read();
+  ASSERT_TRUE(before.has_value());
+  EXPECT_EQ(counter->read(), before);
+  const Pair one = connected("127.31.7.9");
+  EXPECT_EQ(counter->read(), *before + 1);
+}
+
+TEST_F(SessionTableTest, ANudgeEndsTheWaitForADeadHostAndHarmsNoLivingSession) {
+  for (const char* ip : {"127.31.7.9", "::1"}) {
+    for (const Nudge nudge : {Nudge::kGentle, Nudge::kInsistent}) {
+      Pair dead = connected(ip);
+      const Pair living = connected(ip);
+      die(dead);
+      EXPECT_EQ(heard_by(dead, 20ms), 0) << "nobody has told it";
+      const std::vector<Session> sessions = {dead.session, living.session};
+      const auto nudged = nudge_peers(sessions, nudge);
+      if (!nudged.has_value()) GTEST_SKIP() << nudged.error().message();
+      EXPECT_EQ(heard_by(dead, 900ms), ECONNRESET) << ip;
+      if (nudge == Nudge::kInsistent) continue;  // for sessions that its sender has ended
+      for (int i = 0; i < 200; ++i) ASSERT_TRUE(nudge_peers(sessions, nudge).has_value());
+      EXPECT_TRUE(talks(living)) << ip;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace nines::address
