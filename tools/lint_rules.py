@@ -93,6 +93,8 @@ DRIVERS = {
     },
     "cluster": {
         "lease_store": "keeps promises in tmpfs and the rest on disk",
+        "session_driver": "runs both sides of sessions on a loop",
+        "session_worker": "has a thread that looks at the kernel's sockets and nudges clients",
         "cut_off": "has a thread that refuses and destroys connections",
         "echo_probe": "asks hosts' kernels whether they are there",
         "lease_driver": "runs a lease machine on a loop, with a thread for its disk",

@@ -13,6 +13,7 @@
 #include "base/rng.h"
 #include "cluster_owner.h"
 #include "maintenance_mark.h"
+#include "owner_sessions.h"
 #include "vrrp/owned.h"
 
 namespace nines {
@@ -123,8 +124,10 @@ Result<void> LeaseOwner::prepare(const node::ClusterConfig& cluster) {
         "the others (a new cluster begins with 'nines cluster init' on each node)");
   }
   peers_ = TRY(OwnerPeers::create(cluster, loop_, log_));
+  sessions_ =
+      TRY(make_session_driver(cluster, config_, *holder_, *peers_, loop_, now_exactly, log_));
   driver_ = std::make_unique<cluster::LeaseDriver>(std::move(machine), std::move(store), loop_,
-                                                   now_exactly, *peers_, *holder_, log_);
+                                                   now_exactly, *peers_, *sessions_, log_);
   word_ = std::make_unique<OwnerWord>(cluster);
   membership_ = std::make_unique<cluster::MembershipDriver>(TRY(make_membership(cluster)), loop_,
                                                             now_exactly, *peers_);
@@ -181,7 +184,7 @@ void LeaseOwner::start(const vrrp::Predecessor&) {
                          ? *incarnation
                          : static_cast<std::uint64_t>(now_exactly().nanoseconds));
   if (maintenance_) membership_->stand(cluster::Standing::kMaintenance);
-  peers_->start(*driver_, *membership_);
+  peers_->start(*driver_, *membership_, *sessions_);
   dead_peers_->start();
   tracks_.load(config_);
   rivals_.listen(config_);
@@ -216,6 +219,7 @@ Result<void> LeaseOwner::reload(vrrp::Config config) {
   auto keys = TRY(peers_->read_keys());
   TRY(peers_->set_keys(std::move(keys)));
   TRY(dead_peers_->reload(cluster));
+  sessions_->configure(cluster.tell_sessions);
   config_ = std::move(config);
   for (std::size_t i = 0; i < instances_.size(); ++i) instances_[i].config = config_.instances[i];
   tracks_.load(config_);
@@ -272,7 +276,7 @@ std::vector<vrrp::OwnerReport> LeaseOwner::reports() const {
 }
 
 std::string LeaseOwner::answer(std::string_view request) {
-  if (request == "cluster status") return with_dead_peers(status());
+  if (request == "cluster status") return with_parts(status());
   if (request == "cluster maintenance on") return set_maintenance(true);
   if (request == "cluster maintenance off") return set_maintenance(false);
   if (request.starts_with(kGrantRequest)) return grant(request.substr(kGrantRequest.size()));
@@ -306,9 +310,10 @@ std::string LeaseOwner::set_maintenance(bool on) {
       .dump();
 }
 
-std::string LeaseOwner::with_dead_peers(const std::string& status) const {
+std::string LeaseOwner::with_parts(const std::string& status) const {
   Json json = Json::parse(status);
   json["dead_peers"] = dead_peers_->report();
+  json["sessions"] = sessions_json(*sessions_, nodes_, now_exactly());
   return json.dump();
 }
 

@@ -15,6 +15,7 @@
 #include "cluster/cluster_view.h"
 #include "cluster/lease_driver.h"
 #include "cluster/membership_driver.h"
+#include "cluster/session_driver.h"
 #include "guard_gate.h"
 #include "io/linux/epoll_loop.h"
 #include "io/linux/netlink.h"
@@ -78,7 +79,7 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   std::string status() const;
   std::string set_maintenance(bool on);
   cluster::NodeId successor() const;
-  std::string with_dead_peers(const std::string& status) const;
+  std::string with_parts(const std::string& status) const;
   nlohmann::json conflicts(Instant now) const;
   std::string grant(std::string_view words);
   WordView word_view() const;
@@ -103,6 +104,7 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   std::unique_ptr<GuardGate> gate_;
   std::unique_ptr<cluster::AddressHolder> holder_;
   std::unique_ptr<OwnerPeers> peers_;
+  std::unique_ptr<cluster::SessionDriver> sessions_;
   std::unique_ptr<cluster::LeaseDriver> driver_;
   std::unique_ptr<OwnerWord> word_;
   OwnerRivals rivals_;

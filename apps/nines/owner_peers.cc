@@ -6,8 +6,11 @@
 #include "cluster/key_file.h"
 #include "cluster/lease_wire.h"
 #include "cluster/membership_wire.h"
+#include "cluster/session_wire.h"
 
 namespace nines {
+
+static_assert(cluster::kSessionMessageMax <= cluster::kMessageMax);
 
 namespace {
 
@@ -27,7 +30,9 @@ Result<std::unique_ptr<OwnerPeers>> OwnerPeers::create(const node::ClusterConfig
   options.self = cluster.self;
   for (const auto& node : cluster.nodes) {
     options.nodes[node.id] = node.addresses;
-    if (node.id != cluster.self) peers->others_.add(node.id);
+    if (node.id == cluster.self) continue;
+    peers->others_.add(node.id);
+    if (!node.witness) peers->owners_.add(node.id);
   }
   peers->key_path_ = cluster.key;
   options.keys = TRY(peers->read_keys());
@@ -51,9 +56,11 @@ Result<void> OwnerPeers::set_keys(cluster::ClusterKeys keys) {
   return {};
 }
 
-void OwnerPeers::start(cluster::LeaseDriver& leases, cluster::MembershipDriver& membership) {
+void OwnerPeers::start(cluster::LeaseDriver& leases, cluster::MembershipDriver& membership,
+                       cluster::SessionDriver& sessions) {
   leases_ = &leases;
   membership_ = &membership;
+  sessions_ = &sessions;
   sockets_->start();
 }
 
@@ -75,6 +82,11 @@ void OwnerPeers::send(std::size_t network, cluster::NodeId to,
   static_cast<void>(sockets_->send_on(network, to, cluster::encode_heartbeat(heartbeat)));
 }
 
+void OwnerPeers::tell(const cluster::SessionMessage& message) {
+  const std::string bytes = cluster::encode_session_message(message);
+  owners_.for_each([&](cluster::NodeId node) { static_cast<void>(sockets_->send(node, bytes)); });
+}
+
 // What an authenticated peer of another version says is passed over, as if it had been lost.
 void OwnerPeers::on_message(cluster::NodeId from, std::size_t network, std::string_view bytes) {
   cluster::Heartbeat heartbeat;
@@ -82,8 +94,19 @@ void OwnerPeers::on_message(cluster::NodeId from, std::size_t network, std::stri
     case cluster::WireFault::kNone:
       return membership_->heard(from, network, heartbeat);
     case cluster::WireFault::kKind:
-      if (cluster::parse_lease_message(bytes, heard_) == cluster::WireFault::kNone) {
-        leases_->heard(from, heard_);
+      return on_other_message(from, bytes);
+    default:
+      return;
+  }
+}
+
+void OwnerPeers::on_other_message(cluster::NodeId from, std::string_view bytes) {
+  switch (cluster::parse_lease_message(bytes, heard_)) {
+    case cluster::WireFault::kNone:
+      return leases_->heard(from, heard_);
+    case cluster::WireFault::kKind:
+      if (cluster::parse_session_message(bytes, heard_session_) == cluster::WireFault::kNone) {
+        sessions_->heard(from, heard_session_);
       }
       return;
     default:

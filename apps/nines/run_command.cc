@@ -96,13 +96,14 @@ Result<node::ClusterConfig> load_cluster(const std::string& path) {
   return *std::move(config.cluster);
 }
 
-// But for what a running cluster can take: how it deals with dead peers.
+// But for what a running cluster can take: how it deals with dead peers, and with their sessions.
 bool is_same_cluster(const std::optional<node::ClusterConfig>& a,
                      std::optional<node::ClusterConfig> b) {
   if (!a || !b) return a.has_value() == b.has_value();
   auto addresses = std::move(b->dead_peers.addresses);
   const bool listeners = b->dead_peers.listeners;
   b->dead_peers = a->dead_peers;
+  b->tell_sessions = a->tell_sessions;
   return a->dead_peers.addresses == addresses && a->dead_peers.listeners == listeners && *a == *b;
 }
 

@@ -15,6 +15,7 @@
 #include "galera_view.h"
 #include "other_networks.h"
 #include "owner_dead_peers.h"
+#include "owner_sessions.h"
 #include "run_command.h"
 #include "run_control.h"
 #include "version.h"
@@ -187,6 +188,9 @@ void print(const Json& status) {
   if (status.contains("galera_checks")) print_galera_checks(status["galera_checks"]);
   if (status.contains("cluster") && status["cluster"].contains("dead_peers")) {
     std::fputs(render_dead_peers(status["cluster"]["dead_peers"]).c_str(), stdout);
+  }
+  if (status.contains("cluster") && status["cluster"].contains("sessions")) {
+    std::fputs(render_sessions(status["cluster"]["sessions"]).c_str(), stdout);
   }
   if (!status["instances"].empty() && text(status, "mode") == "vrrp") {
     std::puts("  VRRP mode: if the hosts cannot hear each other, each side holds the addresses");

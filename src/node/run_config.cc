@@ -106,7 +106,7 @@ class Reader : private YamlReader {
     fy_node* dead_peers = nullptr;
     fy_node* listener = nullptr;
     bool has_key = false, has_nodes = false;
-    const std::array<Key, 8> keys = {{
+    const std::array<Key, 9> keys = {{
         {"key",
          [&](fy_node* value) {
            has_key = true;
@@ -122,6 +122,7 @@ class Reader : private YamlReader {
         {"listener", [&](fy_node* value) { listener = value; }},
         {"term", [&](fy_node* value) { cluster.term = term_of(value); }},
         {"advertise", [&](fy_node* value) { cluster.advertise = flag_of(value); }},
+        {"tell_sessions", [&](fy_node* value) { cluster.tell_sessions = flag_of(value); }},
         {"dead_peers", [&](fy_node* value) { dead_peers = value; }},
     }};
     read_mapping(section, "'cluster'", keys);

@@ -18,6 +18,7 @@
 //     listener: comp01                           # or: this host is no node, and hears verdicts
 //     term: 120ms
 //     advertise: false                           # VRRP adverts by who holds, for who listens
+//     tell_sessions: true                        # clients of a dead holder hear of it at once
 //     dead_peers: ...                            # dead_peers_config.h
 //   galera: ...                                  # galera_config.h
 #pragma once
@@ -70,6 +71,8 @@ struct ClusterConfig {
   std::string listener{};
   Duration term = kTermDefault;  // of an address's lease
   bool advertise = false;        // the holder sends VRRP adverts; nobody obeys them
+  // The holder of an address tells the others which sessions it has there; the next one ends them.
+  bool tell_sessions = true;
   DeadPeersConfig dead_peers;
   friend bool operator==(const ClusterConfig&, const ClusterConfig&) = default;
 };

@@ -268,6 +268,13 @@ TEST(RunConfigClusterTest, AdvertsAreSentOnlyWhereTheyAreAskedFor) {
   EXPECT_THAT(complaints(kHead + kKey + kThree + "  advertise: 1s\n"), HasSubstr("true"));
 }
 
+TEST(RunConfigClusterTest, SessionsAreToldUnlessOneLineSaysOtherwise) {
+  EXPECT_TRUE(load(kHead + kKey + kThree).config.cluster->tell_sessions);
+  EXPECT_FALSE(
+      load(kHead + kKey + kThree + "  tell_sessions: false\n").config.cluster->tell_sessions);
+  EXPECT_THAT(complaints(kHead + kKey + kThree + "  tell_sessions: off\n"), HasSubstr("true"));
+}
+
 TEST(RunConfigTest, AWitnessVotesAndHoldsNothing) {
   const std::string nodes =
       "  nodes:\n"

@@ -1,0 +1,235 @@
+// The lease first: whatever this does comes after the address is up, announced, or gone.
+#include "cluster/session_driver.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace nines::cluster {
+
+namespace {
+
+std::map<Name, std::vector<SocketAddress>> addresses_of(
+    const std::map<Name, SessionDriver::Group>& groups) {
+  std::map<Name, std::vector<SocketAddress>> addresses;
+  for (const auto& [name, group] : groups) addresses[name] = group.addresses;
+  return addresses;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SessionDriver>> SessionDriver::create(std::map<Name, Group> groups, bool on,
+                                                             LeaseHolder& inner,
+                                                             std::function<bool(Name)> holds,
+                                                             SessionPeers& peers, io::Loop& loop,
+                                                             Clock clock, io::Log& log) {
+  auto table = TRY(address::SessionTable::open());
+  auto accepted = TRY(address::AcceptedCounter::open());
+  std::unique_ptr<SessionDriver> driver(
+      new SessionDriver(std::move(groups), on, inner, std::move(holds), peers, loop,
+                        std::move(clock), log, std::move(accepted)));
+  const auto post = [&loop, alive = driver->alive_](auto task) {
+    loop.post([alive, task = std::move(task)]() mutable {
+      if (*alive) task();
+    });
+  };
+  driver->worker_ = std::make_unique<SessionWorker>(
+      std::move(table), SessionTeller::kSessionsMax,
+      SessionWorker::Told{.look =
+                              [post, driver = driver.get()](SessionWorker::Look look) {
+                                post([driver, look = std::move(look)]() mutable {
+                                  driver->looked(std::move(look));
+                                });
+                              },
+                          .nudged =
+                              [post, driver = driver.get()](const SessionWorker::Nudged& nudged) {
+                                post([driver, nudged] { driver->nudged(nudged); });
+                              }});
+  return driver;
+}
+
+SessionDriver::SessionDriver(std::map<Name, Group> groups, bool on, LeaseHolder& inner,
+                             std::function<bool(Name)> holds, SessionPeers& peers, io::Loop& loop,
+                             Clock clock, io::Log& log, address::AcceptedCounter accepted)
+    : groups_(std::move(groups)),
+      on_(on),
+      inner_(inner),
+      holds_(std::move(holds)),
+      peers_(peers),
+      loop_(loop),
+      clock_(std::move(clock)),
+      log_(log),
+      accepted_(std::move(accepted)),
+      keeper_(addresses_of(groups_)) {}
+
+SessionDriver::~SessionDriver() {
+  *alive_ = false;
+  worker_.reset();
+}
+
+void SessionDriver::hold(Name name, Epoch epoch, Instant until, bool renewed) {
+  inner_.hold(name, epoch, until, renewed);
+  if (!groups_.contains(name) || !holds_(name)) return;
+  if (Epoch& known = held_[name]; known != epoch) {
+    known = epoch;
+    const Instant now = clock_();
+    const auto before = keeper_.last_takeover();
+    if (on_) teller_.held(name, epoch, now);
+    keeper_.taken(name, epoch, now);
+    counted_.reset();
+    if (const auto& last = keeper_.last_takeover(); last && (!before || last->at != before->at)) {
+      nudges_ = living_ = 0;
+      log_.write(io::Severity::kNotice,
+                 "(" + text_of(name) + ") " + std::to_string(last->sessions) +
+                     " session(s) of its former holder are known, and their clients nudged",
+                 {{"node", std::to_string(last->holder)}});
+    }
+  }
+  run();
+}
+
+void SessionDriver::let_go(Name name) {
+  inner_.let_go(name);
+  if (held_.erase(name) == 0) return;
+  teller_.let_go(name);
+  keeper_.lost(name);
+  worker_->forget_nudges();
+  run();
+}
+
+void SessionDriver::heard(NodeId from, const SessionMessage& message) {
+  if (!on_) return;
+  keeper_.heard(from, message, clock_());
+  run();
+}
+
+void SessionDriver::configure(bool on) {
+  if (std::exchange(on_, on) == on) return;
+  for (const auto& [name, epoch] : held_) {
+    if (on) {
+      teller_.held(name, epoch, clock_());
+    } else {
+      teller_.let_go(name);
+    }
+  }
+  if (!on) {
+    keeper_.forget_all();
+    worker_->forget_nudges();
+    left_out_ = 0;
+  }
+  counted_.reset();
+  run();
+}
+
+void SessionDriver::run() {
+  const Instant now = clock_();
+  look_if_due(now);
+  messages_.clear();
+  teller_.tell(now, messages_);
+  for (const SessionMessage& message : messages_) peers_.tell(message);
+  due_.clear();
+  keeper_.pass(now, due_);
+  if (!due_.empty()) worker_->nudge(due_);
+  std::optional<Instant> next;
+  const auto at = [&](Instant due) {
+    if (!next || due < *next) next = due;
+  };
+  if (const auto due = teller_.deadline()) at(*due);
+  if (const auto due = keeper_.deadline()) at(*due);
+  if (on_ && !held_.empty()) at(count_at_ + kRenewalFirst);
+  if (next) {
+    loop_.arm(*this, *next);
+  } else {
+    cancel();
+  }
+}
+
+void SessionDriver::look_if_due(Instant now) {
+  if (!on_ || held_.empty() || now < count_at_) return;
+  count_at_ = now + kLookEvery;
+  if (looking_ || now < look_from_) return;
+  const auto count = accepted_.read();
+  const Duration patience = teller_.sessions() > 0 ? kLookAnyway : kLookAnywayAtNone;
+  if (count && count == counted_ && now - looked_at_ < patience) return;
+  // What is accepted from here on counts for the next look.
+  counted_ = count;
+  looked_at_ = now;
+  looking_ = true;
+  std::vector<SocketAddress> addresses;
+  for (const auto& [name, epoch] : held_) {
+    const auto& own = groups_.at(name).addresses;
+    addresses.insert(addresses.end(), own.begin(), own.end());
+  }
+  worker_->look(std::move(addresses));
+}
+
+void SessionDriver::looked(SessionWorker::Look look) {
+  looking_ = false;
+  look_cost_ = look.cost;
+  look_from_ = looked_at_ + kLookShare * look.cost;
+  if (!look.error.empty()) return complain(look.error);
+  problem_.clear();
+  if (!on_) return;
+  left_out_ = look.left_out;
+  std::map<Name, std::vector<SessionTuple>> sessions;
+  for (const auto& [name, epoch] : held_) sessions[name];
+  // In the order of their own addresses, and so it stays.
+  std::vector<SessionTuple>* of_name = nullptr;
+  for (std::size_t i = 0; i < look.sessions.size(); ++i) {
+    const SessionTuple& session = look.sessions[i];
+    if (i == 0 || !session.is_on_address_of(look.sessions[i - 1])) {
+      const auto held = held_.find(name_of(session));
+      of_name = held == held_.end() ? nullptr : &sessions[held->first];
+    }
+    if (of_name != nullptr) of_name->push_back(session);
+  }
+  const Instant now = clock_();
+  for (auto& [name, each] : sessions) teller_.seen(name, std::move(each), now);
+  run();
+}
+
+// 0: none that this node may hold.
+Name SessionDriver::name_of(const SessionTuple& session) const {
+  const SocketAddress local = session.local_address().with_port(0);
+  for (const auto& [name, group] : groups_) {
+    if (std::find(group.addresses.begin(), group.addresses.end(), local) != group.addresses.end()) {
+      return name;
+    }
+  }
+  return 0;
+}
+
+void SessionDriver::nudged(const SessionWorker::Nudged& nudged) {
+  nudges_ += nudged.nudged;
+  living_ += nudged.living;
+  if (!nudged.error.empty()) complain(nudged.error);
+}
+
+void SessionDriver::complain(const std::string& error) {
+  problem_ = error;
+  const Instant now = clock_();
+  if (complained_at_ != Instant{} && now - complained_at_ < kComplaintEvery) return;
+  complained_at_ = now;
+  log_.write(io::Severity::kError, "sessions on addresses: " + error);
+}
+
+SessionReport SessionDriver::report() const {
+  SessionReport report;
+  report.on = on_;
+  report.told = teller_.sessions();
+  report.left_out = left_out_;
+  report.look_cost = look_cost_;
+  report.problem = problem_;
+  report.known = keeper_.known();
+  report.heard = keeper_.counters();
+  report.takeover = keeper_.last_takeover();
+  report.nudges = nudges_;
+  report.living = living_;
+  return report;
+}
+
+std::string SessionDriver::text_of(Name name) const {
+  const auto found = groups_.find(name);
+  return found == groups_.end() ? std::string() : found->second.text;
+}
+
+}  // namespace nines::cluster

@@ -1,0 +1,69 @@
+// What the kernel is asked and told about sessions, on a thread of its own: a look through its
+// table and a packet for each of hundreds of clients take their time, and the loop that renews
+// leases waits for neither.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "address/session_table.h"
+#include "base/socket_address.h"
+#include "base/time.h"
+#include "cluster/session_message.h"
+
+namespace nines::cluster {
+
+// Belongs to the network namespace of the thread that makes it.
+class SessionWorker {
+ public:
+  struct Look {
+    std::vector<SessionTuple> sessions;  // sorted, each once, all tellable
+    std::size_t left_out = 0;            // more than `most`
+    Duration cost{};                     // of the processor's time
+    std::string error;                   // nothing was found because of it; empty: none
+  };
+  struct Nudged {
+    std::size_t nudged = 0;
+    std::size_t living = 0;  // left alone: this host has such a session
+    std::string error;
+  };
+  struct Told {  // called on the thread
+    std::function<void(Look)> look;
+    std::function<void(Nudged)> nudged;
+  };
+
+  SessionWorker(address::SessionTable table, std::size_t most, Told told);
+  ~SessionWorker();  // ends the thread
+  SessionWorker(const SessionWorker&) = delete;
+  SessionWorker& operator=(const SessionWorker&) = delete;
+
+  // None of these waits. A look replaces one that was not begun.
+  void look(std::vector<SocketAddress> addresses);
+  // Those that this host's kernel does not have, each looked up right before.
+  void nudge(const std::vector<SessionTuple>& sessions);
+  void forget_nudges();
+
+ private:
+  void run();
+  Look find(const std::vector<SocketAddress>& addresses) const;
+  Nudged send(const std::vector<SessionTuple>& sessions) const;
+
+  address::SessionTable table_;  // the thread's
+  const std::size_t most_;
+  Told told_;
+  std::mutex mutex_;
+  std::condition_variable news_;
+  std::optional<std::vector<SocketAddress>> look_;  // guarded by mutex_
+  // Guarded by mutex_; whoever wants them measures their pace (SessionKeeper).
+  std::vector<SessionTuple> nudges_;
+  bool ending_ = false;  // guarded by mutex_
+  std::thread thread_;
+};
+
+}  // namespace nines::cluster
