@@ -45,24 +45,17 @@ Result<SessionTable::Found> SessionTable::find(std::span<const SocketAddress> ad
   if (addresses.empty()) return found;
   const std::string filter = sock_diag::local_filter(
       addresses.first(std::min(addresses.size(), sock_diag::kFilterAddressesMax)));
-  // A socket of both families may have an IPv4 session.
-  for (const int family : {AF_INET, AF_INET6}) {
-    inet_diag_req_v2 request{};
-    request.sdiag_family = static_cast<std::uint8_t>(family);
-    request.sdiag_protocol = IPPROTO_TCP;
-    request.idiag_states = kWaitedFor;
-    TRY(sock_diag::ask(socket_.get(), SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, request, filter));
-    TRY(sock_diag::receive(socket_.get(), [&](const nlmsghdr& header) {
-      if (mnl_nlmsg_get_payload_len(&header) < sizeof(inet_diag_msg)) return;
-      const auto* message = static_cast<const inet_diag_msg*>(mnl_nlmsg_get_payload(&header));
-      if (found.sessions.size() >= most) {
-        ++found.left_out;
-        return;
-      }
-      found.sessions.push_back({sock_diag::local_of(message->idiag_family, message->id),
-                                sock_diag::peer_of(message->idiag_family, message->id)});
-    }));
-  }
+  TRY(sock_diag::ask_for_all(socket_.get(), kWaitedFor, filter));
+  TRY(sock_diag::receive(socket_.get(), [&](const nlmsghdr& header) {
+    if (mnl_nlmsg_get_payload_len(&header) < sizeof(inet_diag_msg)) return;
+    const auto* message = static_cast<const inet_diag_msg*>(mnl_nlmsg_get_payload(&header));
+    if (found.sessions.size() >= most) {
+      ++found.left_out;
+      return;
+    }
+    found.sessions.push_back({sock_diag::local_of(message->idiag_family, message->id),
+                              sock_diag::peer_of(message->idiag_family, message->id)});
+  }));
   return found;
 }
 

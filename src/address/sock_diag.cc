@@ -29,6 +29,22 @@ SocketAddress address_of(std::uint8_t family, const void* words, std::uint16_t p
   return SocketAddress::ipv6(address, port);
 }
 
+Result<void> send(int descriptor, int type, int flags, std::string_view request,
+                  std::string_view filter) {
+  std::string buffer(kRequestSize + filter.size(), '\0');
+  nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
+  header->nlmsg_type = static_cast<std::uint16_t>(type);
+  header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+  std::memcpy(mnl_nlmsg_put_extra_header(header, request.size()), request.data(), request.size());
+  if (!filter.empty()) {
+    mnl_attr_put(header, INET_DIAG_REQ_BYTECODE, filter.size(), filter.data());
+  }
+  if (::send(descriptor, header, header->nlmsg_len, 0) < 0) {
+    return Error::from_errno(errno, "ask for sockets");
+  }
+  return {};
+}
+
 template <typename T>
 void append(std::string& out, const T& value) {
   out.append(reinterpret_cast<const char*>(&value), sizeof value);
@@ -42,20 +58,16 @@ Result<io::Descriptor> open() {
   return socket;
 }
 
-Result<void> ask(int descriptor, int type, int flags, const inet_diag_req_v2& request,
-                 std::string_view filter) {
-  std::string buffer(kRequestSize + filter.size(), '\0');
-  nlmsghdr* const header = mnl_nlmsg_put_header(buffer.data());
-  header->nlmsg_type = static_cast<std::uint16_t>(type);
-  header->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
-  std::memcpy(mnl_nlmsg_put_extra_header(header, sizeof request), &request, sizeof request);
-  if (!filter.empty()) {
-    mnl_attr_put(header, INET_DIAG_REQ_BYTECODE, filter.size(), filter.data());
-  }
-  if (::send(descriptor, header, header->nlmsg_len, 0) < 0) {
-    return Error::from_errno(errno, "ask for sockets");
-  }
-  return {};
+Result<void> ask(int descriptor, int type, int flags, const inet_diag_req_v2& request) {
+  return send(descriptor, type, flags, {reinterpret_cast<const char*>(&request), sizeof request},
+              {});
+}
+
+Result<void> ask_for_all(int descriptor, std::uint32_t states, std::string_view filter) {
+  inet_diag_req request{};
+  request.idiag_states = states;
+  return send(descriptor, TCPDIAG_GETSOCK, NLM_F_DUMP,
+              {reinterpret_cast<const char*>(&request), sizeof request}, filter);
 }
 
 std::string local_filter(std::span<const SocketAddress> addresses) {

@@ -28,9 +28,11 @@ inline constexpr std::size_t kFilterAddressesMax = 1000;
 
 Result<io::Descriptor> open();
 
-// `filter`: of local_filter(), or empty: every socket.
-Result<void> ask(int descriptor, int type, int flags, const inet_diag_req_v2& request,
-                 std::string_view filter = {});
+// About sockets of one family; or about one socket.
+Result<void> ask(int descriptor, int type, int flags, const inet_diag_req_v2& request);
+// About TCP sockets of both families, in one walk of the kernel's table: only the older form of the
+// question can say that. `filter`: of local_filter().
+Result<void> ask_for_all(int descriptor, std::uint32_t states, std::string_view filter);
 
 // The kernel's program that passes sockets whose own address is one of these (ports ignored), those
 // of both families among them. At most kFilterAddressesMax, one at least.

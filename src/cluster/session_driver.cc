@@ -165,7 +165,7 @@ void SessionDriver::look_if_due(Instant now) {
 void SessionDriver::looked(SessionWorker::Look look) {
   looking_ = false;
   look_cost_ = look.cost;
-  look_from_ = looked_at_ + kLookShare * look.cost;
+  look_from_ = looked_at_ + std::max(look_pause_, kLookShare * look.cost);
   if (!look.error.empty()) return complain(look.error);
   problem_.clear();
   if (!on_) return;
@@ -183,7 +183,12 @@ void SessionDriver::looked(SessionWorker::Look look) {
     if (of_name != nullptr) of_name->push_back(session);
   }
   const Instant now = clock_();
-  for (auto& [name, each] : sessions) teller_.seen(name, std::move(each), now);
+  bool changed = false;
+  for (auto& [name, each] : sessions) {
+    changed = teller_.seen(name, std::move(each), now) || changed;
+  }
+  look_pause_ = changed ? kLookEvery : std::min(2 * look_pause_, kLookPauseMax);
+  look_from_ = looked_at_ + std::max(look_pause_, kLookShare * look.cost);
   run();
 }
 

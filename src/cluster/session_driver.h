@@ -53,8 +53,9 @@ class SessionDriver final : public LeaseHolder, private Timer {
  public:
   using Clock = LeaseDriver::Clock;
   static constexpr Duration kLookEvery = std::chrono::milliseconds(100);
+  static constexpr Duration kLookPauseMax = std::chrono::seconds(1);
   // Though nothing was accepted: sessions end, and some are begun from here.
-  static constexpr Duration kLookAnyway = std::chrono::seconds(1);
+  static constexpr Duration kLookAnyway = std::chrono::seconds(2);
   static constexpr Duration kLookAnywayAtNone = std::chrono::seconds(5);
   // After a look that took c, the next one begins c times this later at the earliest.
   static constexpr int kLookShare = 250;
@@ -116,6 +117,7 @@ class SessionDriver final : public LeaseHolder, private Timer {
   bool looking_ = false;
   Instant looked_at_{};  // the last was begun
   Instant look_from_{};  // not sooner
+  Duration look_pause_ = kLookEvery;
   std::size_t left_out_ = 0;
   Duration look_cost_{};
   std::size_t nudges_ = 0, living_ = 0;

@@ -109,6 +109,8 @@ void SessionKeeper::pass(Instant now, std::vector<SessionTuple>& nudges) {
   for (auto& [name, book] : books_) {
     if (!book.sessions.empty() && now - book.heard_at >= kForgetAfter) book.sessions.clear();
   }
+  if (now < next_step_) return;
+  const std::size_t before = nudges.size();
   std::size_t room = kNudgesPerStep;
   for (auto each = nudging_.begin(); each != nudging_.end();) {
     Round& round = each->second;
@@ -121,10 +123,9 @@ void SessionKeeper::pass(Instant now, std::vector<SessionTuple>& nudges) {
     nudges.insert(nudges.end(), first, first + static_cast<std::ptrdiff_t>(count));
     room -= count;
     round.next += count;
-    round.due = now + kNudgeStepEvery;
     if (round.next == round.sessions.size()) {
       round.next = 0;
-      round.begun = round.due = std::max(round.due, round.begun + kNudgeAgainAfter);
+      round.begun = round.due = std::max(now, round.begun + kNudgeAgainAfter);
       if (++round.times == kNudgeTimes) {
         each = nudging_.erase(each);
         continue;
@@ -132,6 +133,7 @@ void SessionKeeper::pass(Instant now, std::vector<SessionTuple>& nudges) {
     }
     ++each;
   }
+  if (nudges.size() > before) next_step_ = now + kNudgeStepEvery;
 }
 
 std::optional<Instant> SessionKeeper::deadline() const {
@@ -142,7 +144,7 @@ std::optional<Instant> SessionKeeper::deadline() const {
   for (const auto& [name, book] : books_) {
     if (!book.sessions.empty()) at(book.heard_at + kForgetAfter);
   }
-  for (const auto& [name, round] : nudging_) at(round.due);
+  for (const auto& [name, round] : nudging_) at(std::max(next_step_, round.due));
   return earliest;
 }
 

@@ -95,6 +95,7 @@ class SessionKeeper {
 
   std::map<Name, Book> books_;
   std::map<Name, Round> nudging_;
+  Instant next_step_{};
   std::optional<Takeover> last_;
   Counters counters_;
 };

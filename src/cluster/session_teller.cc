@@ -28,15 +28,20 @@ void SessionTeller::held(Name name, Epoch epoch, Instant now) {
 
 void SessionTeller::let_go(Name name) { held_.erase(name); }
 
+// What waits and stands is part of what was seen last, and so bounded; what waits and ended is not.
 void SessionTeller::change(Held& held, const SessionTuple& session, bool stands) {
-  if (!stands && held.changes.size() >= kChangesMax) return;
-  held.changes[session] = stands;
+  if (stands || held.changes.size() < kChangesMax) {
+    held.changes[session] = stands;
+  } else {
+    held.changes.erase(session);
+  }
 }
 
-void SessionTeller::seen(Name name, std::vector<SessionTuple> sessions, Instant now) {
+bool SessionTeller::seen(Name name, std::vector<SessionTuple> sessions, Instant now) {
   const auto found = held_.find(name);
-  if (found == held_.end()) return;
+  if (found == held_.end()) return false;
   Held& held = found->second;
+  if (held.sessions == sessions) return false;
   if (held.is_at_rest()) held.next_round = now + kRoundEvery;
   auto before = held.sessions.begin();
   for (const SessionTuple& session : sessions) {
@@ -50,6 +55,7 @@ void SessionTeller::seen(Name name, std::vector<SessionTuple> sessions, Instant 
   while (before != held.sessions.end()) change(held, *before++, false);
   held.sessions = std::move(sessions);
   if (!held.sessions.empty()) held.empty_rounds = kEmptyRounds;
+  return true;
 }
 
 void SessionTeller::begin_round(Held& held, Instant now) {

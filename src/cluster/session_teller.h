@@ -36,8 +36,8 @@ class SessionTeller {
   // Under a new epoch everything is told anew.
   void held(Name name, Epoch epoch, Instant now);
   void let_go(Name name);
-  // All that stand on that name's addresses, sorted and each once.
-  void seen(Name name, std::vector<SessionTuple> sessions, Instant now);
+  // All that stand on that name's addresses, sorted and each once. False: the same as last time.
+  bool seen(Name name, std::vector<SessionTuple> sessions, Instant now);
 
   // What is due, in this order. `out` is added to.
   void tell(Instant now, std::vector<SessionMessage>& out);

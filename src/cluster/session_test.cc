@@ -122,6 +122,9 @@ TEST_F(TellerTest, TheEndOfTheLastOneIsRepeatedAndThenSilenceKept) {
   }
   EXPECT_EQ(told_for(1h), wanted);
   EXPECT_EQ(teller_.deadline(), std::nullopt);
+  // The first one after that is told once, and its round is a whole one away.
+  teller_.seen(kWeb, clients(0, 1), now_);
+  EXPECT_EQ(told_for(1s).size(), 1u);
 }
 
 TEST_F(TellerTest, ThousandsAreToldInBoundedStepsAndARoundGoesOnBesideChanges) {
@@ -145,11 +148,50 @@ TEST_F(TellerTest, ThousandsAreToldInBoundedStepsAndARoundGoesOnBesideChanges) {
   for (const SessionTuple& session : clients(shift, most)) EXPECT_TRUE(again.contains(session));
 }
 
+TEST_F(TellerTest, ARoundGoesOnHoweverMuchChanges) {
+  teller_.held(kWeb, 5, now_);
+  std::vector<SessionTuple> sessions = clients(0, 5000);
+  const SessionTuple last = sessions.back();
+  teller_.seen(kWeb, sessions, now_);
+  told_for(2s);
+  bool told = false;
+  for (int turn = 0; !told && turn < 100; ++turn) {
+    // More than a second's steps can tell.
+    sessions = clients(turn % 2 == 0 ? 10'000 : 0, turn % 2 == 0 ? 15'000 : 5000);
+    sessions.insert(std::upper_bound(sessions.begin(), sessions.end(), last), last);
+    sessions.erase(std::unique(sessions.begin(), sessions.end()), sessions.end());
+    teller_.seen(kWeb, sessions, now_);
+    for (const auto& each : told_for(100ms)) {
+      told = told || std::count(each.standing.begin(), each.standing.end(), last) > 0;
+    }
+  }
+  EXPECT_TRUE(told);
+}
+
+TEST_F(TellerTest, AStepIsNotTakenTwiceAndEndsBeyondTheBoundAreLeftToTheRounds) {
+  teller_.held(kWeb, 5, now_);
+  const int most = static_cast<int>(SessionTeller::kSessionsMax);
+  for (int i = 0; i < 7; ++i) teller_.seen(kWeb, clients(i * most, (i + 1) * most), now_);
+  std::vector<SessionMessage> step;
+  teller_.tell(now_, step);
+  EXPECT_EQ(step.size(), SessionTeller::kMessagesPerStep);
+  teller_.tell(now_, step);
+  EXPECT_EQ(step.size(), SessionTeller::kMessagesPerStep);
+  auto told = told_for(SessionTeller::kRoundEvery - 1ms);
+  std::size_t ended = 0, standing = 0;
+  for (auto* messages : {&step, &told}) {
+    for (const auto& each : *messages) ended += each.ended.size(), standing += each.standing.size();
+  }
+  EXPECT_EQ(standing, SessionTeller::kSessionsMax);
+  EXPECT_LE(ended, SessionTeller::kChangesMax);
+}
+
 TEST_F(TellerTest, AnotherEpochIsToldFromItsBeginningAndALostNameNotAtAll) {
   teller_.held(kWeb, 5, now_);
   teller_.seen(kWeb, clients(0, 3), now_);
   told_for(7s);
   teller_.held(kWeb, 5, now_);
+  EXPECT_FALSE(teller_.seen(kWeb, clients(0, 3), now_));
   EXPECT_TRUE(told_for(0s).empty());
   teller_.held(kWeb, 9, now_);
   teller_.seen(kWeb, clients(0, 3), now_);
@@ -250,6 +292,35 @@ TEST_F(KeeperTest, OldNewsAreKnownByTheirEpochRoundAndHolder) {
   keeper_.heard(3, message(6, 2, clients(7, 9)), now_);
   EXPECT_EQ(known(keeper_), 0u);
   EXPECT_EQ(nudged_for(10ms), clients(7, 8));
+}
+
+TEST_F(KeeperTest, NothingOfAnEpochBeforeOursIsKeptWhoeverSaysIt) {
+  keeper_.heard(2, message(5, 1, clients(0, 3)), now_);
+  keeper_.taken(kWeb, 8, now_);
+  nudged_for(1s);
+  keeper_.heard(3, message(7, 1, clients(3, 6)), now_);
+  EXPECT_EQ(known(keeper_), 0u);
+}
+
+TEST_F(KeeperTest, SeveralNamesShareOnePace) {
+  const SocketAddress other = *SocketAddress::parse_ip("10.9.0.101", 0);
+  keeper_ = SessionKeeper({{kWeb, {kAddress}}, {kOther, {other}}});
+  for (const Name name : {kWeb, kOther}) {
+    for (int i = 0; i < 300; i += 60) {
+      SessionMessage told = message(5, 1, clients(i, i + 60));
+      told.name = name;
+      for (SessionTuple& session : told.standing) {
+        if (name == kOther) session.local = SessionTuple::of(other, other).local;
+      }
+      keeper_.heard(2, told, now_);
+    }
+    keeper_.taken(name, 6, now_);
+  }
+  EXPECT_EQ(nudged_for(0s).size(), SessionKeeper::kNudgesPerStep);
+  std::vector<SessionTuple> again;
+  keeper_.pass(now_, again);
+  EXPECT_TRUE(again.empty()) << "whoever asks twice";
+  EXPECT_EQ(nudged_for(500ms).size(), 600 - SessionKeeper::kNudgesPerStep);
 }
 
 TEST_F(KeeperTest, WhoComesBackAsHolderNudgesNobodyOfItsOwn) {
