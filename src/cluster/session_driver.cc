@@ -75,7 +75,7 @@ void SessionDriver::hold(Name name, Epoch epoch, Instant until, bool renewed) {
     const auto before = keeper_.last_takeover();
     if (on_) teller_.held(name, epoch, now);
     keeper_.taken(name, epoch, now);
-    counted_.reset();
+    look_soon();
     if (const auto& last = keeper_.last_takeover(); last && (!before || last->at != before->at)) {
       nudges_ = living_ = 0;
       log_.write(io::Severity::kNotice,
@@ -116,8 +116,14 @@ void SessionDriver::configure(bool on) {
     worker_->forget_nudges();
     left_out_ = 0;
   }
-  counted_.reset();
+  look_soon();
   run();
+}
+
+void SessionDriver::look_soon() {
+  counted_.reset();
+  count_at_ = look_from_ = Instant{};
+  look_pause_ = kLookEvery;
 }
 
 void SessionDriver::run() {
@@ -148,8 +154,7 @@ void SessionDriver::look_if_due(Instant now) {
   count_at_ = now + kLookEvery;
   if (looking_ || now < look_from_) return;
   const auto count = accepted_.read();
-  const Duration patience = teller_.sessions() > 0 ? kLookAnyway : kLookAnywayAtNone;
-  if (count && count == counted_ && now - looked_at_ < patience) return;
+  if (count && count == counted_ && now - looked_at_ < kLookAnyway) return;
   // What is accepted from here on counts for the next look.
   counted_ = count;
   looked_at_ = now;
@@ -187,7 +192,8 @@ void SessionDriver::looked(SessionWorker::Look look) {
   for (auto& [name, each] : sessions) {
     changed = teller_.seen(name, std::move(each), now) || changed;
   }
-  look_pause_ = changed ? kLookEvery : std::min(2 * look_pause_, kLookPauseMax);
+  const Duration most = teller_.sessions() > 0 ? kLookPauseMax : kLookPauseMaxAtNone;
+  look_pause_ = changed ? kLookEvery : std::min(2 * look_pause_, most);
   look_from_ = looked_at_ + std::max(look_pause_, kLookShare * look.cost);
   run();
 }

@@ -54,9 +54,9 @@ class SessionDriver final : public LeaseHolder, private Timer {
   using Clock = LeaseDriver::Clock;
   static constexpr Duration kLookEvery = std::chrono::milliseconds(100);
   static constexpr Duration kLookPauseMax = std::chrono::seconds(1);
+  static constexpr Duration kLookPauseMaxAtNone = std::chrono::seconds(5);
   // Though nothing was accepted: sessions end, and some are begun from here.
-  static constexpr Duration kLookAnyway = std::chrono::seconds(2);
-  static constexpr Duration kLookAnywayAtNone = std::chrono::seconds(5);
+  static constexpr Duration kLookAnyway = std::chrono::seconds(5);
   // After a look that took c, the next one begins c times this later at the earliest.
   static constexpr int kLookShare = 250;
   // The timer waits so much longer than it might: a renewal, which wakes this process anyway, comes
@@ -93,6 +93,7 @@ class SessionDriver final : public LeaseHolder, private Timer {
 
   void on_timer(Instant) override { run(); }
   void run();
+  void look_soon();
   void look_if_due(Instant now);
   void looked(SessionWorker::Look look);
   void nudged(const SessionWorker::Nudged& nudged);
