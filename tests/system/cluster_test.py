@@ -13,6 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from daemon_lib import Daemon  # noqa: E402
 from nines_test import NINES, Skip, main, test  # noqa: E402
 
 ADDRESS = "10.9.0.100"
@@ -65,7 +66,7 @@ while True:
 """
 
 
-class Node:
+class Node(Daemon):
     def __init__(self, cluster, number):
         scope = cluster.scope
         self.scope, self.number, self.name = scope, number, f"node{number}"
@@ -113,22 +114,6 @@ class Node:
 
     def init(self):
         self.host.run([NINES, "cluster", "init", self.config])
-
-    def start(self):
-        self.daemon = self.host.start([NINES, "run", "-c", self.config],
-                                      name=f"nines-{self.name}-{len(self.scope.processes)}")
-        self.scope.wait_until(lambda: "all planes are at work" in self.daemon.log() or
-                              not self.daemon.alive(), what=f"{self.name} to start")
-        assert self.daemon.alive(), self.daemon.log()
-
-    def status(self):
-        result = subprocess.run([NINES, "status", "--json", "--control", self.control],
-                                capture_output=True, text=True, timeout=10, check=False)
-        return json.loads(result.stdout)
-
-    def status_text(self):
-        return subprocess.run([NINES, "status", "--control", self.control], capture_output=True,
-                              text=True, timeout=10, check=False).stdout
 
     def nines(self, *arguments):
         return subprocess.run([NINES, *arguments, "--control", self.control], capture_output=True,
@@ -466,7 +451,7 @@ def maintenance_moves_the_address_and_keeps_it_away(scope):
 
 def grant_of(node):
     """The command that the status of a lone survivor says to type, as words."""
-    for line in node.status_text().splitlines():
+    for line in node.words().splitlines():
         if "nines lease grant" in line:
             return line[line.index("lease grant"):].split()
     return None
@@ -479,7 +464,7 @@ def a_lone_survivor_owns_by_the_operators_word_alone(scope):
     early = last.nines("lease", "grant", "--i-have-powered-off", "node1",
                        "--i-have-powered-off", "node2")
     assert early.returncode == 1 and "it is not off: node1 was heard" in early.stderr, early
-    assert grant_of(last) is None, last.status_text()
+    assert grant_of(last) is None, last.words()
     for node in others:
         node.power_off()
     scope.wait_until(lambda: grant_of(last), 10, "the status to say what to do")
@@ -704,7 +689,7 @@ def a_keepalived_that_claims_the_address_is_reported_and_not_obeyed(scope):
         assert conflicts(node)[0]["source"] == "10.9.0.50", conflicts(node)
         assert conflicts(node)[0]["router_id"] == 51 and conflicts(node)[0]["priority"] == 254
         assert node.daemon.log().count("the VRRP router at 10.9.0.50") == 1, "once a minute"
-        assert "10.9.0.50" in node.status_text()
+        assert "10.9.0.50" in node.words()
     # Nobody can keep it from taking the address; but nobody gives way to it.
     assert f"inet {ADDRESS}/" in rival.ip("-4", "addr", "show", "dev", "eth0")
     assert holder.has_address() and holder.status()["instances"][0]["epoch"] == epoch

@@ -3,14 +3,13 @@
 connections and make new ones, while hosts die, stand still, flap and return."""
 # timeout: 400
 
-import json
 import os
 import signal
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from daemon_lib import Daemon  # noqa: E402
 from nines_test import NINES, Skip, main, test  # noqa: E402
 
 NODES = (1, 2, 3)
@@ -100,7 +99,7 @@ NODES_LISTED = "  nodes:\n" + "".join(f"    node{each}: {{id: {each}, addresses:
                                      for each in NODES)
 
 
-class Host:
+class Host(Daemon):
     """With a daemon of nines, whatever that is for."""
 
     def __init__(self, cluster, number, name):
@@ -116,28 +115,11 @@ class Host:
         os.makedirs(self.folder)
         self.control = os.path.join(self.folder, "control.sock")
         self.config = os.path.join(self.folder, "nines.yaml")
-        self.daemon = None
 
     def write(self, file, text, mode=0o644):
         with open(os.path.join(self.folder, file), "w", encoding="utf-8") as opened:
             os.fchmod(opened.fileno(), mode)
             opened.write(text)
-
-    def start(self):
-        self.daemon = self.host.start([NINES, "run", "-c", self.config],
-                                      name=f"nines-{self.name}-{len(self.scope.processes)}")
-        self.scope.wait_until(lambda: "all planes are at work" in self.daemon.log() or
-                              not self.daemon.alive(), 20, f"{self.name} to start")
-        assert self.daemon.alive(), self.daemon.log()
-
-    def status(self):
-        result = subprocess.run([NINES, "status", "--json", "--control", self.control],
-                                capture_output=True, text=True, timeout=10, check=False)
-        return json.loads(result.stdout)
-
-    def words(self):
-        return subprocess.run([NINES, "status", "--control", self.control], capture_output=True,
-                              text=True, timeout=10, check=False).stdout
 
     def sees(self, number):
         """What this node thinks of another; empty while its owner cannot be asked."""

@@ -3,7 +3,6 @@
 three daemons with balancers, a backend that never answers, and clients elsewhere and on the survivors."""
 # timeout: 300
 
-import json
 import os
 import shutil
 import signal
@@ -12,6 +11,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from daemon_lib import Daemon  # noqa: E402
 from nines_test import NINES, Skip, main, test  # noqa: E402
 
 ADDRESS, ADDRESS6, PORT = "10.9.0.100", "fd09::100", 8080
@@ -139,7 +139,7 @@ class Host:
         return waiters
 
 
-class Node(Host):
+class Node(Daemon, Host):
     def __init__(self, cluster, number):
         super().__init__(cluster, number, f"node{number}")
         self.host.run(["sh", "-c", "mount -t tmpfs tmpfs /run"])
@@ -151,7 +151,6 @@ class Node(Host):
         self.write("keepalived.conf", KEEPALIVED.replace("PRIORITY", str(255 - number)))
         self.write("haproxy.cfg", HAPROXY)
         self.configure(cluster.options)
-        self.daemon = None
 
     def write(self, file, text):
         with open(os.path.join(self.folder, file), "w", encoding="utf-8") as opened:
@@ -167,19 +166,7 @@ class Node(Host):
 
     def start(self):
         self.host.run([NINES, "cluster", "init", self.config])
-        self.daemon = self.host.start([NINES, "run", "-c", self.config], name=f"nines-{self.name}")
-        self.scope.wait_until(lambda: "all planes are at work" in self.daemon.log() or
-                              not self.daemon.alive(), 20, f"{self.name} to start")
-        assert self.daemon.alive(), self.daemon.log()
-
-    def status(self):
-        result = subprocess.run([NINES, "status", "--json", "--control", self.control],
-                                capture_output=True, text=True, timeout=10, check=False)
-        return json.loads(result.stdout)
-
-    def words(self):
-        return subprocess.run([NINES, "status", "--control", self.control], capture_output=True,
-                              text=True, timeout=10, check=False).stdout
+        super().start()
 
     def sessions(self):
         return self.status()["cluster"].get("sessions", {})
