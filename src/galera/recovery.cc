@@ -39,6 +39,10 @@ void Recovery::handle(const RecoveryEvent& event, Instant now, RecoveryEffects& 
 }
 
 void Recovery::on(const event::Start&, Instant now, Effects& out) {
+  // Of an interrupted reform only some were started, and those wait for ever; what was being
+  // stopped had been given its time.
+  has_waited_ =
+      record_.step == RecoveryStep::kReforming || record_.step == RecoveryStep::kStandingDown;
   record_.step = RecoveryStep::kLooking;
   step_until_ = now + starting_within();
   look(true, out);
@@ -142,11 +146,11 @@ void Recovery::confirm(const Plan& plan, Instant now, Effects& out) {
         {}, out);
   }
   if (plan.kind == PlanKind::kWait) {
-    if (has_waited_) {
+    if (has_waited_ && now >= step_until_) {
       return refuse(plan.reason + ", and has been for too long: stop it by hand and ask again", {},
                     out);
     }
-    has_waited_ = now >= step_until_;
+    has_waited_ = has_waited_ || now >= step_until_;
     look_later(true, now);
     return;
   }

@@ -178,6 +178,50 @@ TEST(RecoveryTest, OneLookWithoutAnswersIsNoLostComponent) {
   EXPECT_EQ(machine.step(), RecoveryStep::kRejoining);
 }
 
+// Nines died when it had started one of the members that were to reform the component.
+TEST(RecoveryTest, WhoWasStartedForAReformThatWasInterruptedIsNotWaitedFor) {
+  RecoveryOptions options;
+  options.members = {"node01", "node02"};
+  RecoveryRecord record;
+  record.run = "second";
+  record.earlier_runs = {"first"};
+  record.step = RecoveryStep::kReforming;
+  record.has_acted = record.is_automatic = true;
+  Recovery machine(options, record);
+  const Instant begun{1'000'000'000};
+  Instant now = begun;
+  std::string story;
+  bool is_waiting = true;
+  RecoveryEffects effects;
+  machine.handle(recovery_event::Start{}, now, effects);
+  for (int round = 0; round < 40 && story.find("bootstrap") == story.npos; ++round) {
+    const RecoveryEffects todo = std::exchange(effects, {});
+    for (const auto& each : todo) {
+      if (std::holds_alternative<recovery_effect::Look>(each)) {
+        for (std::size_t i = 0; i < options.members.size(); ++i) {
+          Evidence evidence = down_at(options.members[i], 10);
+          if (i == 0 && is_waiting) {
+            evidence.server = Evidence::Server::kStarting;
+            evidence.is_closed = true;
+            evidence.recovered.reset();
+          }
+          machine.handle(recovery_event::Told{i, evidence, ""}, now, effects);
+        }
+      } else if (const auto* const act = std::get_if<recovery_effect::Act>(&each)) {
+        if (act->action == MemberAction::kStop) is_waiting = false;
+        story += std::string(name_of(act->action)) + std::to_string(act->member) + ' ';
+        machine.handle(recovery_event::Acted{act->member, act->action, true, ""}, now, effects);
+      }
+    }
+    if (const auto deadline = machine.deadline()) {
+      now = *deadline;
+      machine.handle(recovery_event::TimerFired{}, now, effects);
+    }
+  }
+  EXPECT_EQ(story, "claim0 claim1 stop0 bootstrap0 ");
+  EXPECT_LT(now - begun, std::chrono::seconds(10));
+}
+
 // Hosts that came up started their servers, and one of those has not: the others wait for it.
 TEST(RecoveryTest, ServersThatWaitInVainAreStoppedAndReadAndOneBegins) {
   RecoveryOptions options;
