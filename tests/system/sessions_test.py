@@ -231,9 +231,14 @@ class Cluster:
         return next(each for each in self.others(dead) if each.has_address())
 
 
+def said(process):
+    """What it printed, in whole lines: the last one may be half written."""
+    return process.log().rpartition("\n")[0]
+
+
 def told(waiters):
     """(how, when) of those who heard of the end of their connection."""
-    rows = [line.split() for line in waiters.log().splitlines() if line.startswith("told")]
+    rows = [line.split() for line in said(waiters).splitlines() if line.startswith("told")]
     return [(row[1], float(row[2])) for row in rows]
 
 
@@ -277,9 +282,9 @@ def a_client_that_came_back_on_the_same_port_is_left_alone(scope):
     cluster.wait_until_known(holder, 1)
     at = cluster.kill(holder)
     scope.write("word", "go")
-    scope.wait_until(lambda: "returned" in client.log() or not client.alive(), what="its return")
+    scope.wait_until(lambda: "returned" in said(client) or not client.alive(), what="its return")
     assert client.alive(), client.log()
-    returned = float(client.log().split("returned")[1].split()[0])
+    returned = float(said(client).split("returned")[1].split()[0])
     print(f"   # the client was back {(returned - at) * 1000:.0f} ms after the cut")
     second = cluster.wait_for_next(holder)
     scope.wait_until(lambda: second.sessions()["last_takeover"]["living"] >= 1, 3,
