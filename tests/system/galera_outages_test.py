@@ -28,10 +28,10 @@ class Outage:
         self.writers = cluster.write(cluster.members)
         self.said = ""
 
-    def end_load(self):
-        for writer in self.writers:
+    def end_load(self, writers=None):
+        for writer in writers or list(self.writers):
             self.cluster.kept += writer.stop()
-        self.writers = []
+            self.writers.remove(writer)
 
     def kill_all(self):
         for pid in [member.pid() for member in self.members]:
@@ -113,8 +113,13 @@ def staggered_2_1_3(outage):
 
 
 def one_disk_lost(outage):
+    # What a member acknowledges others have received, and not yet written: of the last moment it may
+    # be on the lost disk alone. Nobody commits there any more, and what was is on another disk.
+    one, _, three = outage.members
+    outage.end_load([writer for writer in outage.writers if writer.member is three])
+    last = int(three.status("wsrep_last_committed"))
+    wait_until(lambda: int(one.status("wsrep_last_committed")) >= last, 20, "what node03 has")
     outage.kill_all()
-    three = outage.members[2]
     shutil.rmtree(three.data)
     os.mkdir(three.data)
     three.own()
