@@ -63,7 +63,11 @@ class Outage:
         """{member: seqno} as the storage engines tell it; -1 where none does."""
         found = {}
         for member in self.members:
-            told = re.search(r"^recovered: \S+:(\d+)$", member.nines("evidence").stdout, re.M)
+            # The threads of a server that was killed a moment ago may hold its files still.
+            for _ in range(3):
+                told = re.search(r"^recovered: \S+:(\d+)$", member.nines("evidence").stdout, re.M)
+                if told:
+                    break
             found[member.name] = int(told.group(1)) if told else -1
         return found
 
