@@ -28,8 +28,8 @@ struct Evidence {
   std::string member;
   Server server = Server::kDown;
   std::string server_said;  // why it is kStarting, in words; may be empty
-  // Of kStarting: it listens for no client yet, so that it has joined nobody since its start. Else
-  // it may be anything, a primary that lets nobody in for one.
+  // Of kStarting: it listens for no client yet, so that it initialises, waits for others or takes
+  // their state. Else it may be anything, a primary that lets nobody in for one.
   bool is_closed = false;
   // Of a server that answers.
   Position running;

@@ -23,7 +23,8 @@ std::string program_path(const std::string& word) {
 
 }  // namespace
 
-// Kills the server that has the data, after a while.
+// Kills the server that has the data, after a while, if it still listens for no client: one that
+// has found others meanwhile ends in order.
 class MemberStep::Impatience final : private base::Timer {
  public:
   Impatience(io::EpollLoop& loop, const std::string& data) : data_(data) {
@@ -33,7 +34,9 @@ class MemberStep::Impatience final : private base::Timer {
  private:
   void on_timer(Instant) override {
     const auto process = find_server(data_);
-    if (process && *process) static_cast<void>(::kill(**process, SIGKILL));
+    if (!process || !*process) return;
+    const auto is_open = takes_clients(**process);
+    if (is_open && !*is_open) static_cast<void>(::kill(**process, SIGKILL));
   }
 
   const std::string& data_;
