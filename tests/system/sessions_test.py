@@ -266,7 +266,8 @@ def clients_that_wait_are_told_by_the_next_holder(scope):
     second = cluster.wait_for_next(holder)
     last = second.sessions()["last_takeover"]
     assert (last["former_holder"], last["sessions"]) == (holder.name, 27), last
-    print("   # " + second.words()[second.words().index("last takeover"):].splitlines()[0])
+    print("   # " + next(line.strip() for line in second.words().splitlines()
+                         if "last takeover" in line))
     scope.wait_until(cluster.serves, what="the next holder's answer")
     scope.wait_until(lambda: second.sessions()["last_takeover"]["nudges"] == 54, 3, "both rounds")
 
