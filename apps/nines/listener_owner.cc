@@ -46,7 +46,7 @@ Result<std::unique_ptr<vrrp::OwnerService>> ListenerOwner::create(
   options.machine.on = wanted.on;
   options.machine.silence = kOwnSilence;
   options.machine.hold_down = wanted.hold_down;
-  options.ports = wanted.ports;
+  options.ports = ports_of(wanted);
   std::map<cluster::NodeId, std::vector<SocketAddress>> nodes;
   for (const node::ClusterNode& each : cluster.nodes) {
     options.machine.nodes.add(each.id);
@@ -78,7 +78,7 @@ Result<void> ListenerOwner::reload(vrrp::Config) {
   const node::ClusterConfig cluster = TRY(load_());
   socket_->set_listener(TRY(make_listener(cluster)));
   driver_->configure(cluster.dead_peers.on, kOwnSilence, cluster.dead_peers.hold_down,
-                     cluster.dead_peers.ports);
+                     ports_of(cluster.dead_peers));
   return {};
 }
 

@@ -91,6 +91,16 @@ std::string render_healing(const Json& node) {
   return "      services that accept again: " + text + (awaited ? "; more are waited for\n" : "\n");
 }
 
+// "; on 5672 others stand in"
+std::string render_stand_in(const Json& report) {
+  if (report.contains("missing") || report.contains("no_stand_in")) return {};
+  std::string ports;
+  for (const Json& port : report.value("stand_in", Json::array())) {
+    ports += (ports.empty() ? "" : ", ") + port.dump();
+  }
+  return ports.empty() ? "" : "; on " + ports + " others stand in";
+}
+
 }  // namespace
 
 Result<std::unique_ptr<OwnerDeadPeers>> OwnerDeadPeers::create(
@@ -102,7 +112,7 @@ Result<std::unique_ptr<OwnerDeadPeers>> OwnerDeadPeers::create(
   options.machine.on = wanted.on;
   options.machine.silence = wanted.silence;
   options.machine.hold_down = wanted.hold_down;
-  options.ports = wanted.ports;
+  options.ports = ports_of(wanted);
   int networks = 1;
   for (const node::ClusterNode& each : cluster.nodes) {
     options.machine.nodes.add(each.id);
@@ -113,7 +123,11 @@ Result<std::unique_ptr<OwnerDeadPeers>> OwnerDeadPeers::create(
       host.services.insert(host.services.end(), more->second.begin(), more->second.end());
     }
     TRY(refuse_virtual(host.services, config));
-    if (each.id != cluster.self) options.hosts[each.id] = std::move(host);
+    if (each.id == cluster.self) {
+      options.own_services = std::move(host.services);
+    } else {
+      options.hosts[each.id] = std::move(host);
+    }
   }
   std::unique_ptr<OwnerDeadPeers> owner(new OwnerDeadPeers());
   owner->not_covered_ = wanted.not_covered;
@@ -165,7 +179,7 @@ void OwnerDeadPeers::tell(const cluster::dead_peer_event::Look& look, cluster::N
 Result<void> OwnerDeadPeers::reload(const node::ClusterConfig& cluster) {
   const node::DeadPeersConfig& config = cluster.dead_peers;
   if (teller_ != nullptr) teller_->set_teller(TRY(make_teller(cluster)));
-  driver_->configure(config.on, config.silence, config.hold_down, config.ports);
+  driver_->configure(config.on, config.silence, config.hold_down, ports_of(config));
   not_covered_ = config.not_covered;
   return {};
 }
@@ -177,6 +191,10 @@ Json OwnerDeadPeers::report() const {
   return json;
 }
 
+cluster::CutOff::Ports ports_of(const node::DeadPeersConfig& config) {
+  return {.refused = config.ports, .stand_in = config.stand_in};
+}
+
 Json dead_peers_json(const cluster::DeadPeersReport& report) {
   Json nodes = Json::array();
   for (const auto& node : report.nodes) nodes.push_back(json_of(node));
@@ -184,9 +202,11 @@ Json dead_peers_json(const cluster::DeadPeersReport& report) {
                {"silence", seconds(report.silence)},
                {"hold_down", seconds(report.hold_down)},
                {"ports", report.ports},
+               {"stand_in", report.stand_in},
                {"covers", "this network namespace"},
                {"nodes", nodes}};
   if (!report.missing.empty()) json["missing"] = report.missing;
+  if (!report.no_stand_in.empty()) json["no_stand_in"] = report.no_stand_in;
   if (!report.no_echo.empty()) json["no_echo"] = report.no_echo;
   return json;
 }
@@ -198,11 +218,14 @@ std::string render_dead_peers(const Json& report) {
   };
   if (!report.value("on", false)) return "  dead peers: off\n";
   char line[160];
-  std::snprintf(line, sizeof line, "  dead peers: after %.1f s of silence, on %zu ports\n",
+  std::snprintf(line, sizeof line, "  dead peers: after %.1f s of silence, on %zu ports",
                 report.value("silence", 0.0), report.value("ports", Json::array()).size());
-  std::string text = line;
+  std::string text = line + render_stand_in(report) + "\n";
   if (const std::string missing = word(report, "missing"); !missing.empty()) {
     text += "    their clients are not told: " + missing + "\n";
+  }
+  if (const std::string why = word(report, "no_stand_in"); !why.empty()) {
+    text += "    nobody stands in for a dead host: " + why + "\n";
   }
   if (const std::string no_echo = word(report, "no_echo"); !no_echo.empty()) {
     text += "    hosts are not asked whether they are there: " + no_echo + "\n";

@@ -54,6 +54,8 @@ class OwnerDeadPeers {
   std::vector<std::string> not_covered_;  // as nines.yaml has it
 };
 
+// As nines.yaml has them.
+cluster::CutOff::Ports ports_of(const node::DeadPeersConfig& config);
 // What the driver says, for "cluster status".
 nlohmann::json dead_peers_json(const cluster::DeadPeersReport& report);
 // Lines for people of what report() gave, indented by two blanks; each ends with a line feed.

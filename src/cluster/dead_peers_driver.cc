@@ -13,7 +13,7 @@ Result<std::unique_ptr<DeadPeersDriver>> DeadPeersDriver::create(Options options
                                                                  Look look, Shared shared,
                                                                  io::Log& log) {
   DeadPeers machine = TRY(DeadPeers::create(options.machine));
-  TRY(address::check_refusable_ports(options.ports));
+  TRY(address::check_refusable_ports(options.ports.refused));
   for (const auto& [node, host] : options.hosts) TRY(address::check_refusable(host.services));
   return std::unique_ptr<DeadPeersDriver>(
       new DeadPeersDriver(std::move(machine), std::move(options), loop, std::move(clock),
@@ -34,12 +34,8 @@ DeadPeersDriver::DeadPeersDriver(DeadPeers machine, Options options, io::EpollLo
 DeadPeersDriver::~DeadPeersDriver() { *alive_ = false; }
 
 void DeadPeersDriver::start() {
-  CutOff::Addresses services;
   std::map<NodeId, std::vector<SocketAddress>> networks;
-  for (const auto& [node, host] : options_.hosts) {
-    services[node] = host.services;
-    networks[node] = host.networks;
-  }
+  for (const auto& [node, host] : options_.hosts) networks[node] = host.networks;
   auto echo = EchoProbe::create(std::move(networks), loop_, clock_,
                                 [this](NodeId node) { handle(dead_peer_event::Answered{node}); });
   if (echo.has_value()) {
@@ -51,19 +47,35 @@ void DeadPeersDriver::start() {
                "is taken for the host's: " +
                    no_echo_);
   }
+  make_cut_off();
+  changed();
+}
+
+void DeadPeersDriver::make_cut_off() {
   auto refusals = CutOff::rehearse();
-  if (refusals.has_value()) {
-    cut_off_ = std::make_unique<CutOff>(*std::move(refusals), std::move(services), options_.ports,
-                                        [this, alive = alive_](const CutOff::News& news) {
-                                          loop_.post([this, alive, news] {
-                                            if (*alive) heard_from_kernel(news);
-                                          });
-                                        });
-  } else {
+  if (!refusals.has_value()) {
     missing_ = refusals.error().message();
     log_.write(io::Severity::kWarning, "clients of a dead host will not be told: " + missing_);
+    return;
   }
-  changed();
+  std::optional<address::StandIns> stand_ins;
+  if (auto made = address::StandIns::create(); made.has_value()) {
+    stand_ins = *std::move(made);
+  } else {
+    no_stand_in_ = made.error().message();
+    log_.write(options_.ports.stand_in.empty() ? io::Severity::kDebug : io::Severity::kWarning,
+               "nobody can stand in for a dead host: " + no_stand_in_);
+  }
+  CutOff::Addresses services;
+  for (const auto& [node, host] : options_.hosts) services[node] = host.services;
+  if (!options_.own_services.empty()) services[options_.machine.self] = options_.own_services;
+  cut_off_ = std::make_unique<CutOff>(*std::move(refusals), std::move(stand_ins),
+                                      std::move(services), options_.ports,
+                                      [this, alive = alive_](const CutOff::News& news) {
+                                        loop_.post([this, alive, news] {
+                                          if (*alive) heard_from_kernel(news);
+                                        });
+                                      });
 }
 
 void DeadPeersDriver::changed() {
@@ -75,7 +87,7 @@ void DeadPeersDriver::changed() {
 }
 
 void DeadPeersDriver::configure(bool on, Duration silence, Duration hold_down,
-                                std::vector<std::uint16_t> ports) {
+                                CutOff::Ports ports) {
   if (cut_off_ != nullptr && ports != options_.ports) cut_off_->set_ports(ports);
   options_.ports = std::move(ports);
   handle(dead_peer_event::Configure{.on = on, .silence = silence, .hold_down = hold_down});
@@ -92,7 +104,7 @@ void DeadPeersDriver::handle(const DeadPeerEvent& event) {
 
 void DeadPeersDriver::perform(const DeadPeerEffect& effect, Instant now) {
   if (const auto* const block = std::get_if<dead_peer_effect::Block>(&effect)) {
-    if (cut_off_ != nullptr) cut_off_->block(block->node, block->until);
+    if (cut_off_ != nullptr) cut_off_->block(block->node, block->until, living(now));
     if (gone_.contains(block->node)) return;
     gone_.add(block->node);
     healing_.end(block->node);
@@ -104,7 +116,7 @@ void DeadPeersDriver::perform(const DeadPeerEffect& effect, Instant now) {
     if (cut_off_ != nullptr) cut_off_->unblock(unblock->node);
     tallies_[unblock->node].error.clear();
     gone_.remove(unblock->node);
-    healing_.begin(unblock->node, options_.hosts.at(unblock->node).services, options_.ports);
+    if (cut_off_ == nullptr) watch_healing(unblock->node);
     shared_(options_.hosts.at(unblock->node), Share::kNone);
     say(io::Severity::kNotice, unblock->node, "is dead no longer", now);
   } else if (const auto* const shun = std::get_if<dead_peer_effect::Shun>(&effect)) {
@@ -120,6 +132,20 @@ void DeadPeersDriver::perform(const DeadPeerEffect& effect, Instant now) {
   }
 }
 
+// Who is there as far as is known at this moment.
+NodeSet DeadPeersDriver::living(Instant now) const {
+  NodeSet living;
+  if (!options_.own_services.empty()) living.add(options_.machine.self);
+  for (const DeadPeerStatus& status : machine_.status(now)) {
+    if (status.verdict == DeadPeerStatus::Verdict::kWell) living.add(status.node);
+  }
+  return living;
+}
+
+void DeadPeersDriver::watch_healing(NodeId node) {
+  healing_.begin(node, options_.hosts.at(node).services, options_.ports.refused);
+}
+
 void DeadPeersDriver::heard_from_kernel(const CutOff::News& news) {
   Tally& tally = tallies_[news.node];
   switch (news.kind) {
@@ -128,6 +154,10 @@ void DeadPeersDriver::heard_from_kernel(const CutOff::News& news) {
       say(io::Severity::kWarning, news.node,
           "is dead: connections to its services are refused from now on", clock_());
       return handle(dead_peer_event::Blocked{news.node});
+    case CutOff::News::Kind::kUnblocked:
+      // Not sooner: who stood in for it would be taken for it.
+      if (!gone_.contains(news.node)) watch_healing(news.node);
+      return;
     case CutOff::News::Kind::kDestroyed:
       tally.sockets += news.sockets;
       log_.write(io::Severity::kNotice, name_of(news.node) + ": connections ended",
@@ -155,7 +185,9 @@ DeadPeersReport DeadPeersDriver::report() const {
   report.on = machine_.on();
   report.silence = machine_.options().silence;
   report.hold_down = machine_.options().hold_down;
-  report.ports = options_.ports;
+  report.ports = options_.ports.refused;
+  report.stand_in = options_.ports.stand_in;
+  if (!report.stand_in.empty()) report.no_stand_in = no_stand_in_;
   report.missing = missing_;
   report.no_echo = no_echo_;
   for (const DeadPeerStatus& status : machine_.status(clock_())) {

@@ -50,7 +50,9 @@ struct DeadPeersReport {
   bool on = false;
   Duration silence{}, hold_down{};
   std::vector<std::uint16_t> ports;
+  std::vector<std::uint16_t> stand_in;  // of them those where living nodes stand in for a dead one
   std::string missing;  // what the kernel cannot do, or does not allow; empty: nothing
+  std::string no_stand_in;  // why nobody stands in though somebody should; empty: they do
   std::string no_echo;  // why hosts are not asked; empty: they are
   std::vector<Node> nodes;
 };
@@ -60,8 +62,9 @@ class DeadPeersDriver : private Timer {
  public:
   struct Options {
     DeadPeersOptions machine;
-    std::vector<std::uint16_t> ports;
+    CutOff::Ports ports;
     std::map<NodeId, DeadPeersHost> hosts;  // without self
+    std::vector<SocketAddress> own_services;  // of self, if it has such services; ports are ignored
   };
   // CLOCK_BOOTTIME at this very moment.
   using Clock = std::function<Instant()>;
@@ -83,7 +86,7 @@ class DeadPeersDriver : private Timer {
   using Judged = std::function<void(const dead_peer_event::Look& look, NodeSet dead)>;
   void on_judged(Judged callback) { judged_ = std::move(callback); }
   // What may change while it runs; checked by DeadPeers::check() and check_refusable_ports().
-  void configure(bool on, Duration silence, Duration hold_down, std::vector<std::uint16_t> ports);
+  void configure(bool on, Duration silence, Duration hold_down, CutOff::Ports ports);
 
   DeadPeersReport report() const;
   NodeSet blocked() const { return machine_.blocked(); }
@@ -100,6 +103,9 @@ class DeadPeersDriver : private Timer {
   void on_timer(Instant) override { changed(); }
   void handle(const DeadPeerEvent& event);
   void perform(const DeadPeerEffect& effect, Instant now);
+  void make_cut_off();
+  NodeSet living(Instant now) const;
+  void watch_healing(NodeId node);
   void heard_from_kernel(const CutOff::News& news);
   void say(io::Severity severity, NodeId node, const std::string& what, Instant now);
   const std::string& name_of(NodeId node) const { return options_.hosts.at(node).name; }
@@ -112,7 +118,7 @@ class DeadPeersDriver : private Timer {
   Shared shared_;
   Judged judged_;
   io::Log& log_;
-  std::string missing_, no_echo_;
+  std::string missing_, no_stand_in_, no_echo_;
   std::unique_ptr<EchoProbe> echo_;
   std::unique_ptr<CutOff> cut_off_;  // none: the kernel cannot
   HealingWatch healing_;

@@ -29,7 +29,7 @@ using io::Descriptor;
 using testing::HasSubstr;
 using Verdict = DeadPeerStatus::Verdict;
 
-constexpr std::uint16_t kDatabase = 3306;
+constexpr std::uint16_t kDatabase = 3306, kQueue = 5672;
 constexpr Duration kPatience = std::chrono::seconds(10);  // only a test that fails waits as long
 
 Instant now() {
@@ -97,7 +97,8 @@ class DeadPeersDriverTest : public testing::Test, private Timer {
     options.machine.self = 1;
     options.machine.nodes = {1, 2, 3};
     options.machine.silence = DeadPeers::kSilenceLeast;
-    options.ports = {kDatabase};
+    options.ports = {.refused = {kDatabase, kQueue}, .stand_in = {kQueue}};
+    options.own_services = {ip("10.9.0.1")};
     options.hosts[2] = {.name = "node02", .services = {ip("10.9.0.2")}, .networks = {}};
     options.hosts[3] = {
         .name = "node03", .services = {ip("10.9.0.3")}, .networks = {ip("10.9.0.3")}};
@@ -147,9 +148,9 @@ class DeadPeersDriverTest : public testing::Test, private Timer {
     ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &size);
     return error;
   }
-  static Descriptor connecting() {
+  static Descriptor connecting(std::uint16_t port = kDatabase) {
     Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    const auto to = io::to_kernel(ip("10.9.0.3", kDatabase));
+    const auto to = io::to_kernel(ip("10.9.0.3", port));
     static_cast<void>(!::connect(socket.get(), to->get(), to->size));
     return socket;
   }
@@ -196,6 +197,33 @@ TEST_F(DeadPeersDriverTest, AHostDiesAndReturns) {
   EXPECT_EQ(shares_[3], (std::pair<std::string, Share>{"node03", Share::kSlowly}));
 }
 
+// The other host has no queue, and this one has: whoever reaches one there was sent here.
+TEST_F(DeadPeersDriverTest, WhoLivesStandsInForADeadHostAndNotForOneThatIsBack) {
+  const Descriptor queue = *io::open_listener(ip("10.9.0.1", kQueue), {});
+  begin();
+  if (const std::string why = driver_->report().no_stand_in; !why.empty()) GTEST_SKIP() << why;
+  EXPECT_THAT(driver_->report().stand_in, testing::ElementsAre(kQueue));
+  EXPECT_EQ(told(connecting(kQueue), 1000), ECONNREFUSED);
+  set_power(false);
+  hear(false);
+  ASSERT_TRUE(run_until([&] { return node().sockets_destroyed > 0 || node().status.blocked; }));
+  // Node 2 is nowhere here: chance sends every other one to it.
+  ASSERT_TRUE(run_until([&] {
+    const Descriptor socket = connecting(kQueue);
+    return told(socket, 100) == 0;
+  }));
+  EXPECT_EQ(told(connecting(), 1000), ECONNREFUSED) << "another port";
+
+  set_power(true);
+  hear(true);
+  ASSERT_TRUE(run_until([&] { return node().healed.size() == 1; }));
+  EXPECT_EQ(node().healed[0].port, kDatabase);
+  EXPECT_EQ(told(connecting(kQueue), 1000), ECONNREFUSED);
+  const Instant back = now();
+  ASSERT_TRUE(run_until([&] { return now() - back > 3 * HealingWatch::kAskEvery; }));
+  EXPECT_EQ(node().healed.size(), 1u) << "nobody was taken for it";
+}
+
 TEST_F(DeadPeersDriverTest, AHostWhoseKernelAnswersIsLeftAlone) {
   begin();
   hear(false);  // its nines was killed
@@ -211,7 +239,8 @@ TEST_F(DeadPeersDriverTest, TurnedOffAllIsAsIfItHadNeverBeen) {
   set_power(false);
   hear(false);
   ASSERT_TRUE(run_until([&] { return node().status.blocked; }));
-  driver_->configure(false, DeadPeers::kSilenceLeast, std::chrono::minutes(1), {kDatabase});
+  driver_->configure(false, DeadPeers::kSilenceLeast, std::chrono::minutes(1),
+                     {.refused = {kDatabase}, .stand_in = {}});
   EXPECT_FALSE(driver_->report().on);
   EXPECT_EQ(shares_.back().second, Share::kSlowly);
   ASSERT_TRUE(run_until([&] { return told(connecting(), 0) == std::nullopt; }))
@@ -236,7 +265,7 @@ TEST_F(DeadPeersDriverTest, WhatCannotBeRefusedIsAnError) {
   DeadPeersDriver::Options options;
   options.machine.self = 1;
   options.machine.nodes = {1, 2, 3};
-  options.ports = {22};
+  options.ports.refused = {22};
   const auto make = [&] {
     const auto driver = DeadPeersDriver::create(
         options, *loop_, now, [](Instant) { return dead_peer_event::Look{}; },
@@ -244,7 +273,7 @@ TEST_F(DeadPeersDriverTest, WhatCannotBeRefusedIsAnError) {
     return driver.has_value() ? std::string() : driver.error().message();
   };
   EXPECT_THAT(make(), HasSubstr("port 22 is never refused"));
-  options.ports = {kDatabase};
+  options.ports.refused = {kDatabase};
   options.hosts[2] = {.name = "node02", .services = {ip("127.0.0.1")}, .networks = {}};
   EXPECT_THAT(make(), HasSubstr("127.0.0.1 is no host's address"));
 }

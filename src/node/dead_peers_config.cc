@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <optional>
 #include <set>
 
 #include "node/yaml_reader.h"
@@ -26,7 +27,7 @@ class Reader {
       read_word(section);
       return std::move(config_);
     }
-    const std::array<YamlReader::Key, 7> keys = {{
+    const std::array<YamlReader::Key, 8> keys = {{
         {"silence",
          [this](fy_node* value) {
            read_duration(value, kDeadSilenceLeast, kDeadSilenceMost, "500ms to 1m, as in 1s",
@@ -42,6 +43,7 @@ class Reader {
            read_ports(value, ports_);
          }},
         {"more_ports", [this](fy_node* value) { read_ports(value, more_ports_); }},
+        {"stand_in", [this](fy_node* value) { read_stand_in(value); }},
         {"listeners", [this](fy_node* value) { read_listeners(value); }},
         {"not_covered", [this](fy_node* value) { read_not_covered(value); }},
         {"addresses", [this](fy_node* value) { read_addresses(value); }},
@@ -55,6 +57,7 @@ class Reader {
           .with_allowed(kPortsAllowed);
     }
     config_.ports.assign(ports_.begin(), ports_.end());
+    settle_stand_in();
     return std::move(config_);
   }
 
@@ -73,7 +76,8 @@ class Reader {
     yaml_.error(YamlReader::span_of(value), "'dead_peers' is neither a switch nor a mapping")
         .with_found(word)
         .with_allowed(
-            "on, off, or silence, hold_down, ports, more_ports, listeners, not_covered, addresses");
+            "on, off, or silence, hold_down, ports, more_ports, stand_in, listeners, not_covered, "
+            "addresses");
   }
 
   void read_duration(fy_node* value, Duration least, Duration most, std::string_view allowed,
@@ -87,6 +91,34 @@ class Reader {
     yaml_.error(YamlReader::span_of(value), "no such duration")
         .with_found(word)
         .with_allowed(allowed);
+  }
+
+  void read_stand_in(fy_node* value) {
+    stand_in_.emplace();
+    if (value != nullptr && YamlReader::word_of(value) == "off") return;
+    read_ports(value, *stand_in_);
+    stand_in_at_ = YamlReader::span_of(value);
+    if (stand_in_->size() > kStandInPortsMax) {
+      yaml_.error(stand_in_at_, std::to_string(stand_in_->size()) + " ports in 'stand_in'")
+          .with_allowed("off, or up to 8 of the ports on which a dead host is dead");
+    }
+  }
+
+  // Once all ports are known: the default gives way to them, what was asked for does not.
+  void settle_stand_in() {
+    config_.stand_in.clear();
+    if (!stand_in_) {
+      if (ports_.contains(kStandInDefault)) config_.stand_in = {kStandInDefault};
+      return;
+    }
+    for (const std::uint16_t port : *stand_in_) {
+      if (!ports_.contains(port)) {
+        yaml_.error(stand_in_at_, "nobody can stand in where a dead host is not dead")
+            .with_found(std::to_string(port))
+            .with_allowed("ports of 'ports' and 'more_ports', or of their default");
+      }
+      config_.stand_in.push_back(port);
+    }
   }
 
   void read_listeners(fy_node* value) {
@@ -123,7 +155,9 @@ class Reader {
 
   void read_ports(fy_node* value, std::set<std::uint16_t>& ports) {
     if (value == nullptr || !fy_node_is_sequence(value)) {
-      yaml_.error(YamlReader::span_of(value), "ports are a list").with_allowed(kPortsAllowed);
+      yaml_.error(YamlReader::span_of(value), "ports are a list")
+          .with_found(YamlReader::word_of(value))
+          .with_allowed(kPortsAllowed);
       return;
     }
     void* position = nullptr;
@@ -206,6 +240,8 @@ class Reader {
   const std::vector<std::string_view>& nodes_;
   DeadPeersConfig config_;
   std::set<std::uint16_t> ports_, more_ports_;
+  std::optional<std::set<std::uint16_t>> stand_in_;  // none: the default
+  text::Span stand_in_at_{};
   std::set<SocketAddress> seen_;
 };
 

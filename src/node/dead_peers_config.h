@@ -7,6 +7,7 @@
 //     hold_down: 1m                  # of being there, until returns no longer ask for more silence
 //     ports: [3306, 5672]            # in place of the default
 //     more_ports: [9000]             # besides
+//     stand_in: [5672]               # of them, where each controller offers the same; off: none
 //     listeners: true                # hosts that are no nodes may hear verdicts: run_config.h
 //     not_covered: [qrouter-*]       # networks of this host that are known not to be told
 //     addresses:                     # of services, where those are not the nodes' own addresses
@@ -37,8 +38,12 @@ inline constexpr std::size_t kDeadPortsMax = 64;
 inline constexpr std::size_t kNotCoveredMax = 32;
 inline constexpr std::size_t kDeadAddressesMax = 4;  // of a node, besides its own
 
+inline constexpr std::size_t kStandInPortsMax = 8;
+
 // What an OpenStack controller serves; each is argued in docs/decisions/0151.
 const std::vector<std::uint16_t>& dead_ports_default();
+// RabbitMQ's clients, in the clear (docs/decisions/0208).
+inline constexpr std::uint16_t kStandInDefault = 5672;
 
 struct DeadPeersConfig {
   bool on = true;
@@ -49,6 +54,8 @@ struct DeadPeersConfig {
   // stands for any rest.
   std::vector<std::string> not_covered{};
   std::vector<std::uint16_t> ports = dead_ports_default();        // ascending, once each
+  // Among `ports`, ascending, once each: a connection to a dead node's goes to a living one's.
+  std::vector<std::uint16_t> stand_in = {kStandInDefault};
   std::map<std::string, std::vector<SocketAddress>> addresses{};  // node -> besides its own
   friend bool operator==(const DeadPeersConfig&, const DeadPeersConfig&) = default;
 };

@@ -46,6 +46,23 @@ std::string complaints(const std::string& dead_peers) {
   return all;
 }
 
+TEST(DeadPeersConfig, OthersStandInForTheBroker) {
+  EXPECT_THAT(good("").stand_in, ElementsAre(5672));
+  EXPECT_THAT(good("  dead_peers: {stand_in: off}\n").stand_in, testing::IsEmpty());
+  EXPECT_THAT(good("  dead_peers: {stand_in: []}\n").stand_in, testing::IsEmpty());
+  EXPECT_THAT(good("  dead_peers: {stand_in: [5672, 5671]}\n").stand_in, ElementsAre(5671, 5672));
+  EXPECT_THAT(good("  dead_peers: {more_ports: [9000], stand_in: [9000]}\n").stand_in,
+              ElementsAre(9000));
+  EXPECT_THAT(good("  dead_peers: {ports: [3306]}\n").stand_in, testing::IsEmpty())
+      << "the default gives way";
+  EXPECT_THAT(complaints("  dead_peers: {ports: [3306], stand_in: [5672]}\n"),
+              HasSubstr("nobody can stand in where a dead host is not dead [5672]"));
+  EXPECT_THAT(complaints("  dead_peers: {stand_in: yes}\n"), HasSubstr("ports are a list [yes]"));
+  EXPECT_THAT(complaints("  dead_peers: {stand_in: [80, 443, 2379, 3306, 4369, 5000, 5050, 5671, "
+                         "5672]}\n"),
+              HasSubstr("9 ports in 'stand_in'"));
+}
+
 TEST(DeadPeersConfig, IsOnWithWhatAControllerServes) {
   const DeadPeersConfig config = good("");
   EXPECT_TRUE(config.on);
@@ -66,7 +83,7 @@ TEST(DeadPeersConfig, OneLineTurnsItOff) {
   EXPECT_FALSE(good("  dead_peers: off\n").on);
   EXPECT_EQ(complaints("  dead_peers: never\n"),
             "3:15 'dead_peers' is neither a switch nor a mapping [never] on, off, or silence, "
-            "hold_down, ports, more_ports, listeners, not_covered, addresses \n");
+            "hold_down, ports, more_ports, stand_in, listeners, not_covered, addresses \n");
 }
 
 TEST(DeadPeersConfig, EverythingThatCanBeSaid) {

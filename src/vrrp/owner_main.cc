@@ -30,6 +30,8 @@ using node::ChannelMessage;
 // since the bounding set stays when there are scripts.
 Result<void> drop_privileges(const Config& config) {
   const bool scripts = runs_scripts(config);
+  // BPF, where there is one to keep: who stands in for a dead host goes by it (address/stand_ins.h).
+  const bool bpf = capng_get_caps_process() == 0 && capng_have_capability(CAPNG_PERMITTED, CAP_BPF);
   capng_clear(CAPNG_SELECT_BOTH);
   const auto keep = [](std::initializer_list<unsigned> capabilities) {
     for (const unsigned each : capabilities) {
@@ -37,6 +39,7 @@ Result<void> drop_privileges(const Config& config) {
     }
   };
   keep({CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_NICE, CAP_IPC_LOCK, CAP_DAC_READ_SEARCH});
+  if (bpf) keep({CAP_BPF});
   if (scripts) keep({CAP_SETUID, CAP_SETGID, CAP_KILL});
   if (capng_apply(scripts ? CAPNG_SELECT_CAPS : CAPNG_SELECT_BOTH) != 0) {
     return Error(ErrorCode::kRefused, "the owner cannot give up its rights");

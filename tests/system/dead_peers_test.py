@@ -13,7 +13,7 @@ from daemon_lib import Daemon  # noqa: E402
 from nines_test import NINES, Skip, main, test  # noqa: E402
 
 NODES = (1, 2, 3)
-DATABASE, API, SSH, BALANCER = 3306, 8774, 22, 8080
+DATABASE, QUEUE, API, SSH, BALANCER = 3306, 5672, 8774, 22, 8080
 
 KEEPALIVED = """
 vrrp_instance internal {{
@@ -49,7 +49,7 @@ address, held = sys.argv[1], []
 def accept(port):
     listener = socket.create_server((address, port))
     while True: held.append(listener.accept())
-for port in (3306, 22): threading.Thread(target=accept, args=(port,), daemon=True).start()
+for port in (3306, 5672, 22): threading.Thread(target=accept, args=(port,), daemon=True).start()
 class Api(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
@@ -74,14 +74,14 @@ try:
 except OSError as error: print("told", error.errno, time.monotonic(), flush=True)
 """
 
-# One try to connect: how it ended, and after how long.
+# One try to connect: how it ended, after how long, and whom it reached.
 CONNECT = """
 import errno, socket, sys, time
-begun, how = time.monotonic(), "connected"
-try: socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=float(sys.argv[3])).close()
+begun, how, whom = time.monotonic(), "connected", "nobody"
+try: whom = socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3])).getpeername()[0]
 except TimeoutError: how = "silence"
 except OSError as error: how = errno.errorcode.get(error.errno, str(error))
-print(how, time.monotonic() - begun)
+print(how, time.monotonic() - begun, whom)
 """
 
 # Requests through the balancer, each on a connection of its own: who answered, and after how long.
@@ -136,10 +136,18 @@ class Host(Daemon):
         self.scope.wait_until(lambda: "held" in holder.log(), what="a connection")
         return holder
 
-    def connect(self, other, port, patience=0.3):
-        how, took = self.host.run([sys.executable, "-c", CONNECT, other.address, str(port),
-                                   str(patience)]).stdout.split()
-        return how, float(took)
+    def try_to_reach(self, other, port, patience=0.3):
+        how, took, whom = self.host.run([sys.executable, "-c", CONNECT, other.address, str(port),
+                                         str(patience)]).stdout.split()
+        return how, float(took), whom
+
+    def connect(self, other, port):
+        return self.try_to_reach(other, port)[:2]
+
+    def reached(self, other, port):
+        """The address of who answered in its place, or how it ended."""
+        how, _, whom = self.try_to_reach(other, port)
+        return whom if how == "connected" else how
 
 
 class Node(Host):
@@ -254,6 +262,9 @@ def a_dead_controller_is_dead_to_its_clients_at_once(scope):
     assert seen["verdict"] == "dead" and not seen["balanced"] and seen["connections_ended"] > 0, seen
     assert "not heard by 2 of 3 controllers" in seen["evidence"], seen
     assert "node3 dead, connections to it are refused" in first.words(), first.words()
+    for node in (first, second, first, second):
+        assert node.reached(dead, QUEUE) in (first.address, second.address), "one that lives"
+    assert "; on 5672 others stand in" in first.words(), first.words()
     requests = first.requests(30)
     assert {who for who, _ in requests} == {"node1", "node2"}, requests
     assert max(took for _, took in requests) < 2, requests
@@ -263,6 +274,7 @@ def a_dead_controller_is_dead_to_its_clients_at_once(scope):
     scope.wait_until(lambda: first.connect(dead, DATABASE)[0] == "connected", 10, "the way back")
     print(f"   # connected {time.monotonic() - healed:.2f} s after the cable")
     cluster.wait_without_rules(3)
+    assert first.reached(dead, QUEUE) == dead.address, "itself"
     cluster.wait_until_well()
     scope.wait_until(lambda: "node3" in {who for who, _ in first.requests(30)}, 15, "its share")
 
@@ -292,6 +304,7 @@ def a_host_that_is_no_controller_is_told_as_well(scope):
     wait_until_told(scope, database, at)
     how, took = compute.connect(dead, DATABASE)
     assert how == "ECONNREFUSED" and took < 0.3, (how, took)
+    assert compute.reached(dead, QUEUE) in (cluster.nodes[1].address, second.address)
     assert compute.connect(dead, SSH)[0] == "silence", "SSH is left alone"
     assert "told" not in ssh.log() and "told" not in living.log()
     assert "not heard by 2 of 3 controllers" in compute.sees(dead.number)["evidence"]
@@ -333,12 +346,14 @@ def nines_that_dies_takes_its_rules_along_and_the_next_makes_them_anew(scope):
     first, second, dead = cluster.start()
     cluster.cut(dead)
     cluster.wait_for_rules(dead)
+    assert first.reached(dead, QUEUE) in (first.address, second.address)
     pids = [first.daemon.pid, first.plane("owner"), first.plane("proxy")]
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for pid in pids:
             os.kill(pid, number)
     scope.wait_until(lambda: not first.has_rule(), 1, "the rule to go with its owner")
     assert second.has_rule()
+    assert first.reached(dead, QUEUE) == "silence", "who stood in goes with its owner as well"
     # Two of three are away by now: the second has no majority, and lifts its own.
     scope.wait_until(lambda: not second.has_rule(), 5, "the rule of a minority to go")
     first.start()

@@ -436,8 +436,8 @@ def each_plane_has_the_rights_it_needs(scope):
     assert proxy["Name"] == "nines-proxy" and owner["Name"] == "nines-owner"
     assert int(proxy["CapEff"], 16) == 0 and proxy["Uid"].split()[0] != "0"
     assert proxy["NoNewPrivs"] == "1" and owner["NoNewPrivs"] == "1"
-    # CAP_DAC_READ_SEARCH, NET_ADMIN, NET_RAW, IPC_LOCK, SYS_NICE, and no way to others.
-    allowed = sum(1 << number for number in (2, 12, 13, 14, 23))
+    # CAP_DAC_READ_SEARCH, NET_ADMIN, NET_RAW, IPC_LOCK, SYS_NICE, BPF, and no way to others.
+    allowed = sum(1 << number for number in (2, 12, 13, 14, 23, 39))
     assert int(owner["CapPrm"], 16) & ~allowed == 0 and int(owner["CapBnd"], 16) == 0
 
 
