@@ -147,7 +147,14 @@ Result<void> StandIns::attach() {
     attributes.link_create.target_fd = static_cast<std::uint32_t>(groups_.get());
     attributes.link_create.attach_type = program.where;
     program.attached = Descriptor(static_cast<int>(bpf(BPF_LINK_CREATE, attributes)));
-    if (!program.attached) return failed("attaching the program of stand-ins");
+    if (program.attached) continue;
+    if (errno == EPERM) {
+      return Error(ErrorCode::kRefused,
+                   "attaching the program of stand-ins needs CAP_BPF and CAP_NET_ADMIN, and a root of "
+                   "the control groups that no other program has for itself alone",
+                   EPERM);
+    }
+    return failed("attaching the program of stand-ins");
   }
   return {};
 }

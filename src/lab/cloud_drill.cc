@@ -19,7 +19,10 @@ namespace nines::lab {
 namespace {
 
 constexpr Duration kTick = 20ms;
-constexpr int kWellServers = 3;          // so many in a row become ACTIVE: all is well
+// So many in a row become ACTIVE: all is well. Each nova-conductor has had its turn by then: the first
+// question that it ever asks of a database, if it fails, is asked again after ten seconds only
+// (oslo.db's retry_interval), which a cloud of more than a minute's age does not know.
+constexpr int kWellServers = 8;
 constexpr Duration kWellPatience = 10s;  // and each within this
 constexpr Duration kWarmUpMax = 180s;
 constexpr Duration kWatchMin = 40s;
