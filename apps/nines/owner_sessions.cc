@@ -56,6 +56,7 @@ Json sessions_json(const cluster::SessionDriver& driver,
                {"sessions_refused", report.heard.refused},
                {"sessions_not_kept", report.heard.left_out}};
   if (!report.problem.empty()) json["problem"] = report.problem;
+  if (!report.no_watch.empty()) json["no_watch"] = report.no_watch;
   if (report.takeover) {
     json["last_takeover"] = {
         {"name", driver.text_of(report.takeover->name)},

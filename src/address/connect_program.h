@@ -10,16 +10,16 @@
 
 #include <linux/bpf.h>
 
+#include "address/bpf_calls.h"
+
 namespace nines::address {
 
 // Of one destination, to choose among by chance.
 inline constexpr std::size_t kStandInChoices = 8;
 
-// As they lie in the map. Addresses of IPv4 are written as IPv6's (::ffff:192.0.2.1), which is how a
-// socket of both families names them; all in network order.
-using ConnectAddress = std::array<std::uint32_t, 4>;
+// As they lie in the map.
 struct ConnectDestination {
-  ConnectAddress address{};
+  bpf::Address address{};
   std::uint32_t port = 0;  // the low 16 bits are the port in network order
   friend auto operator<=>(const ConnectDestination&, const ConnectDestination&) = default;
 };
@@ -27,7 +27,7 @@ struct ConnectChoices {
   std::uint64_t until = 0;  // ns of CLOCK_BOOTTIME
   std::uint32_t count = 0;  // 1 to kStandInChoices
   std::uint32_t unused = 0;
-  std::array<ConnectAddress, kStandInChoices> addresses{};
+  std::array<bpf::Address, kStandInChoices> addresses{};
 };
 static_assert(sizeof(ConnectDestination) == 20 && sizeof(ConnectChoices) == 144);
 

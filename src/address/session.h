@@ -8,6 +8,7 @@ namespace nines::address {
 struct Session {
   SocketAddress local, peer;  // with ports
   friend bool operator==(const Session&, const Session&) = default;
+  friend auto operator<=>(const Session&, const Session&) = default;
 };
 
 }  // namespace nines::address

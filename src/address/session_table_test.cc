@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "address/peer_nudge.h"
+#include "address/session_pairs.h"
 #include "io/linux/descriptor.h"
 #include "io/linux/socket.h"
 
@@ -39,77 +40,7 @@ TEST(AcceptedIn, TheCountIsFoundByItsName) {
   EXPECT_EQ(accepted_in(""), std::nullopt);
 }
 
-struct Pair {
-  Descriptor listener, client, server;
-  Session session;  // as the server has it
-};
-
-class SessionTableTest : public testing::Test {
- protected:
-  void SetUp() override {
-    home_ = Descriptor(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-    if (::unshare(CLONE_NEWNET) != 0) GTEST_SKIP() << "no right to make a network namespace";
-    const Descriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    ifreq request{};
-    std::strcpy(request.ifr_name, "lo");
-    request.ifr_flags = IFF_UP;
-    ASSERT_EQ(::ioctl(socket.get(), SIOCSIFFLAGS, &request), 0);
-  }
-  void TearDown() override {
-    if (home_) {
-      ASSERT_EQ(::setns(home_.get(), CLONE_NEWNET), 0);
-    }
-  }
-
-  // Whose IPv4 sessions the kernel keeps among those of IPv6.
-  static Descriptor listener_of_both() {
-    Descriptor listener(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const int off = 0;
-    EXPECT_EQ(::setsockopt(listener.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off), 0);
-    EXPECT_EQ(::listen(listener.get(), 1), 0);
-    return listener;
-  }
-
-  // To `ip`; the listener on any address of both families when `both`.
-  static Pair connected(const char* ip, bool both = false) {
-    Pair pair;
-    const SocketAddress at = *SocketAddress::parse_ip(ip, 0);
-    pair.listener = both ? listener_of_both() : *io::open_listener(at, {});
-    const std::uint16_t port = io::local_address(pair.listener.get())->port();
-    const auto to = *io::to_kernel(at.with_port(port));
-    const int family = at.family() == SocketAddress::Family::kIpv4 ? AF_INET : AF_INET6;
-    pair.client = Descriptor(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    EXPECT_EQ(::connect(pair.client.get(), to.get(), to.size), 0);
-    pair.server = Descriptor(::accept4(pair.listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    EXPECT_TRUE(static_cast<bool>(pair.server));
-    pair.session = {at.with_port(port), *io::local_address(pair.client.get())};
-    return pair;
-  }
-
-  // Its host died: no segment says so.
-  static void die(Pair& pair) {
-    const int on = 1;
-    ASSERT_EQ(::setsockopt(pair.server.get(), IPPROTO_TCP, TCP_REPAIR, &on, sizeof on), 0);
-    pair.server = Descriptor();
-  }
-
-  // What the client's next read ends with: 0 for silence.
-  static int heard_by(const Pair& pair, std::chrono::milliseconds patience) {
-    const timeval wait{.tv_sec = 0, .tv_usec = static_cast<long>(patience.count()) * 1000};
-    EXPECT_EQ(::setsockopt(pair.client.get(), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait), 0);
-    char byte = 0;
-    if (::recv(pair.client.get(), &byte, 1, 0) >= 0) return -1;
-    return errno == EAGAIN ? 0 : errno;
-  }
-
-  static bool talks(const Pair& pair) {
-    char byte = 0;
-    return ::send(pair.server.get(), "!", 1, MSG_NOSIGNAL) == 1 &&
-           ::recv(pair.client.get(), &byte, 1, 0) == 1 && byte == '!';
-  }
-
-  Descriptor home_;
-};
+using SessionTableTest = SessionPairs;
 
 TEST_F(SessionTableTest, FindsTheSessionsOfSomeAddressesOnly) {
   const Pair one = connected("127.31.7.9"), two = connected("127.31.7.10", true);

@@ -45,7 +45,7 @@ class StandIns {
   struct Program {
     io::Descriptor code;
     io::Descriptor attached;  // none: no connect() passes it
-    std::uint32_t where = 0;  // BPF_CGROUP_INET4_CONNECT or INET6
+    bpf_attach_type where = BPF_CGROUP_INET4_CONNECT;
   };
 
   StandIns() = default;

@@ -21,35 +21,58 @@ Result<std::unique_ptr<SessionDriver>> SessionDriver::create(std::map<Name, Grou
                                                              LeaseHolder& inner,
                                                              std::function<bool(Name)> holds,
                                                              SessionPeers& peers, io::Loop& loop,
-                                                             Clock clock, io::Log& log) {
-  auto table = TRY(address::SessionTable::open());
+                                                             Clock clock, io::Log& log,
+                                                             Watch watch) {
   auto accepted = TRY(address::AcceptedCounter::open());
   std::unique_ptr<SessionDriver> driver(
       new SessionDriver(std::move(groups), on, inner, std::move(holds), peers, loop,
-                        std::move(clock), log, std::move(accepted)));
-  const auto post = [&loop, alive = driver->alive_](auto task) {
-    loop.post([alive, task = std::move(task)]() mutable {
+                        std::move(clock), log, std::move(accepted), watch));
+  TRY(driver->make_worker());
+  return driver;
+}
+
+// The kernel notes nothing for those who tell nobody.
+std::optional<address::SessionWatch> SessionDriver::make_watch() {
+  no_watch_.clear();
+  if (!on_ || watch_ == Watch::kNever) return std::nullopt;
+  std::vector<SocketAddress> addresses;
+  for (const auto& [name, group] : groups_) {
+    addresses.insert(addresses.end(), group.addresses.begin(), group.addresses.end());
+  }
+  auto made = address::SessionWatch::create(addresses, SessionTeller::kSessionsMax);
+  if (made.has_value()) return *std::move(made);
+  no_watch_ = made.error().message();
+  log_.write(io::Severity::kNotice, "sessions on addresses are found by walks: " + no_watch_);
+  return std::nullopt;
+}
+
+Result<void> SessionDriver::make_worker() {
+  auto table = TRY(address::SessionTable::open());
+  worker_.reset();
+  looking_ = false;
+  const auto post = [this](auto task) {
+    loop_.post([alive = alive_, task = std::move(task)]() mutable {
       if (*alive) task();
     });
   };
-  driver->worker_ = std::make_unique<SessionWorker>(
-      std::move(table), SessionTeller::kSessionsMax,
-      SessionWorker::Told{.look =
-                              [post, driver = driver.get()](SessionWorker::Look look) {
-                                post([driver, look = std::move(look)]() mutable {
-                                  driver->looked(std::move(look));
-                                });
-                              },
-                          .nudged =
-                              [post, driver = driver.get()](const SessionWorker::Nudged& nudged) {
-                                post([driver, nudged] { driver->nudged(nudged); });
-                              }});
-  return driver;
+  worker_ = std::make_unique<SessionWorker>(
+      std::move(table), make_watch(), SessionTeller::kSessionsMax,
+      SessionWorker::Told{
+          .look =
+              [this, post](SessionWorker::Look look) {
+                post([this, look = std::move(look)]() mutable { looked(std::move(look)); });
+              },
+          .nudged =
+              [this, post](const SessionWorker::Nudged& each) {
+                post([this, each] { nudged(each); });
+              }});
+  return {};
 }
 
 SessionDriver::SessionDriver(std::map<Name, Group> groups, bool on, LeaseHolder& inner,
                              std::function<bool(Name)> holds, SessionPeers& peers, io::Loop& loop,
-                             Clock clock, io::Log& log, address::AcceptedCounter accepted)
+                             Clock clock, io::Log& log, address::AcceptedCounter accepted,
+                             Watch watch)
     : groups_(std::move(groups)),
       on_(on),
       inner_(inner),
@@ -59,6 +82,7 @@ SessionDriver::SessionDriver(std::map<Name, Group> groups, bool on, LeaseHolder&
       clock_(std::move(clock)),
       log_(log),
       accepted_(std::move(accepted)),
+      watch_(watch),
       keeper_(addresses_of(groups_)) {}
 
 SessionDriver::~SessionDriver() {
@@ -116,14 +140,15 @@ void SessionDriver::configure(bool on) {
     worker_->forget_nudges();
     left_out_ = 0;
   }
+  if (const auto made = make_worker(); !made.has_value()) complain(made.error().message());
   look_soon();
   run();
 }
 
 void SessionDriver::look_soon() {
   counted_.reset();
-  count_at_ = look_from_ = Instant{};
-  look_pause_ = kLookEvery;
+  count_at_ = look_from_ = walked_at_ = Instant{};
+  look_pause_ = look_every();
 }
 
 void SessionDriver::run() {
@@ -151,26 +176,28 @@ void SessionDriver::run() {
 
 void SessionDriver::look_if_due(Instant now) {
   if (!on_ || held_.empty() || now < count_at_) return;
-  count_at_ = now + kLookEvery;
+  count_at_ = now + look_every();
   if (looking_ || now < look_from_) return;
-  const auto count = accepted_.read();
-  if (count && count == counted_ && now - looked_at_ < kLookAnyway) return;
+  const auto count = worker_->watches() ? worker_->accepted() : accepted_.read();
+  const bool walk = walked_at_ == Instant{} || now - walked_at_ >= kLookAnyway;
+  if (count && count == counted_ && !walk) return;
   // What is accepted from here on counts for the next look.
   counted_ = count;
   looked_at_ = now;
+  if (walk || !worker_->watches()) walked_at_ = now;
   looking_ = true;
   std::vector<SocketAddress> addresses;
   for (const auto& [name, epoch] : held_) {
     const auto& own = groups_.at(name).addresses;
     addresses.insert(addresses.end(), own.begin(), own.end());
   }
-  worker_->look(std::move(addresses));
+  worker_->look(std::move(addresses), walk);
 }
 
 void SessionDriver::looked(SessionWorker::Look look) {
   looking_ = false;
   look_cost_ = look.cost;
-  look_from_ = looked_at_ + std::max(look_pause_, kLookShare * look.cost);
+  wait_after(look);
   if (!look.error.empty()) return complain(look.error);
   problem_.clear();
   if (!on_) return;
@@ -192,10 +219,18 @@ void SessionDriver::looked(SessionWorker::Look look) {
   for (auto& [name, each] : sessions) {
     changed = teller_.seen(name, std::move(each), now) || changed;
   }
+  // Where the count is of others as well it says little, and less each time.
   const Duration most = teller_.sessions() > 0 ? kLookPauseMax : kLookPauseMaxAtNone;
-  look_pause_ = changed ? kLookEvery : std::min(2 * look_pause_, most);
-  look_from_ = looked_at_ + std::max(look_pause_, kLookShare * look.cost);
+  look_pause_ =
+      changed || worker_->watches() ? look_every() : std::min(2 * look_pause_, most);
+  wait_after(look);
   run();
+}
+
+// A walk among looks that need none has a pause of its own, kLookAnyway.
+void SessionDriver::wait_after(const SessionWorker::Look& look) {
+  const bool is_rare = look.walked && worker_->watches();
+  look_from_ = looked_at_ + std::max(look_pause_, is_rare ? Duration{} : kLookShare * look.cost);
 }
 
 // 0: none that this node may hold.
@@ -230,6 +265,7 @@ SessionReport SessionDriver::report() const {
   report.left_out = left_out_;
   report.look_cost = look_cost_;
   report.problem = problem_;
+  report.no_watch = no_watch_;
   report.known = keeper_.known();
   report.heard = keeper_.counters();
   report.takeover = keeper_.last_takeover();

@@ -2,9 +2,11 @@
 // node holds an address; keeps what they tell, and nudges their clients when it takes one. It
 // stands between the lease and whoever holds by it. Duties: session_teller.h, session_keeper.h.
 //
-// What it costs: a count is read each 100 ms, within wakings that renewals cause anyway. A look
-// (two walks of the kernel's table, on a thread) follows when something was accepted since, and
-// once in a while; looks take at most one part in kLookShare of a processor.
+// What it costs: a count is read within wakings that renewals cause anyway. A look, on a thread,
+// follows when something was accepted since, and once in a while; looks take at most one part in
+// kLookShare of a processor. Where the kernel can note sessions itself (address/session_watch.h)
+// the count is of these addresses alone and a look copies what was noted; elsewhere it is of all
+// that this host accepts, and a look walks the kernel's whole table.
 #pragma once
 
 #include <cstddef>
@@ -41,6 +43,7 @@ struct SessionReport {
   std::size_t left_out = 0;                 // more than SessionTeller::kSessionsMax
   Duration look_cost{};                     // of the last look, of a processor's time
   std::string problem;                      // why the kernel did not answer; empty: it did
+  std::string no_watch;                     // why it notes no sessions itself; empty: it does
   std::vector<SessionKeeper::Known> known;  // that peers have
   SessionKeeper::Counters heard;
   std::optional<SessionKeeper::Takeover> takeover;  // the last with sessions
@@ -52,10 +55,11 @@ struct SessionReport {
 class SessionDriver final : public LeaseHolder, private Timer {
  public:
   using Clock = LeaseDriver::Clock;
+  static constexpr Duration kWatchEvery = std::chrono::milliseconds(20);
   static constexpr Duration kLookEvery = std::chrono::milliseconds(100);
   static constexpr Duration kLookPauseMax = std::chrono::seconds(1);
   static constexpr Duration kLookPauseMaxAtNone = std::chrono::seconds(5);
-  // Though nothing was accepted: sessions end, and some are begun from here.
+  // Though nothing was accepted, and by a walk: sessions end, and some are begun from here.
   static constexpr Duration kLookAnyway = std::chrono::seconds(5);
   // After a look that took c, the next one begins c times this later at the earliest.
   static constexpr int kLookShare = 250;
@@ -69,12 +73,14 @@ class SessionDriver final : public LeaseHolder, private Timer {
     std::vector<SocketAddress> addresses;  // without ports
   };
   // `holds`: whether `inner` has the name after it was told to hold it.
+  enum class Watch : std::uint8_t { kIfPossible, kNever };
   // An error: the kernel has no sock_diag(7), or does not allow it.
   static Result<std::unique_ptr<SessionDriver>> create(std::map<Name, Group> groups, bool on,
                                                        LeaseHolder& inner,
                                                        std::function<bool(Name)> holds,
                                                        SessionPeers& peers, io::Loop& loop,
-                                                       Clock clock, io::Log& log);
+                                                       Clock clock, io::Log& log,
+                                                       Watch watch = Watch::kIfPossible);
   ~SessionDriver() override;
 
   void hold(Name name, Epoch epoch, Instant until, bool renewed) override;
@@ -89,13 +95,17 @@ class SessionDriver final : public LeaseHolder, private Timer {
  private:
   SessionDriver(std::map<Name, Group> groups, bool on, LeaseHolder& inner,
                 std::function<bool(Name)> holds, SessionPeers& peers, io::Loop& loop, Clock clock,
-                io::Log& log, address::AcceptedCounter accepted);
+                io::Log& log, address::AcceptedCounter accepted, Watch watch);
 
+  std::optional<address::SessionWatch> make_watch();
+  Result<void> make_worker();
   void on_timer(Instant) override { run(); }
   void run();
   void look_soon();
   void look_if_due(Instant now);
+  Duration look_every() const { return worker_->watches() ? kWatchEvery : kLookEvery; }
   void looked(SessionWorker::Look look);
+  void wait_after(const SessionWorker::Look& look);
   void nudged(const SessionWorker::Nudged& nudged);
   Name name_of(const SessionTuple& session) const;
   void complain(const std::string& error);
@@ -109,6 +119,7 @@ class SessionDriver final : public LeaseHolder, private Timer {
   Clock clock_;
   io::Log& log_;
   address::AcceptedCounter accepted_;
+  const Watch watch_;
   SessionTeller teller_;
   SessionKeeper keeper_;
   std::map<Name, Epoch> held_;
@@ -117,12 +128,13 @@ class SessionDriver final : public LeaseHolder, private Timer {
   std::optional<std::uint64_t> counted_;  // when the last look was begun
   bool looking_ = false;
   Instant looked_at_{};  // the last was begun
+  Instant walked_at_{};  // the last walk
   Instant look_from_{};  // not sooner
   Duration look_pause_ = kLookEvery;
   std::size_t left_out_ = 0;
   Duration look_cost_{};
   std::size_t nudges_ = 0, living_ = 0;
-  std::string problem_;
+  std::string problem_, no_watch_;
   Instant complained_at_{};
   std::vector<SessionMessage> messages_;  // scratch
   std::vector<SessionTuple> due_;         // scratch

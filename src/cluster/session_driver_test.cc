@@ -3,6 +3,8 @@
 #include "cluster/session_driver.h"
 
 #include <cerrno>
+#include <chrono>
+#include <cstdio>
 #include <map>
 #include <memory>
 #include <set>
@@ -47,18 +49,20 @@ struct Holder : LeaseHolder {
 };
 
 struct Node : SessionPeers {
-  Node(io::EpollLoop& loop, NodeId id, bool on = true) : self(id) {
+  Node(io::EpollLoop& loop, NodeId id, SessionDriver::Watch watch) : self(id) {
     std::map<Name, SessionDriver::Group> groups;
     groups[name_from("web")] = {.text = "web",
                                 .addresses = {*SocketAddress::parse_ip("10.9.0.100", 0)}};
     auto made = SessionDriver::create(
-        std::move(groups), on, holder, [this](Name name) { return holder.names.contains(name); },
-        *this, loop, [&loop] { return loop.now(); }, lines);
+        std::move(groups), true, holder, [this](Name name) { return holder.names.contains(name); },
+        *this, loop, [&loop] { return loop.now(); }, lines, watch);
     EXPECT_TRUE(made.has_value());
     driver = std::move(*made);
   }
   void tell(const SessionMessage& message) override {
     ++told;
+    for (const SessionTuple& each : message.standing) stands.insert(each.peer_port);
+    for (const SessionTuple& each : message.ended) stands.erase(each.peer_port);
     SessionMessage heard;
     ASSERT_EQ(parse_session_message(encode_session_message(message), heard), WireFault::kNone);
     if (other != nullptr) other->driver->heard(self, heard);
@@ -71,10 +75,12 @@ struct Node : SessionPeers {
   Lines lines;
   Node* other = nullptr;
   int told = 0;
+  std::set<std::uint16_t> stands;  // by their clients' ports, as was told
   std::unique_ptr<SessionDriver> driver;
 };
 
-class SessionDriverTest : public testing::Test {
+// With what the kernel notes itself, and by walks alone.
+class SessionDriverTest : public testing::TestWithParam<SessionDriver::Watch> {
  protected:
   void SetUp() override {
     home_ = Descriptor(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
@@ -104,9 +110,9 @@ class SessionDriverTest : public testing::Test {
     }
   }
 
-  void start(bool on = true) {
-    one_ = std::make_unique<Node>(*loop_, 1, on);
-    two_ = std::make_unique<Node>(*loop_, 2, on);
+  void start() {
+    one_ = std::make_unique<Node>(*loop_, 1, GetParam());
+    two_ = std::make_unique<Node>(*loop_, 2, GetParam());
     one_->other = two_.get();
     two_->other = one_.get();
   }
@@ -137,6 +143,10 @@ class SessionDriverTest : public testing::Test {
     return errno;
   }
 
+  static std::uint16_t port_of(const Descriptor& client) {
+    return io::local_address(client.get())->port();
+  }
+
   // Passes of the loop, with a renewal in each, until `done`.
   template <typename Done>
   bool run_until(Done done, Duration patience = 5s) {
@@ -160,7 +170,7 @@ class SessionDriverTest : public testing::Test {
   std::unique_ptr<Node> one_, two_;
 };
 
-TEST_F(SessionDriverTest, AClientThatWaitsHearsOfItsHoldersDeathFromTheNextOne) {
+TEST_P(SessionDriverTest, AClientThatWaitsHearsOfItsHoldersDeathFromTheNextOne) {
   start();
   one_->hold(epoch_);
   const Descriptor client = connect();
@@ -182,7 +192,7 @@ TEST_F(SessionDriverTest, AClientThatWaitsHearsOfItsHoldersDeathFromTheNextOne) 
   EXPECT_EQ(one_->lines.complaints + two_->lines.complaints, "");
 }
 
-TEST_F(SessionDriverTest, ASessionThatStandsIsLeftAlone) {
+TEST_P(SessionDriverTest, ASessionThatStandsIsLeftAlone) {
   start();
   one_->hold(epoch_);
   const Descriptor client = connect();
@@ -197,7 +207,7 @@ TEST_F(SessionDriverTest, ASessionThatStandsIsLeftAlone) {
   EXPECT_EQ(::recv(client.get(), &byte, 1, 0), 1);
 }
 
-TEST_F(SessionDriverTest, WithNoSessionNothingIsSaid) {
+TEST_P(SessionDriverTest, WithNoSessionNothingIsSaid) {
   start();
   one_->hold(epoch_);
   run_until([] { return false; }, 300ms);
@@ -208,7 +218,7 @@ TEST_F(SessionDriverTest, WithNoSessionNothingIsSaid) {
   EXPECT_EQ(one_->told, 1) << "and once of one";
 }
 
-TEST_F(SessionDriverTest, TurnedOffItNeitherTellsNorKeepsNorNudges) {
+TEST_P(SessionDriverTest, TurnedOffItNeitherTellsNorKeepsNorNudges) {
   start();
   one_->hold(epoch_);
   const Descriptor client = connect();
@@ -223,6 +233,60 @@ TEST_F(SessionDriverTest, TurnedOffItNeitherTellsNorKeepsNorNudges) {
   EXPECT_FALSE(run_until([&] { return error_of(client) != EAGAIN; }, 300ms));
   EXPECT_FALSE(two_->driver->report().on);
 }
+
+// Whoever comes and goes meanwhile tells nothing of who comes next.
+TEST_P(SessionDriverTest, OneThatJustCameIsKnownAfterManyThatCameAndWent) {
+  start();
+  one_->hold(epoch_);
+  for (int i = 0; i < 40; ++i) {
+    Descriptor client = connect();
+    Descriptor server = accepted();
+    client = Descriptor();
+    run_until([] { return false; }, 10ms);
+  }
+  const Descriptor client = connect();
+  const Descriptor server = accepted();
+  const Instant begun = loop_->now();
+  ASSERT_TRUE(run_until([&] { return one_->stands.contains(port_of(client)); }));
+  const bool watched =
+      GetParam() == SessionDriver::Watch::kIfPossible && one_->driver->report().no_watch.empty();
+  std::printf("known after %.1f ms\n",
+              std::chrono::duration<double, std::milli>(loop_->now() - begun).count());
+  if (watched) {
+    // Two looks, one of which may be a walk; a debug build beside others on two processors.
+    EXPECT_LT(loop_->now() - begun, 250ms);
+  }
+  EXPECT_LT(loop_->now() - begun, SessionDriver::kLookPauseMax + 500ms);
+}
+
+TEST_P(SessionDriverTest, SessionsOfBeforeAndThoseThatEndAreTrue) {
+  const Descriptor early_client = connect();
+  const Descriptor early = accepted();
+  start();
+  one_->hold(epoch_);
+  ASSERT_TRUE(run_until([&] { return known_to_two() == 1; })) << "older than the driver";
+  const Descriptor second_client = connect();
+  Descriptor second = accepted();
+  ASSERT_TRUE(run_until([&] { return known_to_two() == 2; }));
+  die(second);
+  const Descriptor third_client = connect();
+  const Descriptor third = accepted();
+  ASSERT_TRUE(run_until([&] {
+    return one_->stands.contains(port_of(third_client)) &&
+           !one_->stands.contains(port_of(second_client));
+  }));
+  EXPECT_EQ(known_to_two(), 2u);
+  one_->driver->configure(false);
+  one_->driver->configure(true);
+  ASSERT_TRUE(run_until([&] { return one_->driver->report().told == 2; })) << "found again";
+}
+
+INSTANTIATE_TEST_SUITE_P(Both, SessionDriverTest,
+                         testing::Values(SessionDriver::Watch::kIfPossible,
+                                         SessionDriver::Watch::kNever),
+                         [](const auto& each) {
+                           return each.param == SessionDriver::Watch::kNever ? "Walks" : "Watch";
+                         });
 
 }  // namespace
 }  // namespace nines::cluster

@@ -1,0 +1,48 @@
+// bpf(2), as far as programs at the root of the control groups need it. What is made lives as long
+// as its descriptor. Errors: kRefused, a capability is missing (CAP_BPF, CAP_NET_ADMIN);
+// kUnsupported, with what the kernel or the host's set-up lacks.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <linux/bpf.h>
+
+#include "base/result.h"
+#include "base/socket_address.h"
+#include "io/linux/descriptor.h"
+
+namespace nines::address::bpf {
+
+// In network order; IPv4 as IPv6's ::ffff:192.0.2.1, which is how a socket of both families has it.
+using Address = std::array<std::uint32_t, 4>;
+Address words_of(const SocketAddress& address);
+// IPv4 again where it is one.
+SocketAddress address_of(const Address& words, std::uint16_t port);
+
+// The one folder from which every process of the host is reached.
+Result<io::Descriptor> open_root_of_groups();
+// What tells this thread's network namespace from others (SO_NETNS_COOKIE).
+Result<std::uint64_t> own_network();
+
+// `flags`: BPF_F_*.
+Result<io::Descriptor> make_map(bpf_map_type type, std::size_t key_size, std::size_t value_size,
+                                std::size_t entries, std::uint32_t flags);
+Result<void> put(const io::Descriptor& map, const void* key, const void* value);
+// One that is not there is none to take.
+Result<void> take(const io::Descriptor& map, const void* key);
+
+Result<io::Descriptor> load(bpf_prog_type type, bpf_attach_type where,
+                            const std::vector<bpf_insn>& code);
+// Beside whatever else is attached there.
+Result<io::Descriptor> attach(const io::Descriptor& program, const io::Descriptor& group,
+                              bpf_attach_type where);
+
+// All keys of a map, `size` bytes each, one after the other; about `most` of them.
+Result<std::string> keys_of(const io::Descriptor& map, std::size_t size, std::size_t value_size,
+                            std::size_t most);
+
+}  // namespace nines::address::bpf
