@@ -69,6 +69,10 @@ DRIVERS = {
         "service_manager": "tells the service manager how we are",
     },
     "address": {
+        "bpf_calls": "loads programs into the kernel and attaches them",
+        "session_pairs": "sessions for tests",
+        "session_watch": "sessions as the kernel notes them",
+        "stand_ins": "takes connections to dead hosts to living ones",
         "guard": "writes the guard's rules into the kernel, and hears who touches them",
         "interface_addresses": "puts addresses on interfaces and announces them",
         "routing": "puts routes and rules into the host's tables",

@@ -1,12 +1,11 @@
 // bpf(2) without a library: a structure for each call, of which the kernel reads what it knows.
 #include "address/bpf_calls.h"
 
-#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <sstream>
-#include <string_view>
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -26,7 +25,6 @@ using io::Descriptor;
 
 constexpr char kLicense[] = "Apache-2.0";
 constexpr ino_t kRootOfGroups = 1;  // the number of a hierarchy's own root, and of no group's
-constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 long call(int command, bpf_attr& attributes) {
   return ::syscall(SYS_bpf, command, &attributes, sizeof attributes);
@@ -48,25 +46,6 @@ Error failed(const std::string& what) {
 }
 
 }  // namespace
-
-Address words_of(const SocketAddress& address) {
-  std::array<std::uint8_t, 16> bytes{};
-  const std::string_view own = address.ip_bytes();
-  if (own.size() == 4) std::copy(kMapped.begin(), kMapped.end(), bytes.begin());
-  std::copy(own.begin(), own.end(), bytes.end() - static_cast<std::ptrdiff_t>(own.size()));
-  Address words{};
-  std::memcpy(words.data(), bytes.data(), bytes.size());
-  return words;
-}
-
-SocketAddress address_of(const Address& words, std::uint16_t port) {
-  std::array<std::uint8_t, 16> bytes{};
-  std::memcpy(bytes.data(), words.data(), bytes.size());
-  if (std::equal(kMapped.begin(), kMapped.end(), bytes.begin())) {
-    return SocketAddress::ipv4({bytes[12], bytes[13], bytes[14], bytes[15]}, port);
-  }
-  return SocketAddress::ipv6(bytes, port);
-}
 
 // proc(5), mountinfo: "36 35 0:28 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw".
 Result<Descriptor> open_root_of_groups() {

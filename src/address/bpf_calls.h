@@ -3,7 +3,6 @@
 // kUnsupported, with what the kernel or the host's set-up lacks.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -12,16 +11,9 @@
 #include <linux/bpf.h>
 
 #include "base/result.h"
-#include "base/socket_address.h"
 #include "io/linux/descriptor.h"
 
 namespace nines::address::bpf {
-
-// In network order; IPv4 as IPv6's ::ffff:192.0.2.1, which is how a socket of both families has it.
-using Address = std::array<std::uint32_t, 4>;
-Address words_of(const SocketAddress& address);
-// IPv4 again where it is one.
-SocketAddress address_of(const Address& words, std::uint16_t port);
 
 // The one folder from which every process of the host is reached.
 Result<io::Descriptor> open_root_of_groups();

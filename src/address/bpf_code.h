@@ -25,7 +25,9 @@ class Code {
   }
   void plus(Register to, std::int32_t value) { add(BPF_ALU64 | BPF_ADD | BPF_K, to, r0, 0, value); }
   void plus(Register to, Register other) { add(BPF_ALU64 | BPF_ADD | BPF_X, to, other); }
-  void with_bits(Register to, std::int32_t bits) { add(BPF_ALU64 | BPF_OR | BPF_K, to, r0, 0, bits); }
+  void with_bits(Register to, std::int32_t bits) {
+    add(BPF_ALU64 | BPF_OR | BPF_K, to, r0, 0, bits);
+  }
   void shift_left(Register to, int bits) { add(BPF_ALU64 | BPF_LSH | BPF_K, to, r0, 0, bits); }
   void remainder(Register to, Register divisor) { add(BPF_ALU | BPF_MOD | BPF_X, to, divisor); }
 

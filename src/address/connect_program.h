@@ -10,7 +10,7 @@
 
 #include <linux/bpf.h>
 
-#include "address/bpf_calls.h"
+#include "address/bpf_address.h"
 
 namespace nines::address {
 

@@ -4,7 +4,6 @@
 #include <cstddef>
 
 #include <netinet/in.h>
-#include <sys/socket.h>
 
 #include "address/bpf_code.h"
 

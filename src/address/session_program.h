@@ -1,6 +1,6 @@
 // What the kernel runs when a TCP session is accepted or changes its state, as BPF instructions: it
-// keeps a map of those on watched addresses whose peer may still wait for something from here. Pure;
-// session_watch.h loads and attaches it.
+// keeps a map of those on watched addresses whose peer may still wait for something from here.
+// Pure; session_watch.h loads and attaches it.
 #pragma once
 
 #include <compare>
@@ -9,7 +9,7 @@
 
 #include <linux/bpf.h>
 
-#include "address/bpf_calls.h"
+#include "address/bpf_address.h"
 
 namespace nines::address {
 
@@ -22,10 +22,10 @@ struct WatchedSession {
 };
 static_assert(sizeof(WatchedSession) == 40);
 
-struct SessionMaps {     // their descriptors
-  int addresses = -1;    // bpf::Address -> one byte of no meaning: those watched
-  int sessions = -1;     // WatchedSession -> one byte of no meaning
-  int accepted = -1;     // 0 -> 64 bits: how many were accepted on them
+struct SessionMaps {   // their descriptors
+  int addresses = -1;  // bpf::Address -> one byte of no meaning: those watched
+  int sessions = -1;   // WatchedSession -> one byte of no meaning
+  int accepted = -1;   // 0 -> 64 bits: how many were accepted on them
 };
 
 // For BPF_CGROUP_SOCK_OPS. `network`: the cookie of the only network namespace that is looked at.

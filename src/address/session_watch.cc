@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <sys/mman.h>
 
+#include "address/bpf_address.h"
 #include "address/bpf_calls.h"
 #include "address/session_program.h"
 
@@ -35,20 +36,19 @@ Result<SessionWatch> SessionWatch::create(std::span<const SocketAddress> address
     const bpf::Address words = bpf::words_of(address);
     TRY(bpf::put(watch.addresses_, &words, &present));
   }
-  watch.sessions_ = TRY(bpf::make_map(BPF_MAP_TYPE_HASH, sizeof(WatchedSession), 1, most,
-                                      BPF_F_NO_PREALLOC));
+  watch.sessions_ =
+      TRY(bpf::make_map(BPF_MAP_TYPE_HASH, sizeof(WatchedSession), 1, most, BPF_F_NO_PREALLOC));
   watch.count_map_ = TRY(bpf::make_map(BPF_MAP_TYPE_ARRAY, sizeof(std::uint32_t),
                                        sizeof(std::uint64_t), 1, BPF_F_MMAPABLE));
-  void* const count =
-      ::mmap(nullptr, kPage, PROT_READ, MAP_SHARED, watch.count_map_.get(), 0);
+  void* const count = ::mmap(nullptr, kPage, PROT_READ, MAP_SHARED, watch.count_map_.get(), 0);
   if (count == MAP_FAILED) return Error::from_errno(errno, "a count shared with the kernel");
   watch.count_.reset(static_cast<std::uint64_t*>(count));
   const SessionMaps maps{.addresses = watch.addresses_.get(),
                          .sessions = watch.sessions_.get(),
                          .accepted = watch.count_map_.get()};
   const std::uint64_t network = TRY(bpf::own_network());
-  watch.program_ = TRY(bpf::load(BPF_PROG_TYPE_SOCK_OPS, BPF_CGROUP_SOCK_OPS,
-                                 session_program(network, maps)));
+  watch.program_ =
+      TRY(bpf::load(BPF_PROG_TYPE_SOCK_OPS, BPF_CGROUP_SOCK_OPS, session_program(network, maps)));
   watch.attached_ = TRY(bpf::attach(watch.program_, root, BPF_CGROUP_SOCK_OPS));
   return watch;
 }

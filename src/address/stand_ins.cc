@@ -7,6 +7,9 @@
 
 #include <netinet/in.h>
 
+#include "address/bpf_address.h"
+#include "address/bpf_calls.h"
+
 namespace nines::address {
 namespace {
 

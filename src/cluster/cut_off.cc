@@ -115,7 +115,7 @@ void CutOff::carry_out(const Wishes& wishes) {
                                           std::end(address::kNeverRefused));
   for (const NodeId node : wishes.destroy) {
     if (!standing_.contains(node)) continue;
-    const auto destroyed = 
+    const auto destroyed =
         address::destroy_connections(addresses_.at(node), wishes.ports.refused, spared);
     if (destroyed.has_value()) {
       tell_({.node = node, .kind = News::Kind::kDestroyed, .sockets = *destroyed, .error = {}});

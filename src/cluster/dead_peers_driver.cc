@@ -69,13 +69,13 @@ void DeadPeersDriver::make_cut_off() {
   CutOff::Addresses services;
   for (const auto& [node, host] : options_.hosts) services[node] = host.services;
   if (!options_.own_services.empty()) services[options_.machine.self] = options_.own_services;
-  cut_off_ = std::make_unique<CutOff>(*std::move(refusals), std::move(stand_ins),
-                                      std::move(services), options_.ports,
-                                      [this, alive = alive_](const CutOff::News& news) {
-                                        loop_.post([this, alive, news] {
-                                          if (*alive) heard_from_kernel(news);
-                                        });
-                                      });
+  cut_off_ =
+      std::make_unique<CutOff>(*std::move(refusals), std::move(stand_ins), std::move(services),
+                               options_.ports, [this, alive = alive_](const CutOff::News& news) {
+                                 loop_.post([this, alive, news] {
+                                   if (*alive) heard_from_kernel(news);
+                                 });
+                               });
 }
 
 void DeadPeersDriver::changed() {

@@ -51,9 +51,9 @@ struct DeadPeersReport {
   Duration silence{}, hold_down{};
   std::vector<std::uint16_t> ports;
   std::vector<std::uint16_t> stand_in;  // of them those where living nodes stand in for a dead one
-  std::string missing;  // what the kernel cannot do, or does not allow; empty: nothing
+  std::string missing;      // what the kernel cannot do, or does not allow; empty: nothing
   std::string no_stand_in;  // why nobody stands in though somebody should; empty: they do
-  std::string no_echo;  // why hosts are not asked; empty: they are
+  std::string no_echo;      // why hosts are not asked; empty: they are
   std::vector<Node> nodes;
 };
 
@@ -63,7 +63,7 @@ class DeadPeersDriver : private Timer {
   struct Options {
     DeadPeersOptions machine;
     CutOff::Ports ports;
-    std::map<NodeId, DeadPeersHost> hosts;  // without self
+    std::map<NodeId, DeadPeersHost> hosts;    // without self
     std::vector<SocketAddress> own_services;  // of self, if it has such services; ports are ignored
   };
   // CLOCK_BOOTTIME at this very moment.

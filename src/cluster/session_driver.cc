@@ -17,12 +17,9 @@ std::map<Name, std::vector<SocketAddress>> addresses_of(
 
 }  // namespace
 
-Result<std::unique_ptr<SessionDriver>> SessionDriver::create(std::map<Name, Group> groups, bool on,
-                                                             LeaseHolder& inner,
-                                                             std::function<bool(Name)> holds,
-                                                             SessionPeers& peers, io::Loop& loop,
-                                                             Clock clock, io::Log& log,
-                                                             Watch watch) {
+Result<std::unique_ptr<SessionDriver>> SessionDriver::create(
+    std::map<Name, Group> groups, bool on, LeaseHolder& inner, std::function<bool(Name)> holds,
+    SessionPeers& peers, io::Loop& loop, Clock clock, io::Log& log, Watch watch) {
   auto accepted = TRY(address::AcceptedCounter::open());
   std::unique_ptr<SessionDriver> driver(
       new SessionDriver(std::move(groups), on, inner, std::move(holds), peers, loop,
@@ -57,15 +54,16 @@ Result<void> SessionDriver::make_worker() {
   };
   worker_ = std::make_unique<SessionWorker>(
       std::move(table), make_watch(), SessionTeller::kSessionsMax,
-      SessionWorker::Told{
-          .look =
-              [this, post](SessionWorker::Look look) {
-                post([this, look = std::move(look)]() mutable { looked(std::move(look)); });
-              },
-          .nudged =
-              [this, post](const SessionWorker::Nudged& each) {
-                post([this, each] { nudged(each); });
-              }});
+      SessionWorker::Told{.look =
+                              [this, post](SessionWorker::Look look) {
+                                post([this, look = std::move(look)]() mutable {
+                                  looked(std::move(look));
+                                });
+                              },
+                          .nudged =
+                              [this, post](const SessionWorker::Nudged& each) {
+                                post([this, each] { nudged(each); });
+                              }});
   return {};
 }
 
@@ -221,8 +219,7 @@ void SessionDriver::looked(SessionWorker::Look look) {
   }
   // Where the count is of others as well it says little, and less each time.
   const Duration most = teller_.sessions() > 0 ? kLookPauseMax : kLookPauseMaxAtNone;
-  look_pause_ =
-      changed || worker_->watches() ? look_every() : std::min(2 * look_pause_, most);
+  look_pause_ = changed || worker_->watches() ? look_every() : std::min(2 * look_pause_, most);
   wait_after(look);
   run();
 }

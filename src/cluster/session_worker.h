@@ -70,9 +70,9 @@ class SessionWorker {
   Result<std::vector<SessionTuple>> watched() const;
   Nudged send(const std::vector<SessionTuple>& sessions) const;
 
-  address::SessionTable table_;                  // the thread's
-  std::optional<address::SessionWatch> watch_;   // the thread's, but for its count
-  std::vector<SessionTuple> begun_before_;       // the thread's: by the last walk, not by the watch
+  address::SessionTable table_;                 // the thread's
+  std::optional<address::SessionWatch> watch_;  // the thread's, but for its count
+  std::vector<SessionTuple> begun_before_;      // the thread's: by the last walk, not by the watch
   const std::size_t most_;
   Told told_;
   std::mutex mutex_;

@@ -19,9 +19,9 @@ namespace nines::lab {
 namespace {
 
 constexpr Duration kTick = 20ms;
-// So many in a row become ACTIVE: all is well. Each nova-conductor has had its turn by then: the first
-// question that it ever asks of a database, if it fails, is asked again after ten seconds only
-// (oslo.db's retry_interval), which a cloud of more than a minute's age does not know.
+// So many in a row become ACTIVE: all is well. Each nova-conductor has had its turn by then: the
+// first question that it ever asks of a database, if it fails, is asked again after ten seconds
+// only (oslo.db's retry_interval), which a cloud of more than a minute's age does not know.
 constexpr int kWellServers = 8;
 constexpr Duration kWellPatience = 10s;  // and each within this
 constexpr Duration kWarmUpMax = 180s;

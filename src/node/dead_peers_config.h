@@ -53,7 +53,7 @@ struct DeadPeersConfig {
   // Other networks of this host, by name, whose programs are known not to be told; a `*` at the end
   // stands for any rest.
   std::vector<std::string> not_covered{};
-  std::vector<std::uint16_t> ports = dead_ports_default();        // ascending, once each
+  std::vector<std::uint16_t> ports = dead_ports_default();  // ascending, once each
   // Among `ports`, ascending, once each: a connection to a dead node's goes to a living one's.
   std::vector<std::uint16_t> stand_in = {kStandInDefault};
   std::map<std::string, std::vector<SocketAddress>> addresses{};  // node -> besides its own

@@ -30,7 +30,8 @@ using node::ChannelMessage;
 // since the bounding set stays when there are scripts.
 Result<void> drop_privileges(const Config& config) {
   const bool scripts = runs_scripts(config);
-  // BPF, where there is one to keep: who stands in for a dead host goes by it (address/stand_ins.h).
+  // BPF, where there is one to keep: who stands in for a dead host goes by it
+  // (address/stand_ins.h).
   const bool bpf = capng_get_caps_process() == 0 && capng_have_capability(CAPNG_PERMITTED, CAP_BPF);
   capng_clear(CAPNG_SELECT_BOTH);
   const auto keep = [](std::initializer_list<unsigned> capabilities) {
