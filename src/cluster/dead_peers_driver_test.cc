@@ -203,6 +203,8 @@ TEST_F(DeadPeersDriverTest, WhoLivesStandsInForADeadHostAndNotForOneThatIsBack) 
   begin();
   if (const std::string why = driver_->report().no_stand_in; !why.empty()) GTEST_SKIP() << why;
   EXPECT_THAT(driver_->report().stand_in, testing::ElementsAre(kQueue));
+  ASSERT_TRUE(run_until([&] { return node().status.evidence.answered.has_value(); }))
+      << "the cable carries";
   EXPECT_EQ(told(connecting(kQueue), 1000), ECONNREFUSED);
   set_power(false);
   hear(false);
