@@ -8,8 +8,6 @@
 namespace nines::address {
 namespace {
 
-constexpr int kMappedPrefix = 0xffff;  // of ::ffff:0:0/96, in its third word
-
 // The destination's place in the frame.
 constexpr std::int16_t kKey = -static_cast<std::int16_t>(sizeof(ConnectDestination)) - 4;
 
@@ -36,7 +34,7 @@ std::vector<bpf_insn> connect_program(bool ipv6, std::uint64_t network, int map)
   } else {
     w.store(kFrame, kKey, 0);
     w.store(kFrame, kKey + kWord, 0);
-    w.store(kFrame, kKey + 2 * kWord, static_cast<std::int32_t>(htonl(kMappedPrefix)));
+    w.store(kFrame, kKey + 2 * kWord, static_cast<std::int32_t>(htonl(kMappedWord)));
     w.load(r2, r6, offsetof(bpf_sock_addr, user_ip4));
     w.store(kFrame, kKey + 3 * kWord, r2);
   }

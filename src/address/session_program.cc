@@ -13,9 +13,8 @@ namespace {
 using namespace bpf;  // NOLINT: a program is read by its instructions
 
 constexpr int kWord = sizeof(std::uint32_t);
-constexpr int kMappedPrefix = 0xffff;  // of ::ffff:0:0/96, in its third word
 
-// Places in the frame: the session, then a number of four bytes, and a byte.
+// Places in the frame: the session, and a 0 that serves as a key and as a value of no meaning.
 constexpr int kSession = -static_cast<int>(sizeof(WatchedSession));
 constexpr int kLocal = kSession + static_cast<int>(offsetof(WatchedSession, local));
 constexpr int kPeer = kSession + static_cast<int>(offsetof(WatchedSession, peer));
@@ -27,7 +26,7 @@ void write_address(Code& w, int place, std::size_t ipv4, std::size_t ipv6) {
   w.jump_if_equal(r2, AF_INET6, is_ipv6);
   w.store(kFrame, place, 0);
   w.store(kFrame, place + kWord, 0);
-  w.store(kFrame, place + 2 * kWord, static_cast<std::int32_t>(htonl(kMappedPrefix)));
+  w.store(kFrame, place + 2 * kWord, static_cast<std::int32_t>(htonl(kMappedWord)));
   w.load(r2, r6, ipv4);
   w.store(kFrame, place + 3 * kWord, r2);
   w.jump(done);

@@ -107,7 +107,7 @@ void CutOff::carry_out(const Wishes& wishes) {
   }
   tell_of(wanted - standing_, News::Kind::kBlocked);
   if (const auto set = set_stand_ins(wishes); !set.has_value()) {
-    tell_of(wanted, News::Kind::kFailed, set.error().message());
+    tell_of(wanted, News::Kind::kNobodyStandsIn, set.error().message());
   }
   tell_of(wishes.unblocked, News::Kind::kUnblocked);
   standing_ = wanted;

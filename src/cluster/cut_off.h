@@ -30,10 +30,11 @@ class CutOff {
  public:
   struct News {
     enum class Kind : std::uint8_t {
-      kBlocked,    // the rule stands that was not standing before
-      kUnblocked,  // nothing stands any more, after unblock()
-      kDestroyed,  // `sockets` of them
-      kFailed,     // error
+      kBlocked,         // the rule stands that was not standing before
+      kUnblocked,       // nothing stands any more, after unblock()
+      kDestroyed,       // `sockets` of them
+      kNobodyStandsIn,  // though somebody should: error
+      kFailed,          // error
     };
     NodeId node = 0;
     Kind kind = Kind::kFailed;

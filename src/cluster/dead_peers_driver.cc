@@ -163,11 +163,15 @@ void DeadPeersDriver::heard_from_kernel(const CutOff::News& news) {
       log_.write(io::Severity::kNotice, name_of(news.node) + ": connections ended",
                  {{"count", std::to_string(news.sockets)}});
       return;
+    case CutOff::News::Kind::kNobodyStandsIn:
     case CutOff::News::Kind::kFailed:
       if (tally.error == news.error) return;  // it is tried again with each renewal
       tally.error = news.error;
       log_.write(io::Severity::kAlert,
-                 name_of(news.node) + " is dead, and its clients cannot be told: " + news.error);
+                 name_of(news.node) + " is dead, and " +
+                     (news.kind == CutOff::News::Kind::kFailed ? "its clients cannot be told: "
+                                                               : "nobody stands in for it: ") +
+                     news.error);
       return;
   }
 }
