@@ -228,9 +228,10 @@ int run_owner_main(const OwnerMainOptions& options) {
   const char* const journal = std::getenv("JOURNAL_STREAM");
   log.add(io::open_stderr_or_journal("nines-owner", journal != nullptr ? journal : ""));
   const auto ran = [&]() -> Result<int> {
+    // Before anything begins a thread: rights are given up by one alone.
+    TRY(drop_privileges(options.config));
     auto service = TRY(options.make(options.config, **loop, log));
     std::string scheduling = take_precedence(log);
-    TRY(drop_privileges(options.config));
     return OwnerMain(options, **loop, log, std::move(service), std::move(scheduling)).run();
   }();
   if (ran.has_value()) return *ran;

@@ -584,6 +584,21 @@ def a_flushed_firewall_is_put_back(scope):
 
 
 @test
+def no_thread_of_an_owner_has_more_rights_than_it_needs(scope):
+    cluster = Cluster(scope).start()
+    for node in cluster.nodes.values():
+        folder = f"/proc/{node.owner()}/task"
+        threads = os.listdir(folder)
+        assert len(threads) > 1
+        for thread in threads:
+            with open(f"{folder}/{thread}/status", encoding="utf-8") as file:
+                rights = next(line.split()[1] for line in file if line.startswith("CapPrm:"))
+            # CAP_DAC_READ_SEARCH, NET_ADMIN, NET_RAW, IPC_LOCK, SYS_NICE, BPF
+            allowed = sum(1 << number for number in (2, 12, 13, 14, 23, 39))
+            assert int(rights, 16) & ~allowed == 0, rights
+
+
+@test
 def the_key_is_replaced_by_reloads_and_no_lease_is_lost(scope):
     # A longer term than usual: the machine may be busy, and what is tried is not its speed.
     cluster = Cluster(scope, "  term: 1s\n").start()
