@@ -70,6 +70,9 @@ DRIVERS = {
     },
     "address": {
         "bpf_calls": "loads programs into the kernel and attaches them",
+        "lease_ends": "shares the ends of leases with the kernel",
+        "opening_thread": "opens leases by nftables while a loop goes on",
+        "opening_writer": "opens leases by nftables",
         "session_pairs": "sessions for tests",
         "session_watch": "sessions as the kernel notes them",
         "stand_ins": "takes connections to dead hosts to living ones",

@@ -107,7 +107,12 @@ Result<void> LeaseOwner::prepare(const node::ClusterConfig& cluster) {
     guarded.emplace_back();
     for (const auto& owned : group.addresses) guarded.back().push_back(owned.address);
   }
-  gate_ = std::make_unique<GuardGate>(TRY(address::Guard::create()), std::move(guarded), log_);
+  address::Guard guard = TRY(address::Guard::create());
+  if (guard.no_program()) {
+    log_.write(io::Severity::kNotice,
+               "renewals wait while a firewall is loaded: " + guard.no_program()->message());
+  }
+  gate_ = std::make_unique<GuardGate>(std::move(guard), std::move(guarded), log_);
   TRY(gate_->install());
   TRY(routes_.prepare(config_, monitor_));
   holder_ = std::make_unique<cluster::AddressHolder>(

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -24,7 +25,8 @@ namespace {
 using io::Descriptor;
 
 constexpr char kLicense[] = "Apache-2.0";
-constexpr ino_t kRootOfGroups = 1;  // the number of a hierarchy's own root, and of no group's
+constexpr std::size_t kPage = 4096;  // the least that any kernel shares
+constexpr ino_t kRootOfGroups = 1;   // the number of a hierarchy's own root, and of no group's
 
 long call(int command, bpf_attr& attributes) {
   return ::syscall(SYS_bpf, command, &attributes, sizeof attributes);
@@ -107,6 +109,15 @@ Result<void> take(const Descriptor& map, const void* key) {
     return failed("the end of an entry of a table");
   }
   return {};
+}
+
+void Unshare::operator()(std::uint64_t* words) const { ::munmap(words, kPage); }
+
+Result<SharedWords> share(const Descriptor& map, Sharing how) {
+  const int rights = how == Sharing::kRead ? PROT_READ : PROT_READ | PROT_WRITE;
+  void* const words = ::mmap(nullptr, kPage, rights, MAP_SHARED, map.get(), 0);
+  if (words == MAP_FAILED) return failed("memory shared with the kernel");
+  return SharedWords(static_cast<std::uint64_t*>(words));
 }
 
 Result<Descriptor> load(bpf_prog_type type, bpf_attach_type where,

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,16 @@ Result<void> put(const io::Descriptor& map, const void* key, const void* value);
 // One that is not there is none to take.
 Result<void> take(const io::Descriptor& map, const void* key);
 
+// The first page of an array's values (BPF_F_MMAPABLE), shared with the kernel's programs until it
+// is let go of.
+struct Unshare {
+  void operator()(std::uint64_t* words) const;
+};
+using SharedWords = std::unique_ptr<std::uint64_t[], Unshare>;
+enum class Sharing : std::uint8_t { kRead, kWrite };
+Result<SharedWords> share(const io::Descriptor& map, Sharing how);
+
+// `where`: for types that are attached to something, else BPF_CGROUP_INET_INGRESS, which is 0.
 Result<io::Descriptor> load(bpf_prog_type type, bpf_attach_type where,
                             const std::vector<bpf_insn>& code);
 // Beside whatever else is attached there.

@@ -11,9 +11,13 @@ void Code::place(Label label) {
   }
 }
 
-std::vector<bpf_insn> Code::end_with(std::int32_t answer) {
+void Code::leave_with(std::int32_t answer) {
   set(r0, answer);
   add(BPF_JMP | BPF_EXIT, r0, r0);
+}
+
+std::vector<bpf_insn> Code::end_with(std::int32_t answer) {
+  leave_with(answer);
   return std::move(code_);
 }
 

@@ -23,6 +23,11 @@ class Code {
   void set_map(Register to, int map) {
     long_constant(to, BPF_PSEUDO_MAP_FD, static_cast<std::uint32_t>(map));
   }
+  // The address of a byte of the only value of an array.
+  void set_value(Register to, int map, std::uint32_t offset) {
+    long_constant(to, BPF_PSEUDO_MAP_VALUE,
+                  std::uint64_t{offset} << 32 | static_cast<std::uint32_t>(map));
+  }
   void plus(Register to, std::int32_t value) { add(BPF_ALU64 | BPF_ADD | BPF_K, to, r0, 0, value); }
   void plus(Register to, Register other) { add(BPF_ALU64 | BPF_ADD | BPF_X, to, other); }
   void with_bits(Register to, std::int32_t bits) {
@@ -69,6 +74,7 @@ class Code {
     jump_if(BPF_JGT | BPF_K, to, a, r0, value);
   }
 
+  void leave_with(std::int32_t answer);
   std::vector<bpf_insn> end_with(std::int32_t answer);
 
  private:

@@ -32,18 +32,8 @@ constexpr int kMonitorReadsMax = 64;  // then the rest next time
 constexpr std::string_view kLockName("\0nines-guard", 12);
 constexpr std::string_view kRehearsal = "nines-rehearsal";
 
-std::int64_t nanoseconds(clockid_t clock) {
-  timespec time{};
-  ::clock_gettime(clock, &time);
-  return time.tv_sec * 1'000'000'000LL + time.tv_nsec;
-}
-
-// The wall clock is read first: being held up in between makes the opening shorter, never longer.
-std::optional<Opening> opening_until(Instant end) {
-  const std::int64_t wall = nanoseconds(CLOCK_REALTIME);
-  const Duration left = std::min<Duration>(end - Instant{nanoseconds(CLOCK_BOOTTIME)}, kOpeningMax);
-  if (left < kOpeningMin) return std::nullopt;
-  return Opening{.left = left, .wall_end = WallTime{wall + left.count()}};
+Error too_little_left() {
+  return Error(ErrorCode::kTimeout, "too little is left of the lease to open the guard for it");
 }
 
 Result<io::Descriptor> open_lock() {
@@ -64,16 +54,12 @@ Result<io::Descriptor> open_lock() {
 
 // Hears what others change: the kernel writes into each event who caused it, and all events of one
 // datagram have the same cause. Our own renewals wake nobody.
-Result<io::Descriptor> open_monitor(int netlink) {
-  sockaddr_nl ours{};
-  socklen_t size = sizeof ours;
-  if (::getsockname(netlink, reinterpret_cast<sockaddr*>(&ours), &size) != 0) {
-    return Error::from_errno(errno, "the nftables socket's number");
-  }
+Result<io::Descriptor> open_monitor(std::uint32_t our_port, std::uint32_t our_other_port) {
   io::Descriptor monitor = TRY(open_netfilter(SOCK_NONBLOCK));
-  const std::array<sock_filter, 4> filter{{
+  const std::array<sock_filter, 5> filter{{
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(nlmsghdr, nlmsg_pid)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(ours.nl_pid), 0, 1),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(our_port), 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(our_other_port), 0, 1),
       BPF_STMT(BPF_RET | BPF_K, 0),
       BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
   }};
@@ -96,12 +82,15 @@ Result<void> explained(Result<void> sent) {
 }
 
 // What the kernel cannot do is named by what was asked of it.
-Error rehearsal_failed(const Error& error) {
+Error rehearsal_failed(const Error& error, GuardMeans means) {
   if (error.code() == ErrorCode::kRefused) return error;
-  return Error(ErrorCode::kUnsupported,
-               "this kernel cannot guard addresses (it needs CONFIG_NF_TABLES, NF_TABLES_INET and "
-               "NF_TABLES_ARP, of Linux 5.4 or later): " +
-                   error.message(),
+  const std::string_view needed =
+      means == GuardMeans::kProgram
+          ? "this kernel cannot have rules ask a program (it needs CONFIG_NFT_COMPAT and "
+            "NETFILTER_XT_MATCH_BPF): "
+          : "this kernel cannot guard addresses (it needs CONFIG_NF_TABLES, NF_TABLES_INET and "
+            "NF_TABLES_ARP, of Linux 5.4 or later): ";
+  return Error(ErrorCode::kUnsupported, std::string(needed) + error.message(),
                error.error_number());
 }
 
@@ -110,70 +99,123 @@ Error rehearsal_failed(const Error& error) {
 Guard::Guard(io::Descriptor lock, NftSocket netlink)
     : lock_(std::move(lock)), netlink_(std::move(netlink)), answer_(kAnswerSize) {}
 
-Result<Guard> Guard::create() {
+Result<Guard> Guard::create(std::optional<GuardMeans> means) {
   io::Descriptor lock = TRY(open_lock());
   NftSocket netlink = TRY(NftSocket::open());
   Guard guard(std::move(lock), std::move(netlink));
-  // Addresses for documentation (RFC 5737, 3849), under a name of their own.
-  NftBatch batch = guard.netlink_.begin();
-  const GuardRulesLease lease{
+  guard.means_ = means.value_or(GuardMeans::kProgram);
+  auto rehearsed = guard.rehearse(guard.means_);
+  if (!rehearsed.has_value() && !means) {
+    guard.no_program_ = rehearsed.error();
+    guard.means_ = GuardMeans::kElements;
+    rehearsed = guard.rehearse(guard.means_);
+  }
+  if (guard.means_ == GuardMeans::kProgram) guard.writer_ = OpeningWriter(OpeningTables::kArp);
+  TRY(std::move(rehearsed));
+  const std::uint32_t port = TRY(guard.netlink_.port());
+  if (guard.means_ == GuardMeans::kElements) {
+    guard.monitor_ = TRY(open_monitor(port, port));
+    return guard;
+  }
+  NftSocket threads = TRY(NftSocket::open());
+  const std::uint32_t threads_port = TRY(threads.port());
+  guard.monitor_ = TRY(open_monitor(port, threads_port));
+  guard.arp_ = std::make_unique<OpeningThread>(std::move(threads));
+  return guard;
+}
+
+// With addresses for documentation (RFC 5737, 3849), under a name of its own.
+Result<void> Guard::rehearse(GuardMeans means) {
+  GuardRulesLease lease{
       .addresses = {SocketAddress::ipv4({192, 0, 2, 1}, 0),
                     SocketAddress::ipv6(
                         {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 0)},
       .opening = Opening{.left = kOpeningMin, .wall_end = {}}};
-  write_guard(batch, {lease}, kRehearsal);
-  if (auto done = guard.send(batch, NftBatch::Ending::kDryRun); !done.has_value()) {
-    return rehearsal_failed(done.error());
+  NftBatch batch = netlink_.begin();
+  std::optional<LeaseEnds> ends;
+  if (means == GuardMeans::kProgram) {
+    ends = TRY(LeaseEnds::create(1));
+    lease.program = ends->program(0);
+    write_program_rehearsal(batch, *lease.program, kRehearsal);
   }
-  guard.monitor_ = TRY(open_monitor(guard.netlink_.descriptor()));
-  return guard;
+  write_guard(batch, {lease}, kRehearsal);
+  auto done = send(batch, NftBatch::Ending::kDryRun);
+  if (!done.has_value()) return rehearsal_failed(done.error(), means);
+  return {};
 }
 
 Result<void> Guard::install(const std::vector<GuardedLease>& leases) {
   std::vector<GuardRulesLease> rules;
-  std::vector<Lease> fresh;
+  std::vector<GuardFamilies> families;
   for (const GuardedLease& lease : leases) {
     rules.push_back({.addresses = lease.addresses, .opening = opening_until(lease.open_until)});
-    fresh.push_back({.families = families_of(lease.addresses)});
+    families.push_back(families_of(lease.addresses));
   }
   TRY(check_guardable(rules));
+  // New memory each time: what is open in the old rules stays as it is until these have taken
+  // their place.
+  std::optional<LeaseEnds> ends;
+  if (means_ == GuardMeans::kProgram) {
+    ends = TRY(LeaseEnds::create(leases.size()));
+    for (std::size_t lease = 0; lease < leases.size(); ++lease) {
+      rules[lease].program = ends->program(lease);
+      ends->set(lease, leases[lease].open_until);
+    }
+  }
+  // What was asked for the leases before must not reach these.
+  if (arp_) arp_->start_anew(families_);
   NftBatch batch = netlink_.begin();
   write_guard(batch, rules);
   TRY(send(batch, NftBatch::Ending::kCommit));
-  leases_ = std::move(fresh);
+  if (arp_) arp_->start_anew(families);
+  writer_.start_anew(families);
+  families_ = std::move(families);
+  ends_ = std::move(ends);
   return {};
 }
 
 Result<void> Guard::open_until(std::size_t lease, Instant end) {
+  if (ends_) return open_by_program(lease, end);
   const std::optional<Opening> opening = opening_until(end);
-  TRY(write(lease, opening));
-  if (!opening) {
-    return Error(ErrorCode::kTimeout, "too little is left of the lease to open the guard for it");
-  }
+  TRY(explained(writer_.write(netlink_, lease, opening)));
+  if (!opening) return too_little_left();
   return {};
 }
 
-Result<void> Guard::close(std::size_t lease) { return write(lease, std::nullopt); }
-
-Result<void> Guard::write(std::size_t lease, const std::optional<Opening>& opening) {
-  CHECK(lease < leases_.size());
-  Lease& of = leases_[lease];
-  if (opening && of.renewal) {
-    replace_opening(of.renewal->batch, of.renewal->places, *opening);
-    return explained(netlink_.send_again(of.renewal->batch));
+// Whoever takes an address asks who its clients are right after, by ARP, so that is open before
+// this returns; at a renewal there is time.
+Result<void> Guard::open_by_program(std::size_t lease, Instant end) {
+  if (!left_until(end)) {
+    TRY(close(lease));
+    return too_little_left();
   }
-  NftBatch batch = netlink_.begin();
-  OpeningPlaces places = write_opening(batch, lease, of.families, opening);
-  auto sent = send(batch, NftBatch::Ending::kCommit);
-  if (opening) of.renewal = Lease::Renewal{std::move(batch), std::move(places)};
-  return sent;
+  const bool is_renewal = left_until(ends_->of(lease)).has_value();
+  if (is_renewal) {
+    ends_->set(lease, end);
+    return explained(arp_->open_until(lease, end));
+  }
+  arp_->settle(lease, end);
+  TRY(explained(writer_.write(netlink_, lease, opening_until(end))));
+  ends_->set(lease, end);
+  return {};
+}
+
+Result<void> Guard::close(std::size_t lease) {
+  if (ends_) {
+    ends_->set(lease, Instant{});
+    arp_->settle(lease, Instant{});
+  }
+  return explained(writer_.write(netlink_, lease, std::nullopt));
 }
 
 Result<void> Guard::remove() {
   NftBatch batch = netlink_.begin();
   write_removal(batch);
   TRY(send(batch, NftBatch::Ending::kCommit));
-  leases_.clear();
+  families_.clear();
+  if (arp_) arp_->start_anew(families_);
+  writer_.start_anew(families_);
+  ends_.reset();
   return {};
 }
 

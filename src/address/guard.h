@@ -1,14 +1,19 @@
 // The kernel guard: addresses of ours answer only while their lease lives, and the kernel itself
 // sees to it. Two nftables tables drop what is for or from such an address unless the lease is
-// open; an opening ends by the kernel's clocks, whoever is stopped or dead by then.
+// open; an opening ends by the kernel's clock, whoever is stopped or dead by then.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "address/guard_rules.h"
+#include "address/lease_ends.h"
 #include "address/nft_socket.h"
+#include "address/opening_thread.h"
+#include "address/opening_writer.h"
 #include "base/result.h"
 #include "base/socket_address.h"
 #include "base/time.h"
@@ -22,6 +27,12 @@ struct GuardedLease {
   Instant open_until{};                  // CLOCK_BOOTTIME; one that has passed: shut
 };
 
+// How a lease's end gets into the kernel.
+enum class GuardMeans : std::uint8_t {
+  kProgram,   // memory that a program of the kernel's reads: lease_ends.h. ARP's is an element
+  kElements,  // a transaction for each opening: guard_rules.h, Opening
+};
+
 // The owner's duties, in order:
 //  1. install() before any of the addresses exists on this host, all of them shut.
 //  2. open_until() with each grant and renewal, and only then the address and its announcements:
@@ -32,24 +43,33 @@ struct GuardedLease {
 // The tables outlive this object and its process: that is their purpose. remove() is for hosts that
 // leave the cluster.
 //
-// Everything is one transaction, taken as a whole or not at all, and acknowledged before the call
-// returns (about 0.1 ms for open_until(), longer while somebody else changes nftables). Belongs to
-// the network namespace of the thread that made it. Not thread-safe. Needs CAP_NET_ADMIN.
+// install() and remove() are one transaction, taken as a whole or not at all, and acknowledged
+// before the call returns: about 0.1 ms, longer while somebody else changes nftables. So is
+// close(), and open_until() where ends are elements, or the lease was shut. By a program a renewal
+// waits for nobody, and ARP's follows by a thread of this object's. Belongs to the network
+// namespace of the thread that made it. Not thread-safe. Needs CAP_NET_ADMIN; for a program CAP_BPF
+// as well.
 class Guard {
  public:
+  // By a program where the kernel and the process's rights allow it, or by `means` and no other.
   // Rehearses every rule without leaving one, so that a kernel without a part of nftables is told
   // here: kUnsupported, with the part's name. kRefused without the capability; kExists while
   // another process guards this network namespace.
-  static Result<Guard> create();
+  static Result<Guard> create(std::optional<GuardMeans> means = std::nullopt);
+
+  GuardMeans means() const { return means_; }
+  // Why it is not a program, where one would have been taken.
+  const std::optional<Error>& no_program() const { return no_program_; }
 
   // Replaces what stood there, in one step even for packets on their way; what the list has open
   // stays open. kInvalid, kExhausted: see check_guardable(); the tables are then as before.
   Result<void> install(const std::vector<GuardedLease>& leases);
 
   // Lets a lease's addresses through until `end` (CLOCK_BOOTTIME), whatever end they had before.
-  // `lease` counts from 0 in the installed list. More than kOpeningMax is cut to it. A call that
-  // was held up opens nothing beyond `end`, however late it comes. kTimeout: less than kOpeningMin
-  // is left; the lease is shut then. kNotFound: the tables are gone.
+  // `lease` counts from 0 in the installed list. An element's end is kOpeningMax from now at most.
+  // A call that was held up opens nothing beyond `end`, however late it comes. kTimeout: less than
+  // kOpeningMin is left; the lease is shut then. kNotFound: the tables are gone; by a program a
+  // renewal says what became of ARP's before it.
   Result<void> open_until(std::size_t lease, Instant end);
   Result<void> close(std::size_t lease);
 
@@ -63,24 +83,19 @@ class Guard {
  private:
   Guard(io::Descriptor lock, NftSocket netlink);
 
-  struct Lease {
-    GuardFamilies families;
-    // The batch by which it was opened last: of the next renewal only a few numbers differ, and
-    // writing all of it costs more than these, several dozen times a second.
-    struct Renewal {
-      NftBatch batch;
-      OpeningPlaces places;
-    };
-    std::optional<Renewal> renewal{};
-  };
-
+  Result<void> rehearse(GuardMeans means);
   Result<void> send(NftBatch& batch, NftBatch::Ending ending);
-  Result<void> write(std::size_t lease, const std::optional<Opening>& opening);
+  Result<void> open_by_program(std::size_t lease, Instant end);
 
   io::Descriptor lock_;
   NftSocket netlink_;
   io::Descriptor monitor_;
-  std::vector<Lease> leases_;  // as installed
+  GuardMeans means_ = GuardMeans::kElements;
+  std::optional<Error> no_program_;
+  OpeningWriter writer_{OpeningTables::kBoth};
+  std::vector<GuardFamilies> families_;  // as installed
+  std::optional<LeaseEnds> ends_;        // by a program: of what is installed
+  std::unique_ptr<OpeningThread> arp_;   // by a program
   std::vector<char> answer_;
 };
 

@@ -104,6 +104,14 @@ void write_owned(NftTable& table, NftBatch& batch, const std::vector<GuardRulesL
 void write_leases(NftTable& table, NftBatch& batch, const std::vector<GuardRulesLease>& leases) {
   OpeningPlaces places;  // of a batch that is sent once
   for (std::size_t lease = 0; lease < leases.size(); ++lease) {
+    if (const auto& program = leases[lease].program; program && table.family() != NFPROTO_ARP) {
+      table.add_chain(lease_chain(lease));
+      table.begin_rule(lease_chain(lease));
+      table.if_program(*program);
+      table.decide(NF_DROP);
+      table.end_rule("when the lease has ended");
+      continue;
+    }
     table.add_set(lease_set(lease), NFT_SET_TIMEOUT, kNftTypeProtocolFamily, 1);
     table.add_chain(term_chain(lease));
     write_term(table, lease, leases[lease].opening, places);
@@ -271,8 +279,18 @@ void write_guard(NftBatch& batch, const std::vector<GuardRulesLease>& leases,
   write_arp(batch, leases, table);
 }
 
-OpeningPlaces write_opening(NftBatch& batch, std::size_t lease, GuardFamilies families,
-                            const std::optional<Opening>& opening, std::string_view table) {
+void write_program_rehearsal(NftBatch& batch, int program, std::string_view table) {
+  NftTable ipv4(batch, NFPROTO_IPV4, table);
+  ipv4.create();
+  ipv4.add_chain("lease");
+  ipv4.begin_rule("lease");
+  ipv4.if_program(program);
+  ipv4.end_rule();
+}
+
+OpeningPlaces write_opening(NftBatch& batch, OpeningTables tables, std::size_t lease,
+                            GuardFamilies families, const std::optional<Opening>& opening,
+                            std::string_view table) {
   OpeningPlaces places;
   const auto write = [&](std::uint8_t family) {
     NftTable each(batch, family, table);
@@ -283,7 +301,7 @@ OpeningPlaces write_opening(NftBatch& batch, std::size_t lease, GuardFamilies fa
     each.flush_chain(term_chain(lease));
     write_term(each, lease, opening, places);
   };
-  write(NFPROTO_INET);
+  if (tables == OpeningTables::kBoth) write(NFPROTO_INET);
   if (families.ipv4) write(NFPROTO_ARP);
   return places;
 }

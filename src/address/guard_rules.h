@@ -34,10 +34,14 @@ struct Opening {
   WallTime wall_end;
 };
 
-// Addresses that open and shut together.
+// Addresses that open and shut together: by a set and a rule that are written anew for each
+// opening; or, but for ARP, by a program of the kernel's, which says whether they are shut
+// (lease_ends.h). No program may judge ARP: the kernel has that family take only what was written
+// for it (net/netfilter/x_tables.c).
 struct GuardRulesLease {
   std::vector<SocketAddress> addresses;  // ports are ignored
-  std::optional<Opening> opening;        // none: shut
+  std::optional<Opening> opening{};      // none: shut
+  std::optional<int> program{};          // a descriptor
 };
 
 // Which of the two tables have anything to guard.
@@ -56,12 +60,21 @@ Result<void> check_guardable(const std::vector<GuardRulesLease>& leases);
 // checked. With another `table` name, a rehearsal.
 void write_guard(NftBatch& batch, const std::vector<GuardRulesLease>& leases,
                  std::string_view table = kGuardTable);
+// Rules that ask a program, and a rule of IPv4 alone before them: by that family's name the kernel
+// finds the module it may need, by inet's it does not.
+void write_program_rehearsal(NftBatch& batch, int program, std::string_view table);
+
+// Which tables have a set and a rule for each lease.
+enum class OpeningTables : std::uint8_t {
+  kBoth,
+  kArp,  // those with programs
+};
 // Where a batch of write_opening() has what differs from one opening of the lease to the next.
 struct OpeningPlaces {
   std::vector<std::size_t> left, wall_end;
 };
-OpeningPlaces write_opening(NftBatch& batch, std::size_t lease, GuardFamilies families,
-                            const std::optional<Opening>& opening,
+OpeningPlaces write_opening(NftBatch& batch, OpeningTables tables, std::size_t lease,
+                            GuardFamilies families, const std::optional<Opening>& opening,
                             std::string_view table = kGuardTable);
 // In a batch that was sent: it opens the same lease anew.
 void replace_opening(NftBatch& batch, const OpeningPlaces& places, const Opening& opening);

@@ -72,7 +72,7 @@ std::string decode(std::string_view bytes) {
 
 std::string opening(GuardFamilies families, const std::optional<Opening>& how) {
   NftBatch batch(1);
-  write_opening(batch, 3, families, how);
+  write_opening(batch, OpeningTables::kBoth, 3, families, how);
   batch.finish(NftBatch::Ending::kCommit);
   return decode(batch.bytes());
 }
@@ -103,6 +103,13 @@ TEST(GuardRules, OnlyFamiliesThatTheLeaseHasAreOpened) {
   EXPECT_THAT(opening({}, how), Not(HasSubstr("inet 12")));
 }
 
+TEST(GuardRules, WithProgramsTheArpTableAloneIsOpened) {
+  NftBatch batch(1);
+  write_opening(batch, OpeningTables::kArp, 3, {.ipv4 = true, .ipv6 = true}, std::nullopt);
+  batch.finish(NftBatch::Ending::kCommit);
+  EXPECT_EQ(decode(batch.bytes()), kArpShut);
+}
+
 TEST(GuardRules, OpeningSaysTheTimeoutInMillisecondsAndTheWallClocksEnd) {
   // 123.9 ms become 123, 0x7b. The rule: time, in network order, >= the end: drop.
   const Opening how{.left = Duration(123'900'000), .wall_end = WallTime{0x0102030405060708}};
@@ -124,13 +131,13 @@ TEST(GuardRules, ARenewalOfWhatWasSentIsWhatWouldBeWrittenAnew) {
        {GuardFamilies{.ipv4 = true, .ipv6 = false}, GuardFamilies{.ipv4 = false, .ipv6 = true},
         GuardFamilies{.ipv4 = true, .ipv6 = true}, GuardFamilies{}}) {
     NftBatch sent(1);
-    const OpeningPlaces places = write_opening(sent, 3, families, before);
+    const OpeningPlaces places = write_opening(sent, OpeningTables::kBoth, 3, families, before);
     sent.finish(NftBatch::Ending::kCommit);
     const std::uint32_t next = 0xfffffffd;  // numbers begin again within it
     replace_opening(sent, places, after);
     sent.renumber(next);
     NftBatch anew(next);
-    write_opening(anew, 3, families, after);
+    write_opening(anew, OpeningTables::kBoth, 3, families, after);
     anew.finish(NftBatch::Ending::kCommit);
     EXPECT_EQ(sent.bytes(), anew.bytes()) << families.ipv4 << families.ipv6;
     EXPECT_EQ(sent.next_sequence(), anew.next_sequence());

@@ -66,6 +66,15 @@ Result<NftSocket> NftSocket::open() {
   return NftSocket(std::move(netlink));
 }
 
+Result<std::uint32_t> NftSocket::port() const {
+  sockaddr_nl ours{};
+  socklen_t size = sizeof ours;
+  if (::getsockname(netlink_.get(), reinterpret_cast<sockaddr*>(&ours), &size) != 0) {
+    return Error::from_errno(errno, "the nftables socket's number");
+  }
+  return ours.nl_pid;
+}
+
 Result<void> NftSocket::send(NftBatch& batch, NftBatch::Ending ending) {
   batch.finish(ending);
   return deliver(batch);

@@ -28,7 +28,8 @@ class NftSocket {
   // The same for a batch that was sent before, by whatever way that ended.
   Result<void> send_again(NftBatch& batch);
 
-  int descriptor() const { return netlink_.get(); }
+  // By which the kernel says in its events who caused them.
+  Result<std::uint32_t> port() const;
 
  private:
   explicit NftSocket(io::Descriptor netlink);

@@ -2,13 +2,20 @@
 #include "address/nft_table.h"
 
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables_compat.h>
+#include <linux/netfilter/xt_bpf.h>
 #include <linux/netlink.h>
+
+#include "base/check.h"
 
 namespace nines::address {
 namespace {
 
 std::string name_of_table(std::uint8_t family, std::string_view table) {
-  return (family == NFPROTO_ARP ? "table arp " : "table inet ") + std::string(table);
+  const char* const kind = family == NFPROTO_ARP    ? "table arp "
+                           : family == NFPROTO_IPV4 ? "table ip "
+                                                    : "table inet ";
+  return kind + std::string(table);
 }
 
 }  // namespace
@@ -62,6 +69,16 @@ void NftTable::begin_rule(std::string_view chain) {
   batch_.put_text(NFTA_RULE_TABLE, name_);
   batch_.put_text(NFTA_RULE_CHAIN, chain);
   batch_.begin_nest(NFTA_RULE_EXPRESSIONS);
+}
+
+// As nft(8) writes it: a type, of which a comment's is 0, a length and a text that ends with a 0.
+void NftTable::end_rule(std::string_view comment) {
+  batch_.end_nest();
+  if (comment.empty()) return;
+  CHECK(comment.size() <= kCommentMax);
+  std::string data{'\0', static_cast<char>(comment.size() + 1)};
+  data.append(comment).push_back('\0');
+  batch_.put(NFTA_RULE_USERDATA, data);
 }
 
 void NftTable::flush_chain(std::string_view chain) {
@@ -153,6 +170,19 @@ void NftTable::go_by(std::string_view map) {
     batch_.put_text(NFTA_LOOKUP_SET, map);
     batch_.put_u32(NFTA_LOOKUP_SREG, NFT_REG_1);
     batch_.put_u32(NFTA_LOOKUP_DREG, NFT_REG_VERDICT);
+  });
+}
+
+// iptables-extensions(8), "bpf"; the kernel has it for iptables' rules, and nftables' take it as it
+// is (net/netfilter/nft_compat.c, xt_bpf.c).
+void NftTable::if_program(int program) {
+  xt_bpf_info_v1 info{};
+  info.mode = XT_BPF_MODE_FD_ELF;
+  info.fd = program;
+  expression("match", [&] {
+    batch_.put_text(NFTA_MATCH_NAME, "bpf");
+    batch_.put_u32(NFTA_MATCH_REV, 1);
+    batch_.put(NFTA_MATCH_INFO, {reinterpret_cast<const char*>(&info), sizeof info});
   });
 }
 

@@ -23,6 +23,9 @@ constexpr std::uint32_t concatenated(std::uint32_t first, std::uint32_t second) 
   return first << 6 | second;
 }
 
+// As nft(8) has it.
+inline constexpr std::size_t kCommentMax = 128;
+
 // Where IP headers have what rules compare (RFC 791, 8200).
 inline constexpr std::uint32_t kIpv4Source = 12, kIpv4Destination = 16;
 inline constexpr std::uint32_t kIpv6Source = 8, kIpv6Destination = 24;
@@ -64,9 +67,10 @@ class NftTable {
   // All of them, also none.
   void flush_elements(std::string_view set);
 
-  // What is called until end_rule() is the rule, in its order.
+  // What is called until end_rule() is the rule, in its order. The comment is for people who list
+  // it: at most kCommentMax bytes.
   void begin_rule(std::string_view chain);
-  void end_rule() { batch_.end_nest(); }
+  void end_rule(std::string_view comment = {});
   void flush_chain(std::string_view chain);
 
   // Into a register, out of the first one unless told otherwise.
@@ -81,6 +85,9 @@ class NftTable {
   void if_in(std::string_view set, std::uint32_t from = NFT_REG_1);
   void unless_in(std::string_view set);
   void go_by(std::string_view map);
+  // Goes on if a program of the kernel's (BPF_PROG_TYPE_SOCKET_FILTER) answers anything but 0. The
+  // descriptor may be closed once the transaction was taken.
+  void if_program(int program);
   void decide(int verdict, std::string_view chain = {});
   void put_verdict(int code, std::string_view chain);
   void count();

@@ -3,26 +3,16 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cerrno>
 #include <cstring>
 #include <string>
 #include <utility>
 
 #include <netinet/in.h>
-#include <sys/mman.h>
 
 #include "address/bpf_address.h"
-#include "address/bpf_calls.h"
 #include "address/session_program.h"
 
 namespace nines::address {
-namespace {
-
-constexpr std::size_t kPage = 4096;
-
-}  // namespace
-
-void SessionWatch::Unmap::operator()(std::uint64_t* count) const { ::munmap(count, kPage); }
 
 Result<SessionWatch> SessionWatch::create(std::span<const SocketAddress> addresses,
                                           std::size_t most) {
@@ -40,9 +30,7 @@ Result<SessionWatch> SessionWatch::create(std::span<const SocketAddress> address
       TRY(bpf::make_map(BPF_MAP_TYPE_HASH, sizeof(WatchedSession), 1, most, BPF_F_NO_PREALLOC));
   watch.count_map_ = TRY(bpf::make_map(BPF_MAP_TYPE_ARRAY, sizeof(std::uint32_t),
                                        sizeof(std::uint64_t), 1, BPF_F_MMAPABLE));
-  void* const count = ::mmap(nullptr, kPage, PROT_READ, MAP_SHARED, watch.count_map_.get(), 0);
-  if (count == MAP_FAILED) return Error::from_errno(errno, "a count shared with the kernel");
-  watch.count_.reset(static_cast<std::uint64_t*>(count));
+  watch.count_ = TRY(bpf::share(watch.count_map_, bpf::Sharing::kRead));
   const SessionMaps maps{.addresses = watch.addresses_.get(),
                          .sessions = watch.sessions_.get(),
                          .accepted = watch.count_map_.get()};
@@ -54,7 +42,7 @@ Result<SessionWatch> SessionWatch::create(std::span<const SocketAddress> address
 }
 
 std::uint64_t SessionWatch::accepted() const {
-  return std::atomic_ref<std::uint64_t>(*count_).load(std::memory_order_relaxed);
+  return std::atomic_ref<std::uint64_t>(count_[0]).load(std::memory_order_relaxed);
 }
 
 Result<std::vector<Session>> SessionWatch::find() const {

@@ -5,10 +5,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
+#include "address/bpf_calls.h"
 #include "address/session.h"
 #include "base/result.h"
 #include "base/socket_address.h"
@@ -34,14 +34,10 @@ class SessionWatch {
   Result<void> forget(const Session& session);
 
  private:
-  struct Unmap {
-    void operator()(std::uint64_t* count) const;
-  };
-
   SessionWatch() = default;
 
   io::Descriptor addresses_, sessions_, count_map_, program_, attached_;
-  std::unique_ptr<std::uint64_t, Unmap> count_;  // the kernel writes it
+  bpf::SharedWords count_;  // the kernel writes it
   std::size_t most_ = 0;
 };
 

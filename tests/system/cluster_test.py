@@ -584,6 +584,34 @@ def a_flushed_firewall_is_put_back(scope):
 
 
 @test
+def a_firewall_that_is_loaded_moves_no_address(scope):
+    """nftables has one lock for each host, and 60,000 rules hold it longer than a lease lives. It also
+    takes a processor of a kernel that cannot be interrupted (PREEMPT_NONE): not that of the rest."""
+    processors = os.sched_getaffinity(0)
+    if len(processors) == 1:
+        raise Skip("a processor for the firewall and one for the rest")
+    theirs = min(processors)
+    os.sched_setaffinity(0, processors - {theirs})
+    scope.on_end(os.sched_setaffinity, 0, processors)
+    cluster = Cluster(scope).start()
+    node = cluster.holder()
+    if "renewals wait while a firewall is loaded" in node.daemon.log():
+        raise Skip("no programs in rules here")
+    epoch = node.status()["instances"][0]["epoch"]
+    rules = "".join(f"tcp dport {port} accept\n" for port in range(1, 60001))
+    rules = f"table inet load {{\nchain c {{\n{rules}}}\n}}\n"
+    with open(scope.path("firewall"), "w", encoding="utf-8") as file:
+        file.write(rules)
+    at = time.monotonic()
+    node.host.run(["taskset", "-c", str(theirs), "nft", "-f", scope.path("firewall")])
+    print(f"   # loaded in {time.monotonic() - at:.1f} s")
+    cluster.wait_for_answers(time.monotonic())
+    assert cluster.holder() is node and node.status()["instances"][0]["epoch"] == epoch
+    print(f"   # outage {cluster.outage(at) * 1000:.0f} ms")
+    assert cluster.outage(at) < 0.5, cluster.outage(at)
+
+
+@test
 def no_thread_of_an_owner_has_more_rights_than_it_needs(scope):
     cluster = Cluster(scope).start()
     for node in cluster.nodes.values():
