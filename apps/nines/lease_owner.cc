@@ -65,21 +65,19 @@ Result<std::unique_ptr<vrrp::OwnerService>> LeaseOwner::create(const node::Clust
                                                                const vrrp::Config& config,
                                                                io::EpollLoop& loop, io::Log& log) {
   TRY(check_for_leases(config));
-  auto owner = std::unique_ptr<LeaseOwner>(new LeaseOwner(
-      config, loop, log, TRY(address::InterfaceAddresses::open()), TRY(address::Routing::open()),
-      TRY(io::Netlink::open()), TRY(io::NetworkMonitor::open())));
+  auto owner = std::unique_ptr<LeaseOwner>(
+      new LeaseOwner(config, loop, log, TRY(address::Routing::open()), TRY(io::Netlink::open()),
+                     TRY(io::NetworkMonitor::open())));
   owner->load_ = std::move(load);
   TRY(owner->prepare(cluster));
   return std::unique_ptr<vrrp::OwnerService>(std::move(owner));
 }
 
 LeaseOwner::LeaseOwner(vrrp::Config config, io::EpollLoop& loop, io::Log& log,
-                       address::InterfaceAddresses addresses, address::Routing routing,
-                       io::Netlink netlink, io::NetworkMonitor monitor)
+                       address::Routing routing, io::Netlink netlink, io::NetworkMonitor monitor)
     : loop_(loop),
       log_(log),
       config_(std::move(config)),
-      addresses_(std::move(addresses)),
       monitor_(std::move(monitor)),
       tracks_(loop, processes_, std::move(netlink), log, [this] { refresh(); }),
       routes_(std::move(routing), loop, log),
@@ -116,7 +114,8 @@ Result<void> LeaseOwner::prepare(const node::ClusterConfig& cluster) {
   TRY(gate_->install());
   TRY(routes_.prepare(config_, monitor_));
   holder_ = std::make_unique<cluster::AddressHolder>(
-      groups_of(config_), addresses_, *gate_, loop_, now_exactly, log_,
+      groups_of(config_), TRY(address::InterfaceAddresses::open()),
+      TRY(address::InterfaceAddresses::open()), *gate_, loop_, now_exactly, log_,
       [this](const cluster::AddressGroup& group, bool held, cluster::Epoch epoch) {
         held_changed(group, held, epoch);
       });
@@ -410,6 +409,8 @@ void LeaseOwner::network_changed() {
         break;
       case io::NetworkEvent::Kind::kLinkChanged:
       case io::NetworkEvent::Kind::kLinkRemoved:
+        links = links || tracks_.concerns(config_, event.link);
+        break;
       case io::NetworkEvent::Kind::kLost:
         links = true;
         break;

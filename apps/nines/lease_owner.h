@@ -68,9 +68,8 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
     cluster::Epoch epoch = 0;
   };
 
-  LeaseOwner(vrrp::Config config, io::EpollLoop& loop, io::Log& log,
-             address::InterfaceAddresses addresses, address::Routing routing, io::Netlink netlink,
-             io::NetworkMonitor monitor);
+  LeaseOwner(vrrp::Config config, io::EpollLoop& loop, io::Log& log, address::Routing routing,
+             io::Netlink netlink, io::NetworkMonitor monitor);
   Result<void> prepare(const node::ClusterConfig& cluster);
   Result<cluster::Lease> make_machine(const node::ClusterConfig& cluster) const;
   Result<cluster::Membership> make_membership(const node::ClusterConfig& cluster) const;
@@ -94,7 +93,6 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   io::EpollLoop& loop_;
   io::Log& log_;
   vrrp::Config config_;
-  address::InterfaceAddresses addresses_;
   io::NetworkMonitor monitor_;
   io::LinuxProcesses processes_{loop_};
   OwnerNotify notify_{processes_, log_};

@@ -51,6 +51,24 @@ Result<void> OwnerTracks::look() {
   return {};
 }
 
+bool OwnerTracks::concerns(const vrrp::Config& config, const io::NetworkLink& link) const {
+  const auto before = std::find_if(links_.begin(), links_.end(), [&](const io::NetworkLink& each) {
+    return each.index == link.index;
+  });
+  const auto is_it = [&](const std::string& name) {
+    return name == link.name || (before != links_.end() && name == before->name);
+  };
+  return std::any_of(
+      config.instances.begin(), config.instances.end(), [&](const vrrp::VrrpInstance& instance) {
+        const auto owned = vrrp::owned_by(instance);
+        return is_it(instance.interface) ||
+               std::any_of(owned.begin(), owned.end(),
+                           [&](const auto& each) { return is_it(each.device); }) ||
+               std::any_of(instance.track_interfaces.begin(), instance.track_interfaces.end(),
+                           [&](const vrrp::Track& track) { return is_it(track.name); });
+      });
+}
+
 bool OwnerTracks::running(const std::string& name) const {
   return std::any_of(links_.begin(), links_.end(), [&](const io::NetworkLink& link) {
     return link.name == name && link.up && link.running;

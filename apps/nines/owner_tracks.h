@@ -29,6 +29,9 @@ class OwnerTracks {
 
   // The host's links as they are now; kept for fit(). An error: as they were.
   Result<void> look();
+  // Whether an instance's own link, its addresses' or one that it tracks has changed to this, or is
+  // gone by that name. Hosts of virtual machines and routers have others come and go all the time.
+  bool concerns(const vrrp::Config& config, const io::NetworkLink& link) const;
   // Whether the instance's own link and all that it tracks are good and known, as of look().
   bool fit(const vrrp::VrrpInstance& instance) const;
 

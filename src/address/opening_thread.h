@@ -1,13 +1,11 @@
 // Openings of the ARP table on a thread of its own. A transaction waits for whoever else changes
-// nftables, for half a second while 60,000 rules are loaded; the loop that renews leases waits for
+// nftables, for seconds while 60,000 rules are loaded; the loop that renews leases waits for
 // nobody.
 #pragma once
 
-#include <condition_variable>
 #include <cstddef>
 #include <mutex>
 #include <optional>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -16,18 +14,15 @@
 #include "address/opening_writer.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "io/linux/keyed_worker.h"
 
 namespace nines::address {
 
-// One thread asks. The other begins with the first opening, and so with no more rights than the
-// asking one has kept.
+// One thread asks.
 class OpeningThread {
  public:
-  // `netlink` is the thread's from here on.
+  // `netlink` is the other thread's from here on.
   explicit OpeningThread(NftSocket netlink) : netlink_(std::move(netlink)) {}
-  ~OpeningThread();  // waits for what is being written
-  OpeningThread(const OpeningThread&) = delete;
-  OpeningThread& operator=(const OpeningThread&) = delete;
 
   // The tables were installed anew, with these leases, or are about to be. Waits for what is being
   // written; nothing that was asked before is written after.
@@ -42,28 +37,19 @@ class OpeningThread {
 
  private:
   struct Lease {
-    bool guarded = false;             // has addresses in the table
-    Instant end{};                    // as asked for last; none: 0
-    std::optional<Instant> wanted{};  // and not yet begun to be written
+    bool guarded = false;  // has addresses in the table
+    Instant end{};         // as asked for last; none: 0
   };
 
-  void run();
-  // Both with the lock held.
-  std::optional<std::size_t> next_wanted() const;
-  void wait_until_idle(std::unique_lock<std::mutex>& lock);
+  void write(std::size_t lease, Instant end);
+  std::optional<Error> take_failure();
 
-  std::mutex mutex_;
-  std::condition_variable news_;
-  std::condition_variable idle_;
-  // The thread's while it writes, else guarded by mutex_.
-  NftSocket netlink_;
-  OpeningWriter writer_{OpeningTables::kArp};
-  // Guarded by mutex_.
   std::vector<Lease> leases_;
-  std::optional<Error> failure_;
-  bool writing_ = false;
-  bool ending_ = false;
-  std::thread thread_;
+  NftSocket netlink_;                          // the thread's while it is at work
+  OpeningWriter writer_{OpeningTables::kArp};  // the same
+  std::mutex mutex_;
+  std::optional<Error> failure_;  // guarded by mutex_
+  io::KeyedWorker worker_;        // its keys: leases
 };
 
 }  // namespace nines::address

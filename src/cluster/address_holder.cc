@@ -32,9 +32,11 @@ Name name_from(std::string_view text) {
 }
 
 AddressHolder::AddressHolder(std::vector<AddressGroup> groups,
-                             address::InterfaceAddresses& addresses, AddressGate& gate,
+                             address::InterfaceAddresses addresses,
+                             address::InterfaceAddresses renewals, AddressGate& gate,
                              io::Loop& loop, Clock clock, io::Log& log, Changed changed)
-    : addresses_(addresses),
+    : addresses_(std::move(addresses)),
+      renewals_(std::move(renewals)),
       gate_(gate),
       loop_(loop),
       clock_(std::move(clock)),
@@ -52,6 +54,7 @@ AddressHolder::AddressHolder(std::vector<AddressGroup> groups,
 }
 
 AddressHolder::~AddressHolder() {
+  *alive_ = false;
   for (const auto& [name, held] : groups_) {
     if (held.held) let_go(name);
   }
@@ -84,6 +87,7 @@ void AddressHolder::let_go(Name name) {
   Held& held = found->second;
   if (held.held) end_sessions(held);
   complain(gate_.close(held.index));
+  worker_.settle(held.index);
   for (const auto& owned : held.group.addresses) complain(addresses_.drop(owned));
   if (!std::exchange(held.held, false)) return;
   end_sessions(held);
@@ -118,7 +122,7 @@ bool AddressHolder::holds(Name name) const {
 void AddressHolder::on_timer(Instant now) {
   for (auto& [name, held] : groups_) {
     if (!held.held) continue;
-    if (now >= held.refresh_at) put_on_interface(held);
+    if (now >= held.refresh_at) renew_soon(held);
     while (!held.announce_at.empty() && now >= held.announce_at.back()) {
       held.announce_at.pop_back();
       announce(held, 1);
@@ -137,6 +141,21 @@ void AddressHolder::arm_next() {
   }
   if (next == Instant::max()) return cancel();
   loop_.arm(*this, next);
+}
+
+// A lifetime that is not renewed in time ends: then the address is taken again, as if somebody had
+// taken it away.
+void AddressHolder::renew_soon(Held& held) {
+  worker_.post(held.index, [this, owned = held.group.addresses] {
+    for (const auto& each : owned) {
+      auto taken = renewals_.take(each, kLifetime);
+      if (taken.has_value()) continue;
+      loop_.post([this, alive = alive_, failure = std::move(taken).error()] {
+        if (*alive) complain(failure);
+      });
+    }
+  });
+  held.refresh_at = clock_() + kRefreshEvery;
 }
 
 void AddressHolder::put_on_interface(Held& held) {

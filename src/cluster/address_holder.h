@@ -4,11 +4,13 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "address/interface_addresses.h"
 #include "cluster/lease_driver.h"
+#include "io/linux/keyed_worker.h"
 #include "io/loop.h"
 #include "io/ports.h"
 
@@ -32,15 +34,19 @@ struct AddressGroup {
 };
 
 // Lives on the loop of the driver that calls it; all references outlive it. Destroyed, it lets go
-// of everything.
+// of everything. Taking and letting go wait for the kernel's lock on its network's settings (RTNL),
+// which others hold for a tenth of a second and more while devices come and go; renewing what was
+// taken is done by a thread, so that a lease that is held waits for nobody.
 class AddressHolder final : public LeaseHolder, private Timer {
  public:
   using Clock = LeaseDriver::Clock;
   // Held or not, and under which epoch; after each change.
   using Changed = std::function<void(const AddressGroup&, bool held, Epoch)>;
 
-  AddressHolder(std::vector<AddressGroup> groups, address::InterfaceAddresses& addresses,
-                AddressGate& gate, io::Loop& loop, Clock clock, io::Log& log, Changed changed);
+  // `renewals`: of the same network namespace, the thread's.
+  AddressHolder(std::vector<AddressGroup> groups, address::InterfaceAddresses addresses,
+                address::InterfaceAddresses renewals, AddressGate& gate, io::Loop& loop,
+                Clock clock, io::Log& log, Changed changed);
   ~AddressHolder() override;
 
   void hold(Name name, Epoch epoch, Instant until, bool renewed) override;
@@ -67,19 +73,23 @@ class AddressHolder final : public LeaseHolder, private Timer {
   void on_timer(Instant now) override;
   void arm_next();
   void put_on_interface(Held& held);
+  void renew_soon(Held& held);
   void announce(const Held& held, int count);
   void ask_unheard(const Held& held);
   void end_sessions(const Held& held);
   void complain(const Result<void>& result);
 
   std::map<Name, Held> groups_;
-  address::InterfaceAddresses& addresses_;
+  address::InterfaceAddresses addresses_;
+  address::InterfaceAddresses renewals_;  // the worker's
   AddressGate& gate_;
   io::Loop& loop_;
   Clock clock_;
   io::Log& log_;
   Changed changed_;
   Instant complained_at_{};
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for what the worker posts
+  io::KeyedWorker worker_;                                      // its keys: groups
 };
 
 }  // namespace nines::cluster

@@ -3,11 +3,13 @@
 // allowed.
 #include "cluster/address_holder.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -80,8 +82,9 @@ class AddressHolderTest : public testing::Test {
     owned.address = *SocketAddress::parse_ip("10.9.0.100", 0);
     owned.device = "here0";
     holder_ = std::make_unique<AddressHolder>(
-        std::vector<AddressGroup>{{"web", {owned}}}, *addresses_, gate_, *loop_,
-        [this] { return now_; }, lines_, [](const AddressGroup&, bool, Epoch) {});
+        std::vector<AddressGroup>{{"web", {owned}}}, *address::InterfaceAddresses::open(),
+        *address::InterfaceAddresses::open(), gate_, *loop_, [this] { return now_; }, lines_,
+        [](const AddressGroup&, bool, Epoch) {});
   }
   void TearDown() override {
     holder_.reset();
@@ -132,6 +135,55 @@ TEST_F(AddressHolderTest, AHolderThatFindsItsLeaseOverSaysNothingMore) {
   holder_->hold(name_from("web"), 2, now_ + 1h, true);
   holder_->announce_all(3);
   EXPECT_GE(heard_for(20ms), 3);
+}
+
+// Of the address, as the kernel tells of it.
+int times(const std::vector<io::NetworkEvent>& events, io::NetworkEvent::Kind kind) {
+  return static_cast<int>(std::count_if(events.begin(), events.end(), [&](const auto& event) {
+    return event.kind == kind && event.address.address.ip_text() == "10.9.0.100";
+  }));
+}
+
+TEST_F(AddressHolderTest, AnAddressIsRenewedWhileItIsHeldAndNotAfter) {
+  using Kind = io::NetworkEvent::Kind;
+  auto monitor = io::NetworkMonitor::open();
+  ASSERT_TRUE(monitor.has_value());
+  now_ = loop_->now();
+  holder_->hold(name_from("web"), 1, now_ + 1h, false);
+  std::vector<io::NetworkEvent> events;
+  ASSERT_TRUE(monitor->read(events).has_value());
+  EXPECT_EQ(times(events, Kind::kAddressAdded), 1);
+  events.clear();
+  const auto patience = std::chrono::steady_clock::now() + 10s;
+  while (times(events, Kind::kAddressAdded) == 0 && std::chrono::steady_clock::now() < patience) {
+    loop_->run_once(10ms);
+    ASSERT_TRUE(monitor->read(events).has_value());
+  }
+  EXPECT_GE(times(events, Kind::kAddressAdded), 1);
+  EXPECT_EQ(times(events, Kind::kAddressRemoved), 0);
+  // One renewal more may be under way: nothing of it comes after the address was let go.
+  holder_->let_go(name_from("web"));
+  ASSERT_TRUE(monitor->read(events).has_value());
+  EXPECT_EQ(times(events, Kind::kAddressRemoved), 1);
+  events.clear();
+  loop_->run_once(10ms);
+  ASSERT_TRUE(monitor->read(events).has_value());
+  EXPECT_EQ(times(events, Kind::kAddressAdded), 0);
+  EXPECT_EQ(lines_.complaints, "");
+}
+
+TEST_F(AddressHolderTest, ARenewalThatFailsIsComplainedOf) {
+  now_ = loop_->now();
+  holder_->hold(name_from("web"), 1, now_ + 1ms, false);
+  now_ = now_ + 1s;  // so that it announces nothing, which would fail as well
+  auto netlink = io::Netlink::open();
+  ASSERT_TRUE(netlink->delete_link(netlink->find_link("here0")->index).has_value());
+  const auto patience = std::chrono::steady_clock::now() + 10s;
+  while (lines_.complaints.find("interface here0") == std::string::npos &&
+         std::chrono::steady_clock::now() < patience) {
+    loop_->run_once(10ms);
+  }
+  EXPECT_NE(lines_.complaints.find("interface here0"), std::string::npos) << lines_.complaints;
 }
 
 }  // namespace
