@@ -25,6 +25,7 @@ using Json = nlohmann::json;
 
 // Two nodes that want the same free name at the same instant cost each other a round: the one of
 // higher priority asks first.
+constexpr Duration kMovesSaidEach = std::chrono::minutes(1);
 constexpr Duration kPatiencePerPriority = std::chrono::microseconds(40);
 constexpr int kPriorityMax = 255;
 // After a handover its words are on their way; then this process may end.
@@ -56,6 +57,10 @@ std::vector<cluster::AddressGroup> groups_of(const vrrp::Config& config) {
 
 Duration patience_of(const vrrp::VrrpInstance& instance) {
   return kPatiencePerPriority * (kPriorityMax - instance.priority);
+}
+
+bool is_absent(const cluster::PeerStatus& peer) {
+  return peer.presence == cluster::Presence::kSuspect || peer.presence == cluster::Presence::kGone;
 }
 
 }  // namespace
@@ -95,6 +100,8 @@ LeaseOwner::LeaseOwner(vrrp::Config config, io::EpollLoop& loop, io::Log& log,
 LeaseOwner::~LeaseOwner() {
   *alive_ = false;
   for (const auto watch : watches_) loop_.unwatch_descriptor(watch);
+  loop_.set_watch(nullptr);
+  processor_watch_.reset();
   dead_peers_.reset();
   driver_.reset();
 }
@@ -179,6 +186,7 @@ void LeaseOwner::start(const vrrp::Predecessor&) {
                                             [this](std::uint32_t) { network_changed(); }));
   watches_.push_back(loop_.watch_descriptor(gate_->monitor(), EPOLLIN,
                                             [this](std::uint32_t) { gate_->on_monitor(); }));
+  watch_processor();
   const auto nonce = random_number();
   // Without randomness nothing could be sealed either; prepare() has had some.
   driver_->start(nonce.has_value() ? *nonce
@@ -194,6 +202,37 @@ void LeaseOwner::start(const vrrp::Predecessor&) {
   rivals_.listen(config_);
   adverts_.configure(config_, advertises_);
   refresh();
+}
+
+// Without one, a standstill of a processor is what it always was.
+void LeaseOwner::watch_processor() {
+  auto watch = io::ProcessorWatch::create(
+      [this] { loop_.post([] {}); },
+      [this](io::ProcessorWatch::Moved moved) {
+        ++processor_moves_;
+        const Instant now = now_exactly();
+        if (moves_said_at_ != Instant{} && now - moves_said_at_ < kMovesSaidEach) return;
+        moves_said_at_ = now;
+        log_.write(io::Severity::kNotice,
+                   "processor " + std::to_string(moved.from) +
+                       " stood still with a renewal due: the owner went on by another",
+                   {{"late_ms", std::to_string(milliseconds_of(moved.late))},
+                    {"times", std::to_string(processor_moves_)}});
+      });
+  if (!watch.has_value()) return;
+  processor_watch_ = *std::move(watch);
+  loop_.set_watch(processor_watch_.get());
+}
+
+// A holder's renewals have to be in time, and so have a voter's answers where the other voters may
+// be gone: a standstill there is borne otherwise.
+void LeaseOwner::watch_while_needed() {
+  if (!processor_watch_) return;
+  const bool holds = std::any_of(instances_.begin(), instances_.end(),
+                                 [](const Instance& each) { return each.held; });
+  const auto peers = membership_->status();
+  const bool all_are_seen = std::none_of(peers.begin(), peers.end(), is_absent);
+  processor_watch_->set_on(holds || !all_are_seen);
 }
 
 void LeaseOwner::set_fit(bool fit) {
@@ -432,10 +471,9 @@ void LeaseOwner::network_changed() {
 void LeaseOwner::members_changed() {
   cluster::NodeSet absent;
   for (const cluster::PeerStatus& peer : membership_->status()) {
-    const bool silent =
-        peer.presence == cluster::Presence::kSuspect || peer.presence == cluster::Presence::kGone;
-    if (silent) absent.add(peer.node);
+    if (is_absent(peer)) absent.add(peer.node);
   }
+  watch_while_needed();
   driver_->handle(cluster::lease_event::Absent{absent});
   dead_peers_->changed();
 }
@@ -484,6 +522,7 @@ void LeaseOwner::held_changed(const cluster::AddressGroup& group, bool held, clu
                {{"epoch", std::to_string(epoch)}});
     notify_.run(config_, instance.config, held);
   }
+  watch_while_needed();
   if (changed_) {
     loop_.post([this, alive = alive_] {
       if (*alive) changed_();

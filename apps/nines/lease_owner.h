@@ -84,6 +84,8 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   WordView word_view() const;
 
   void network_changed();
+  void watch_processor();
+  void watch_while_needed();
   void members_changed();
   void log_verdict(const cluster::NodeVerdict& verdict);
   std::string name_of(cluster::NodeId node) const;
@@ -114,6 +116,9 @@ class LeaseOwner final : public vrrp::OwnerService, private Timer {
   cluster::NodeId self_ = 0;
   std::vector<cluster::ClusterViewNode> nodes_;  // all of the cluster, by id
   std::vector<io::EpollLoop::WatchId> watches_;
+  std::unique_ptr<io::ProcessorWatch> processor_watch_;  // none: one processor
+  std::uint64_t processor_moves_ = 0;
+  Instant moves_said_at_{};
   bool fit_ = true;
   bool maintenance_ = false;
   std::function<void()> changed_;

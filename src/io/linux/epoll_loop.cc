@@ -598,8 +598,10 @@ void EpollLoop::run_once(Duration wait_max) {
     timeout_ms = static_cast<int>(std::clamp<std::int64_t>(rounded_up, 0, timeout_ms));
   }
   epoll_event events[kEventsPerPass];
+  if (watch_) watch_->sleeps_until(now_ + std::chrono::milliseconds(timeout_ms));
   const int count = ::epoll_wait(epoll_.get(), events, kEventsPerPass, timeout_ms);
   CHECK(count >= 0 || errno == EINTR);
+  if (watch_) watch_->is_awake();
   refresh_clock();
   ++counters_.passes;
   for (int i = 0; i < count; ++i) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "io/linux/descriptor.h"
+#include "io/linux/processor_watch.h"
 #include "io/loop.h"
 
 namespace nines::io {
@@ -53,6 +54,9 @@ class EpollLoop final : public Loop {
   // (signalfd). Call before other threads start.
   Result<void> on_signal(int number, std::function<void()> callback);
 
+  // Is told when this thread sleeps until a timer; lent, none: nobody is.
+  void set_watch(ProcessorWatch* watch) { watch_ = watch; }
+
   struct Counters {
     std::uint64_t passes = 0;
     std::uint64_t events = 0;
@@ -88,6 +92,7 @@ class EpollLoop final : public Loop {
   static constexpr std::size_t kSparesMax = 1024;      // recycled stream objects
 
   Descriptor epoll_;
+  ProcessorWatch* watch_ = nullptr;
   std::unique_ptr<char[]> scratch_;  // what is read is lent from here
   mutable WallTime wall_time_{};     // of this pass; zero until somebody asks
   std::vector<EpollStream*> ready_;  // may have bytes to read, this pass or the next
