@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 #include "address/guard.h"
@@ -24,6 +25,9 @@ class GuardGate final : public cluster::AddressGate {
 
   Result<void> open_until(std::size_t group, Instant end) override;
   Result<void> close(std::size_t group) override;
+
+  // Why a renewal waits for whoever loads a firewall; none: it does not.
+  const std::optional<Error>& no_program() const { return guard_.no_program(); }
 
   // Readable when rules may have changed; then on_monitor().
   int monitor() const { return guard_.monitor(); }

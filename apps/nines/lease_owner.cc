@@ -112,13 +112,12 @@ Result<void> LeaseOwner::prepare(const node::ClusterConfig& cluster) {
     guarded.emplace_back();
     for (const auto& owned : group.addresses) guarded.back().push_back(owned.address);
   }
-  address::Guard guard = TRY(address::Guard::create());
-  if (guard.no_program()) {
-    log_.write(io::Severity::kNotice,
-               "renewals wait while a firewall is loaded: " + guard.no_program()->message());
-  }
-  gate_ = std::make_unique<GuardGate>(std::move(guard), std::move(guarded), log_);
+  gate_ = std::make_unique<GuardGate>(TRY(address::Guard::create()), std::move(guarded), log_);
   TRY(gate_->install());
+  if (const auto& why = gate_->no_program()) {
+    log_.write(io::Severity::kNotice,
+               "renewals wait while a firewall is loaded: " + why->message());
+  }
   TRY(routes_.prepare(config_, monitor_));
   holder_ = std::make_unique<cluster::AddressHolder>(
       groups_of(config_), TRY(address::InterfaceAddresses::open()),
@@ -357,6 +356,9 @@ std::string LeaseOwner::with_parts(const std::string& status) const {
   Json json = Json::parse(status);
   json["dead_peers"] = dead_peers_->report();
   json["sessions"] = sessions_json(*sessions_, nodes_, now_exactly());
+  json["guard"] = {{"by_program", !gate_->no_program()}};
+  if (gate_->no_program()) json["guard"]["no_program"] = gate_->no_program()->message();
+  json["processor_moves"] = processor_moves_;
   return json.dump();
 }
 

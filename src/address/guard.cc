@@ -75,9 +75,10 @@ Result<io::Descriptor> open_monitor(std::uint32_t our_port, std::uint32_t our_ot
   return monitor;
 }
 
-Result<void> explained(Result<void> sent) {
-  if (sent.has_value() || sent.error().code() != ErrorCode::kRefused) return sent;
-  return std::move(sent).error().with_context(
+template <typename T>
+Result<T> explained(Result<T> asked) {
+  if (asked.has_value() || asked.error().code() != ErrorCode::kRefused) return asked;
+  return std::move(asked).error().with_context(
       "the guard needs CAP_NET_ADMIN, and its tables no owner");
 }
 
@@ -103,25 +104,34 @@ Result<Guard> Guard::create(std::optional<GuardMeans> means) {
   io::Descriptor lock = TRY(open_lock());
   NftSocket netlink = TRY(NftSocket::open());
   Guard guard(std::move(lock), std::move(netlink));
-  guard.means_ = means.value_or(GuardMeans::kProgram);
-  auto rehearsed = guard.rehearse(guard.means_);
-  if (!rehearsed.has_value() && !means) {
-    guard.no_program_ = rehearsed.error();
-    guard.means_ = GuardMeans::kElements;
-    rehearsed = guard.rehearse(guard.means_);
-  }
-  if (guard.means_ == GuardMeans::kProgram) guard.writer_ = OpeningWriter(OpeningTables::kArp);
-  TRY(std::move(rehearsed));
-  const std::uint32_t port = TRY(guard.netlink_.port());
-  if (guard.means_ == GuardMeans::kElements) {
-    guard.monitor_ = TRY(open_monitor(port, port));
-    return guard;
-  }
   NftSocket threads = TRY(NftSocket::open());
+  const std::uint32_t port = TRY(guard.netlink_.port());
   const std::uint32_t threads_port = TRY(threads.port());
-  guard.monitor_ = TRY(open_monitor(port, threads_port));
+  guard.monitor_ = TRY(explained(open_monitor(port, threads_port)));
   guard.arp_ = std::make_unique<OpeningThread>(std::move(threads));
+  if (means) {
+    guard.is_tried_ = true;
+    if (*means == GuardMeans::kElements) guard.take_elements();
+    TRY(guard.rehearse(*means));
+  }
   return guard;
+}
+
+void Guard::take_elements() {
+  means_ = GuardMeans::kElements;
+  writer_ = OpeningWriter(OpeningTables::kBoth);
+  arp_.reset();
+}
+
+// The kernel names what it lacks, and brings in what it has as a module. Where nothing is missing
+// there is no need for that: a transaction that is given up waits for all processors (RCU), some
+// 10 ms, while a killed owner's address waits for the next one.
+Result<void> Guard::find_means() {
+  auto by_program = rehearse(GuardMeans::kProgram);
+  if (by_program.has_value()) return {};
+  no_program_ = std::move(by_program).error();
+  take_elements();
+  return rehearse(GuardMeans::kElements);
 }
 
 // With addresses for documentation (RFC 5737, 3849), under a name of its own.
@@ -146,21 +156,30 @@ Result<void> Guard::rehearse(GuardMeans means) {
 
 Result<void> Guard::install(const std::vector<GuardedLease>& leases) {
   std::vector<GuardRulesLease> rules;
-  std::vector<GuardFamilies> families;
-  for (const GuardedLease& lease : leases) {
-    rules.push_back({.addresses = lease.addresses, .opening = opening_until(lease.open_until)});
-    families.push_back(families_of(lease.addresses));
-  }
+  for (const GuardedLease& lease : leases) rules.push_back({.addresses = lease.addresses});
   TRY(check_guardable(rules));
+  auto installed = replace(leases, rules);
+  if (!installed.has_value() && !is_tried_) {
+    TRY(find_means());
+    installed = replace(leases, rules);
+  }
+  is_tried_ |= installed.has_value();
+  return installed;
+}
+
+Result<void> Guard::replace(const std::vector<GuardedLease>& leases,
+                            std::vector<GuardRulesLease> rules) {
+  std::vector<GuardFamilies> families;
+  for (const GuardedLease& lease : leases) families.push_back(families_of(lease.addresses));
   // New memory each time: what is open in the old rules stays as it is until these have taken
   // their place.
   std::optional<LeaseEnds> ends;
-  if (means_ == GuardMeans::kProgram) {
-    ends = TRY(LeaseEnds::create(leases.size()));
-    for (std::size_t lease = 0; lease < leases.size(); ++lease) {
-      rules[lease].program = ends->program(lease);
-      ends->set(lease, leases[lease].open_until);
-    }
+  if (means_ == GuardMeans::kProgram) ends = TRY(LeaseEnds::create(leases.size()));
+  for (std::size_t lease = 0; lease < leases.size(); ++lease) {
+    rules[lease].opening = opening_until(leases[lease].open_until);
+    if (!ends) continue;
+    rules[lease].program = ends->program(lease);
+    ends->set(lease, leases[lease].open_until);
   }
   // What was asked for the leases before must not reach these.
   if (arp_) arp_->start_anew(families_);

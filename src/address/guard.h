@@ -51,18 +51,20 @@ enum class GuardMeans : std::uint8_t {
 // as well.
 class Guard {
  public:
-  // By a program where the kernel and the process's rights allow it, or by `means` and no other.
-  // Rehearses every rule without leaving one, so that a kernel without a part of nftables is told
-  // here: kUnsupported, with the part's name. kRefused without the capability; kExists while
-  // another process guards this network namespace.
+  // By `means` and no other; without any by a program, or by elements if the first install() shows
+  // that the kernel or the process's rights do not allow one. kExists while another process guards
+  // this network namespace. What is missing for `means` is told here, as install() tells it.
   static Result<Guard> create(std::optional<GuardMeans> means = std::nullopt);
 
+  // Both as of the first install().
   GuardMeans means() const { return means_; }
   // Why it is not a program, where one would have been taken.
   const std::optional<Error>& no_program() const { return no_program_; }
 
   // Replaces what stood there, in one step even for packets on their way; what the list has open
-  // stays open. kInvalid, kExhausted: see check_guardable(); the tables are then as before.
+  // stays open. kInvalid, kExhausted: see check_guardable(); the tables are then as before. The
+  // first one: kUnsupported, with the name of what the kernel lacks; kRefused without
+  // CAP_NET_ADMIN.
   Result<void> install(const std::vector<GuardedLease>& leases);
 
   // Lets a lease's addresses through until `end` (CLOCK_BOOTTIME), whatever end they had before.
@@ -83,16 +85,21 @@ class Guard {
  private:
   Guard(io::Descriptor lock, NftSocket netlink);
 
+  void take_elements();
+  Result<void> find_means();
+  // Writes every rule and has the kernel leave none of them.
   Result<void> rehearse(GuardMeans means);
+  Result<void> replace(const std::vector<GuardedLease>& leases, std::vector<GuardRulesLease> rules);
   Result<void> send(NftBatch& batch, NftBatch::Ending ending);
   Result<void> open_by_program(std::size_t lease, Instant end);
 
   io::Descriptor lock_;
   NftSocket netlink_;
   io::Descriptor monitor_;
-  GuardMeans means_ = GuardMeans::kElements;
+  GuardMeans means_ = GuardMeans::kProgram;
+  bool is_tried_ = false;  // the kernel has taken rules by these means
   std::optional<Error> no_program_;
-  OpeningWriter writer_{OpeningTables::kBoth};
+  OpeningWriter writer_{OpeningTables::kArp};
   std::vector<GuardFamilies> families_;  // as installed
   std::optional<LeaseEnds> ends_;        // by a program: of what is installed
   std::unique_ptr<OpeningThread> arp_;   // by a program

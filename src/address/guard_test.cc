@@ -1111,8 +1111,9 @@ TEST_F(ProgramGuard, RenewalsDoNotWaitForAFirewallToBeLoaded) {
 }
 
 TEST_F(ProgramGuard, IsTheOneThatIsTakenWhereItCanBe) {
-  const auto guard = Guard::create();
+  auto guard = Guard::create();
   ASSERT_TRUE(guard.has_value()) << guard.error().message();
+  ASSERT_TRUE(guard->install(two_leases()).has_value());
   EXPECT_EQ(guard->means(), GuardMeans::kProgram);
   EXPECT_FALSE(guard->no_program().has_value());
 }
@@ -1128,9 +1129,9 @@ TEST_F(ProgramGuard, WithoutTheRightToProgramsItsElementsGuard) {
     rights[0].effective = rights[0].permitted = 1u << CAP_NET_ADMIN;
     if (::syscall(SYS_capset, &header, rights.data()) != 0) return;
     auto guard = Guard::create();
-    const bool right = guard.has_value() && guard->means() == GuardMeans::kElements &&
-                       guard->no_program()->code() == ErrorCode::kRefused;
-    if (!right || !guard->install(two_leases()).has_value()) return;
+    if (!guard.has_value() || !guard->install(two_leases()).has_value()) return;
+    if (guard->means() != GuardMeans::kElements) return;
+    if (guard->no_program()->code() != ErrorCode::kRefused) return;
     if (!guard->open_until(0, now() + 1h).has_value()) return;
     report(now());
     while (true) ::pause();
@@ -1191,9 +1192,10 @@ TEST_P(EitherGuard, WithoutTheCapabilityItIsRefused) {
   Child child;
   start(child, [&](const Report& report) {
     if (::setuid(65534) != 0) return;
-    const auto guard = Guard::create();
-    const bool right = !guard.has_value() && guard.error().code() == ErrorCode::kRefused &&
-                       guard.error().message().find("CAP_NET_ADMIN") != std::string::npos;
+    auto guard = Guard::create();
+    const auto installed = guard.has_value() ? guard->install(two_leases()) : guard.error();
+    const bool right = !installed.has_value() && installed.error().code() == ErrorCode::kRefused &&
+                       installed.error().message().find("CAP_NET_ADMIN") != std::string::npos;
     if (!right) return;
     report(now());
     while (true) ::pause();

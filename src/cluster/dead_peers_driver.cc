@@ -34,6 +34,17 @@ DeadPeersDriver::DeadPeersDriver(DeadPeers machine, Options options, io::EpollLo
 DeadPeersDriver::~DeadPeersDriver() { *alive_ = false; }
 
 void DeadPeersDriver::start() {
+  if (options_.begin_after == 0ns) return begin();
+  loop_.arm(*this, clock_() + options_.begin_after);
+}
+
+void DeadPeersDriver::on_timer(Instant) {
+  if (!begun_) return begin();
+  changed();
+}
+
+void DeadPeersDriver::begin() {
+  begun_ = true;
   std::map<NodeId, std::vector<SocketAddress>> networks;
   for (const auto& [node, host] : options_.hosts) networks[node] = host.networks;
   auto echo = EchoProbe::create(std::move(networks), loop_, clock_,
@@ -79,6 +90,7 @@ void DeadPeersDriver::make_cut_off() {
 }
 
 void DeadPeersDriver::changed() {
+  if (!begun_) return;
   const dead_peer_event::Look look = look_(clock_());
   handle(look);
   if (judged_) judged_(look, machine_.blocked());

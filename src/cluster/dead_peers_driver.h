@@ -65,6 +65,9 @@ class DeadPeersDriver : private Timer {
     CutOff::Ports ports;
     std::map<NodeId, DeadPeersHost> hosts;    // without self
     std::vector<SocketAddress> own_services;  // of self, if it has such services; ports are ignored
+    // From start() until it looks. A second of silence comes before any verdict; the kernel's parts
+    // take some 20 ms to make, for which a killed owner's address would wait.
+    Duration begin_after = std::chrono::milliseconds(100);
   };
   // CLOCK_BOOTTIME at this very moment.
   using Clock = std::function<Instant()>;
@@ -100,7 +103,8 @@ class DeadPeersDriver : private Timer {
   DeadPeersDriver(DeadPeers machine, Options options, io::EpollLoop& loop, Clock clock, Look look,
                   Shared shared, io::Log& log);
 
-  void on_timer(Instant) override { changed(); }
+  void on_timer(Instant) override;
+  void begin();
   void handle(const DeadPeerEvent& event);
   void perform(const DeadPeerEffect& effect, Instant now);
   void make_cut_off();
@@ -125,6 +129,7 @@ class DeadPeersDriver : private Timer {
   std::map<NodeId, Tally> tallies_;
   NodeSet gone_;  // whom the balancer knows to be dead
   DeadPeerEffects effects_;
+  bool begun_ = false;
   bool handling_ = false;
   // Whether this driver still lives, for what the thread posts; shared with that alone.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

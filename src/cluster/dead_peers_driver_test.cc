@@ -97,6 +97,7 @@ class DeadPeersDriverTest : public testing::Test, private Timer {
     options.machine.self = 1;
     options.machine.nodes = {1, 2, 3};
     options.machine.silence = DeadPeers::kSilenceLeast;
+    options.begin_after = 0ns;
     options.ports = {.refused = {kDatabase, kQueue}, .stand_in = {kQueue}};
     options.own_services = {ip("10.9.0.1")};
     options.hosts[2] = {.name = "node02", .services = {ip("10.9.0.2")}, .networks = {}};

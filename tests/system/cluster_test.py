@@ -363,6 +363,7 @@ def the_status_asks_the_owner_and_does_without_it(scope):
         "generation": 1, "nodes": [f"node{each}" for each in NODES]}, status["cluster"]
     assert status["cluster"]["voting"] is True
     assert next(each for each in status["planes"] if each["name"] == "owner")["scheduling"]
+    assert isinstance(status["cluster"]["processor_moves"], int), status["cluster"]
     unknown = node.ask("cluster no such thing")
     assert "known requests" in unknown["error"], unknown
     owner = node.owner()
@@ -595,8 +596,11 @@ def a_firewall_that_is_loaded_moves_no_address(scope):
     scope.on_end(os.sched_setaffinity, 0, processors)
     cluster = Cluster(scope).start()
     node = cluster.holder()
-    if "renewals wait while a firewall is loaded" in node.daemon.log():
-        raise Skip("no programs in rules here")
+    guard = node.status()["cluster"]["guard"]
+    assert guard["by_program"] == (
+        "renewals wait while a firewall is loaded" not in node.daemon.log()), guard
+    if not guard["by_program"]:
+        raise Skip(guard["no_program"])
     epoch = node.status()["instances"][0]["epoch"]
     rules = "".join(f"tcp dport {port} accept\n" for port in range(1, 60001))
     rules = f"table inet load {{\nchain c {{\n{rules}}}\n}}\n"
