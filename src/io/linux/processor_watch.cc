@@ -79,8 +79,9 @@ void ProcessorWatch::is_awake() {
   due_.store(kAwake, std::memory_order_release);
   const int from = processor_.exchange(::sched_getcpu(), std::memory_order_relaxed);
   if (moved_at_due_.load(std::memory_order_relaxed) == kAwake) return;
-  const std::int64_t due = moved_at_due_.exchange(kAwake);
-  ::sched_setaffinity(0, sizeof all_, &all_);
+  const std::int64_t due = moved_at_due_.load(std::memory_order_acquire);
+  ::sched_setaffinity(0, sizeof before_, &before_);
+  moved_at_due_.store(kAwake, std::memory_order_release);
   moved_({.from = from, .late = boot_time() - Instant{due}});
 }
 
@@ -112,15 +113,20 @@ void ProcessorWatch::move_if_late() {
   if (own_ == processor_.load(std::memory_order_relaxed)) return;
   const std::int64_t due = due_.load(std::memory_order_acquire);
   if (due == kAwake || boot_time() < Instant{due} + kLateMax) return;
+  // As somebody may have set it meanwhile; but not as it was set here.
+  if (moved_at_due_.load(std::memory_order_acquire) != kAwake) return wake_();
+  if (::sched_getaffinity(watched_, sizeof before_, &before_) != 0) return;
   const cpu_set_t here = only(own_);
   if (::sched_setaffinity(watched_, sizeof here, &here) != 0) return;
-  moved_at_due_.store(due);  // after that: whichever waking comes next puts it right
+  // After that: whichever waking comes next puts it right.
+  moved_at_due_.store(due, std::memory_order_release);
   wake_();
 }
 
 void ProcessorWatch::keep_off(int processor) {
   if (own_ >= 0 && own_ != processor) return;
-  for (int each = 0; each < CPU_SETSIZE; ++each) {
+  // The first ones have most of the devices' interrupts.
+  for (int each = CPU_SETSIZE - 1; each >= 0; --each) {
     if (each == processor || !CPU_ISSET(each, &all_)) continue;
     const cpu_set_t set = only(each);
     if (::sched_setaffinity(0, sizeof set, &set) == 0) own_ = each;

@@ -58,12 +58,15 @@ class ProcessorWatch {
 
   const std::function<void()> wake_;
   const std::function<void(Moved)> moved_;
-  const cpu_set_t all_;  // where the watched thread may run
+  const cpu_set_t all_;  // where both threads might run at first
   const pid_t watched_;
   std::atomic<std::int64_t> due_{kAwake};  // nanoseconds
   std::atomic<int> processor_;             // that it was at work on last
+  // Not kAwake: it was moved, and has not been at work since. Whoever may change it has before_ as
+  // well: the watching thread while it is kAwake, else the watched one.
   std::atomic<std::int64_t> moved_at_due_{kAwake};
-  int own_ = -1;  // the watching thread's processor, which it keeps to
+  cpu_set_t before_{};  // where the watched thread might run before it was moved
+  int own_ = -1;        // the watching thread's processor, which it keeps to
   std::mutex mutex_;
   std::condition_variable news_;
   bool on_ = false;      // guarded by mutex_

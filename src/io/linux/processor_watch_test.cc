@@ -87,6 +87,22 @@ TEST_F(ProcessorWatchTest, WhoOversleepsIsMovedAndMayGoEverywhereAgain) {
   EXPECT_GE(moved_[0].late, ProcessorWatch::kLateMax);
 }
 
+TEST_F(ProcessorWatchTest, WhereItMightRunMeanwhileIsWhereItMayRunAgain) {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(::sched_getcpu(), &one);
+  ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+  watch_->is_awake();
+  watch_->set_on(true);
+  watch_->sleeps_until(boot_time());
+  ASSERT_TRUE(sleep_for(10s));
+  watch_->is_awake();
+  const cpu_set_t after = processors();
+  EXPECT_TRUE(CPU_EQUAL(&after, &one));
+  EXPECT_EQ(moved_.size(), 1u);
+  ASSERT_EQ(::sched_setaffinity(0, sizeof all_, &all_), 0);
+}
+
 TEST_F(ProcessorWatchTest, ItIsMovedAgainIfItOversleepsAgain) {
   watch_->set_on(true);
   for (std::size_t i = 1; i <= 3; ++i) {
