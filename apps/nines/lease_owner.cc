@@ -25,6 +25,8 @@ using Json = nlohmann::json;
 
 // Two nodes that want the same free name at the same instant cost each other a round: the one of
 // higher priority asks first.
+// A killed process has its sockets until its last thread has left the kernel.
+constexpr Duration kGuardPatience = std::chrono::seconds(2);
 constexpr Duration kMovesSaidEach = std::chrono::minutes(1);
 constexpr Duration kPatiencePerPriority = std::chrono::microseconds(40);
 constexpr int kPriorityMax = 255;
@@ -112,7 +114,8 @@ Result<void> LeaseOwner::prepare(const node::ClusterConfig& cluster) {
     guarded.emplace_back();
     for (const auto& owned : group.addresses) guarded.back().push_back(owned.address);
   }
-  gate_ = std::make_unique<GuardGate>(TRY(address::Guard::create()), std::move(guarded), log_);
+  gate_ = std::make_unique<GuardGate>(TRY(address::Guard::create(std::nullopt, kGuardPatience)),
+                                      std::move(guarded), log_);
   TRY(gate_->install());
   if (const auto& why = gate_->no_program()) {
     log_.write(io::Severity::kNotice,

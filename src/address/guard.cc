@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <ctime>
 #include <optional>
@@ -16,6 +17,7 @@
 #include <linux/filter.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -30,24 +32,27 @@ constexpr int kMonitorBuffer = 256 << 10;
 constexpr int kMonitorReadsMax = 64;  // then the rest next time
 // In Linux's abstract namespace, which each network namespace has its own of: it goes with us.
 constexpr std::string_view kLockName("\0nines-guard", 12);
+constexpr Duration kLockAgain = std::chrono::milliseconds(2);
 constexpr std::string_view kRehearsal = "nines-rehearsal";
 
 Error too_little_left() {
   return Error(ErrorCode::kTimeout, "too little is left of the lease to open the guard for it");
 }
 
-Result<io::Descriptor> open_lock() {
+Result<io::Descriptor> open_lock(Duration patience) {
   io::Descriptor lock(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!lock) return Error::from_errno(errno, "a socket for the guard's lock");
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
   std::memcpy(name.sun_path, kLockName.data(), kLockName.size());
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + kLockName.size());
-  if (::bind(lock.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0) {
-    if (errno == EADDRINUSE) {
-      return Error(ErrorCode::kExists, "another process guards this network namespace", errno);
+  const auto until = std::chrono::steady_clock::now() + patience;
+  while (::bind(lock.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0) {
+    if (errno != EADDRINUSE) return Error::from_errno(errno, "the guard's lock");
+    if (std::chrono::steady_clock::now() >= until) {
+      return Error(ErrorCode::kExists, "another process guards this network namespace", EADDRINUSE);
     }
-    return Error::from_errno(errno, "the guard's lock");
+    ::poll(nullptr, 0, static_cast<int>(milliseconds_of(kLockAgain)));
   }
   return lock;
 }
@@ -100,8 +105,8 @@ Error rehearsal_failed(const Error& error, GuardMeans means) {
 Guard::Guard(io::Descriptor lock, NftSocket netlink)
     : lock_(std::move(lock)), netlink_(std::move(netlink)), answer_(kAnswerSize) {}
 
-Result<Guard> Guard::create(std::optional<GuardMeans> means) {
-  io::Descriptor lock = TRY(open_lock());
+Result<Guard> Guard::create(std::optional<GuardMeans> means, Duration patience) {
+  io::Descriptor lock = TRY(open_lock(patience));
   NftSocket netlink = TRY(NftSocket::open());
   Guard guard(std::move(lock), std::move(netlink));
   NftSocket threads = TRY(NftSocket::open());

@@ -54,7 +54,9 @@ class Guard {
   // By `means` and no other; without any by a program, or by elements if the first install() shows
   // that the kernel or the process's rights do not allow one. kExists while another process guards
   // this network namespace. What is missing for `means` is told here, as install() tells it.
-  static Result<Guard> create(std::optional<GuardMeans> means = std::nullopt);
+  // Waits so long for that one, which may have been killed and be on its way out.
+  static Result<Guard> create(std::optional<GuardMeans> means = std::nullopt,
+                              Duration patience = {});
 
   // Both as of the first install().
   GuardMeans means() const { return means_; }

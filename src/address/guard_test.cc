@@ -1188,6 +1188,18 @@ TEST_P(EitherGuard, OnlyOneProcessGuardsANamespace) {
   EXPECT_TRUE(Guard::create().has_value());
 }
 
+TEST_P(EitherGuard, WaitsForOneThatIsOnItsWayOut) {
+  std::optional<Guard> guard = make_guard();
+  const Instant begun = now();
+  std::thread leaving([&] {
+    // Whether this comes before or after the other's first look, that one succeeds.
+    guard.reset();
+  });
+  EXPECT_TRUE(Guard::create(means(), 10s).has_value());
+  leaving.join();
+  EXPECT_LT(now() - begun, 10s);
+}
+
 TEST_P(EitherGuard, WithoutTheCapabilityItIsRefused) {
   Child child;
   start(child, [&](const Report& report) {
