@@ -73,6 +73,8 @@ std::string identity_configuration(std::string_view database, std::span<const Ho
          // so long (a second unless told).
          "\nmemcache_socket_timeout = 0.25" +
          "\n[token]\nprovider = fernet\n[fernet_tokens]\nkey_repository = " + in_host("fernet") +
+         // Of its own; without one it looks for the package's, which not every package makes.
+         "\n[fernet_receipts]\nkey_repository = " + in_host("fernet") +
          "\n[credential]\nkey_repository = " + in_host("credential") +
          // The least that it takes: the drills measure failures, not the cost of hashing.
          "\n[identity]\npassword_hash_rounds = 4\n"

@@ -83,6 +83,8 @@ TEST(RealServices, keystone_reaches_its_database_through_the_balancer_and_lists_
   EXPECT_NE(text.find("@100.2.30.40:3306/keystone"), std::string::npos);
   EXPECT_NE(text.find("backend = oslo_cache.memcache_pool"), std::string::npos);
   EXPECT_NE(text.find("100.2.30.41:11211,100.2.30.42:11211,100.2.30.43:11211"), std::string::npos);
+  const auto section = text.find("\n[fernet_receipts]\nkey_repository = ");
+  ASSERT_NE(section, std::string::npos) << "the package's own are read else, if there are any";
   // A token of one is good at the others.
   for (const char* host : {"node01", "node02"}) {
     EXPECT_EQ(file(find(plan, host, "keystone"), "fernet/1"),
