@@ -23,11 +23,11 @@ namespace {
 using cluster::NodeId;
 using Json = nlohmann::json;
 
-// Two nodes that want the same free name at the same instant cost each other a round: the one of
-// higher priority asks first.
 // A killed process has its sockets until its last thread has left the kernel.
 constexpr Duration kGuardPatience = std::chrono::seconds(2);
 constexpr Duration kMovesSaidEach = std::chrono::minutes(1);
+// Two nodes that want the same free name at the same instant cost each other a round: the one of
+// higher priority asks first.
 constexpr Duration kPatiencePerPriority = std::chrono::microseconds(40);
 constexpr int kPriorityMax = 255;
 // After a handover its words are on their way; then this process may end.
